@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "psci-emul/power_table.h"
+
+#include <cassert>
+#include <utility>
+
+namespace psci {
+namespace {
+
+constexpr uint32_t kStopping = 1u << 31;
+
+constexpr PowerState StateIn(uint32_t word) {
+  return static_cast<PowerState>(word & ~kStopping);
+}
+
+constexpr uint32_t WordOf(PowerState state, uint32_t stopping) {
+  return static_cast<uint32_t>(state) | stopping;
+}
+
+}  // namespace
+
+PowerTable::PowerTable(std::vector<Mpidr> topology)
+    : topology_(std::move(topology)),
+      slots_(std::make_unique<Slot[]>(topology_.size())) {
+  by_mpidr_.reserve(topology_.size());
+  for (uint32_t i = 0; i < size(); ++i) {
+    const bool inserted =
+        by_mpidr_.emplace(topology_[i], VcpuId{i}).second;
+    assert(inserted);
+    static_cast<void>(inserted);
+  }
+}
+
+std::optional<VcpuId> PowerTable::Find(Mpidr mpidr) const {
+  const auto found = by_mpidr_.find(mpidr);
+  if (found == by_mpidr_.end()) return std::nullopt;
+  return found->second;
+}
+
+PowerState PowerTable::StateOf(VcpuId vcpu) const {
+  return StateIn(slots_[Index(vcpu)].word.load(std::memory_order_acquire));
+}
+
+bool PowerTable::Transition(Slot& slot, PowerState from, PowerState to) {
+  assert(IsLegal(from, to));
+  uint32_t word = slot.word.load(std::memory_order_relaxed);
+  while (StateIn(word) == from) {
+    if (slot.word.compare_exchange_weak(word, WordOf(to, word & kStopping),
+                                        std::memory_order_acq_rel,
+                                        std::memory_order_relaxed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool PowerTable::PowerOn(VcpuId target, BootContext context) {
+  Slot& slot = slots_[Index(target)];
+  if ((slot.word.load(std::memory_order_relaxed) & kStopping) != 0) {
+    return false;
+  }
+  if (!Transition(slot, PowerState::kOff, PowerState::kClaimed)) return false;
+  not_off_.fetch_add(1, std::memory_order_relaxed);
+  slot.next = context;
+  Transition(slot, PowerState::kClaimed, PowerState::kOnPending);
+  slot.word.notify_one();
+  return true;
+}
+
+bool PowerTable::PowerOff(VcpuId self) {
+  // Counted before it can be seen as off: whoever sees it off and turns it on
+  // again must not find it still counted.
+  const bool last = not_off_.fetch_sub(1, std::memory_order_relaxed) == 1;
+  Transition(slots_[Index(self)], PowerState::kOn, PowerState::kOff);
+  return last;
+}
+
+std::optional<BootContext> PowerTable::AwaitBoot(VcpuId self) {
+  Slot& slot = slots_[Index(self)];
+  for (;;) {
+    const uint32_t word = slot.word.load(std::memory_order_acquire);
+    if ((word & kStopping) != 0) return std::nullopt;
+    if (StateIn(word) == PowerState::kOnPending) {
+      const BootContext context = slot.next;
+      Transition(slot, PowerState::kOnPending, PowerState::kOn);
+      return context;
+    }
+    slot.word.wait(word, std::memory_order_acquire);
+  }
+}
+
+void PowerTable::Shutdown() {
+  for (uint32_t i = 0; i < size(); ++i) {
+    slots_[i].word.fetch_or(kStopping, std::memory_order_acq_rel);
+    slots_[i].word.notify_all();
+  }
+}
+
+}  // namespace psci

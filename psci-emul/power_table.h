@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_PSCI_EMUL_POWER_TABLE_H_
+#define PARKVMM_PSCI_EMUL_POWER_TABLE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "psci-emul/power_state.h"
+#include "psci-emul/types.h"
+
+namespace psci {
+
+// Who is on, who is off, and where each one starts next.
+//
+// Decides; never touches a vCPU. One word per vCPU holds its state and whether
+// the machine is stopping; every change is one atomic step on that word, so
+// there is no lock for a hypercall to wait for, and no wake-up to lose: who
+// waits, waits for the word itself to change.
+class PowerTable {
+ public:
+  // `topology[i]` is the affinity of VcpuId{i}, all different. All start off.
+  explicit PowerTable(std::vector<Mpidr> topology);
+  PowerTable(const PowerTable&) = delete;
+  PowerTable& operator=(const PowerTable&) = delete;
+
+  uint32_t size() const { return static_cast<uint32_t>(topology_.size()); }
+  Mpidr MpidrOf(VcpuId vcpu) const { return topology_[Index(vcpu)]; }
+  // O(1). nullopt if no vCPU has this affinity.
+  std::optional<VcpuId> Find(Mpidr mpidr) const;
+  // Any thread; the answer may be old when it arrives.
+  PowerState StateOf(VcpuId vcpu) const;
+
+  // Any thread. true for exactly one of several racing callers: its `context`
+  // is what `target` starts with. false if `target` was not off, or if the
+  // machine is stopping.
+  [[nodiscard]] bool PowerOn(VcpuId target, BootContext context);
+  // On the vCPU's own thread. true if no vCPU is left on or starting: nobody
+  // can ever call CPU_ON again.
+  [[nodiscard]] bool PowerOff(VcpuId self);
+  // On the vCPU's own thread, while it is off: blocks until PowerOn() names
+  // it; nullopt once the machine is stopping. Unbounded by design (a parked
+  // CPU may stay parked); Shutdown() ends it.
+  std::optional<BootContext> AwaitBoot(VcpuId self);
+
+  // Any thread: ends every AwaitBoot(), now and later.
+  void Shutdown();
+
+ private:
+  // Each on a cache line of its own: neighbours start at the same time.
+  struct alignas(64) Slot {
+    std::atomic<uint32_t> word = 0;
+    BootContext next;  // Written in kClaimed, read in kOnPending.
+  };
+
+  // Makes the edge unless `slot` is elsewhere; keeps the stopping bit.
+  static bool Transition(Slot& slot, PowerState from, PowerState to);
+
+  const std::vector<Mpidr> topology_;
+  absl::flat_hash_map<Mpidr, VcpuId> by_mpidr_;
+  const std::unique_ptr<Slot[]> slots_;
+  std::atomic<uint32_t> not_off_ = 0;
+};
+
+}  // namespace psci
+
+#endif  // PARKVMM_PSCI_EMUL_POWER_TABLE_H_
