@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/devices/mmio_bus.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace vmm {
+
+absl::Status MmioBus::Attach(GuestRange range, MmioDevice& device) {
+  for (const Slot& slot : slots_) {
+    if (slot.range.Overlaps(range)) {
+      return absl::AlreadyExistsError(
+          absl::StrCat(device.Name(), " overlaps ", slot.device->Name()));
+    }
+  }
+  const auto after = std::find_if(
+      slots_.begin(), slots_.end(),
+      [&](const Slot& slot) { return range.base() < slot.range.base(); });
+  slots_.insert(after, Slot{range, &device});
+  return absl::OkStatus();
+}
+
+const MmioBus::Slot* MmioBus::Find(GuestAddress address,
+                                   unsigned size) const {
+  const auto access = GuestRange::Make(address, size);
+  if (!access) return nullptr;
+  for (const Slot& slot : slots_) {
+    if (slot.range.Contains(*access)) return &slot;
+  }
+  return nullptr;
+}
+
+std::optional<uint64_t> MmioBus::Read(uint32_t vcpu, GuestAddress address,
+                                      unsigned size) const {
+  const Slot* const slot = Find(address, size);
+  if (slot == nullptr) return std::nullopt;
+  return slot->device->Read(
+      {vcpu, address.value() - slot->range.base().value(), size});
+}
+
+bool MmioBus::Write(uint32_t vcpu, GuestAddress address, unsigned size,
+                    uint64_t value) const {
+  const Slot* const slot = Find(address, size);
+  if (slot == nullptr) return false;
+  slot->device->Write(
+      {vcpu, address.value() - slot->range.base().value(), size}, value);
+  return true;
+}
+
+}  // namespace vmm

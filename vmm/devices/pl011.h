@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_DEVICES_PL011_H_
+#define PARKVMM_VMM_DEVICES_PL011_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/types/span.h"
+#include "vmm/base/mutex.h"
+#include "vmm/devices/mmio_device.h"
+
+namespace vmm {
+
+// Arm PL011 UART (DDI 0183). A byte is sent the moment it is written; when the
+// host side cannot take more, the transmit FIFO reads as full and the guest
+// waits, as on a real line.
+class Pl011 : public MmioDevice {
+ public:
+  struct Host {
+    // Any vCPU thread, with the device's lock held: must not call back.
+    std::function<void(uint8_t)> transmit;
+    std::function<bool()> can_transmit;
+    std::function<void(bool)> set_interrupt;
+  };
+
+  explicit Pl011(Host host);
+
+  // Any thread. Takes what fits the receive queue; returns how much that was.
+  size_t Receive(absl::Span<const uint8_t> bytes);
+
+  absl::string_view Name() const override { return "pl011"; }
+  uint64_t Read(const MmioAccess& access) override;
+  void Write(const MmioAccess& access, uint64_t value) override;
+
+ private:
+  uint32_t Flags() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  uint32_t ReadData() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void UpdateInterrupt() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const Host host_;
+  Mutex mutex_;
+  std::deque<uint8_t> received_ ABSL_GUARDED_BY(mutex_);
+  uint32_t integer_baud_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint32_t fractional_baud_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint32_t line_control_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint32_t control_ ABSL_GUARDED_BY(mutex_) = 0x300;  // TXE, RXE.
+  uint32_t fifo_level_ ABSL_GUARDED_BY(mutex_) = 0x12;
+  uint32_t interrupt_mask_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint32_t raw_interrupts_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool asserted_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_DEVICES_PL011_H_
