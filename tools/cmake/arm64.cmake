@@ -21,3 +21,7 @@ if(NOT host_processor MATCHES "^(aarch64|arm64)$")
   set(CMAKE_CXX_STANDARD_INCLUDE_DIRECTORIES ${parkvmm_sysroot}/usr/include)
 endif()
 set(ZLIB_USE_STATIC_LIBS ON)
+# Read by project(); see there why.
+set(CMAKE_PROJECT_INCLUDE ${CMAKE_CURRENT_LIST_DIR}/archives.cmake)
+# Nothing is loaded at run time, so no binary needs to know this machine's paths.
+set(CMAKE_SKIP_RPATH ON)
