@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_KVM_ARM64_GIC_H_
+#define PARKVMM_VMM_KVM_ARM64_GIC_H_
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "vmm/base/unique_fd.h"
+#include "vmm/kvm/vm.h"
+
+namespace vmm {
+
+// KVM's virtual GIC: version 3 where the host can, else version 2.
+class Arm64Gic {
+ public:
+  Arm64Gic() = default;
+  // Places it; kFailedPrecondition if the host has none that fits the spec.
+  static absl::StatusOr<Arm64Gic> Create(int vm_fd, const VmSpec& spec);
+  // Once all vCPUs exist, before one runs.
+  absl::Status Initialize() const;
+  GicVersion version() const { return version_; }
+
+ private:
+  absl::Status Set(uint32_t group, uint64_t attribute, uint64_t value) const;
+  absl::Status PlaceV2(const VmSpec& spec) const;
+  absl::Status PlaceV3(const VmSpec& spec) const;
+
+  UniqueFd device_;
+  GicVersion version_ = GicVersion::kV3;
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_KVM_ARM64_GIC_H_

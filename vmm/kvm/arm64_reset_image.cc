@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/kvm/arm64_reset_image.h"
+
+#include <algorithm>
+
+#include "vmm/base/status_macros.h"
+#include "vmm/kvm/arm64_registers.h"
+#include "vmm/kvm/ioctl.h"
+
+namespace vmm {
+namespace {
+
+absl::StatusOr<std::vector<uint64_t>> ListRegisters(int vcpu_fd) {
+  kvm_reg_list probe = {};
+  // Fails with E2BIG and says how many there are.
+  if (ioctl(vcpu_fd, KVM_GET_REG_LIST, &probe) != 0 && errno != E2BIG) {
+    return ErrnoStatus("KVM ioctl KVM_GET_REG_LIST");
+  }
+  std::vector<uint64_t> list(1 + probe.n);
+  list[0] = probe.n;
+  RETURN_IF_ERROR(KVM_IOCTL(vcpu_fd, KVM_GET_REG_LIST, list.data()).status());
+  list.erase(list.begin());
+  return list;
+}
+
+bool IsSystemRegisterOf(uint64_t id, uint64_t op0, uint64_t op1,
+                        uint64_t crn) {
+  constexpr uint64_t kMask =
+      KVM_REG_ARM_COPROC_MASK | KVM_REG_ARM64_SYSREG_OP0_MASK |
+      KVM_REG_ARM64_SYSREG_OP1_MASK | KVM_REG_ARM64_SYSREG_CRN_MASK;
+  return ((id ^ SystemRegister(op0, op1, crn, 0, 0)) & kMask) == 0;
+}
+
+bool ChangesWithTheGuest(uint64_t id) {
+  switch (id & KVM_REG_ARM_COPROC_MASK) {
+    case KVM_REG_ARM_CORE:
+    case KVM_REG_ARM64_SVE:
+      return id != KVM_REG_ARM64_SVE_VLS;
+    case KVM_REG_ARM64_SYSREG:
+      break;
+    default:  // Demultiplexed cache geometry, firmware pseudo-registers.
+      return false;
+  }
+  const bool is_identification = IsSystemRegisterOf(id, 3, 0, 0) ||
+                                 IsSystemRegisterOf(id, 3, 1, 0) ||
+                                 IsSystemRegisterOf(id, 3, 3, 0);
+  const bool is_counter =
+      id == KVM_REG_ARM_TIMER_CNT || id == KVM_REG_ARM_PTIMER_CNT;
+  return !is_identification && !is_counter;
+}
+
+absl::StatusOr<int> Access(int vcpu_fd, unsigned long request, uint64_t id,
+                           const void* value) {
+  kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(value)};
+  return Ioctl(vcpu_fd,
+               request == KVM_GET_ONE_REG ? "KVM_GET_ONE_REG"
+                                          : "KVM_SET_ONE_REG",
+               request, &reg);
+}
+
+}  // namespace
+
+absl::StatusOr<ResetImage> ResetImage::Capture(int vcpu_fd) {
+  ASSIGN_OR_RETURN(const std::vector<uint64_t> ids, ListRegisters(vcpu_fd));
+  ResetImage image;
+  for (const uint64_t id : ids) {
+    if (!ChangesWithTheGuest(id)) continue;
+    const size_t offset = image.values_.size();
+    image.values_.resize(offset +
+                         std::max<size_t>(1, RegisterSize(id) / 8));
+    void* const value = &image.values_[offset];
+    RETURN_IF_ERROR(Access(vcpu_fd, KVM_GET_ONE_REG, id, value).status());
+    // What cannot be set to its own value is read-only on this host.
+    if (Access(vcpu_fd, KVM_SET_ONE_REG, id, value).ok()) {
+      image.registers_.push_back({id, offset});
+    }
+  }
+  return image;
+}
+
+absl::Status ResetImage::Restore(int vcpu_fd) const {
+  for (const Register& reg : registers_) {
+    RETURN_IF_ERROR(
+        Access(vcpu_fd, KVM_SET_ONE_REG, reg.id, &values_[reg.offset])
+            .status());
+  }
+  kvm_vcpu_events no_pending_serror = {};
+  return KVM_IOCTL(vcpu_fd, KVM_SET_VCPU_EVENTS, &no_pending_serror).status();
+}
+
+}  // namespace vmm

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/kvm/arm64_vcpu.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <utility>
+
+#include "vmm/base/status_macros.h"
+#include "vmm/kvm/arm64_registers.h"
+#include "vmm/kvm/ioctl.h"
+
+namespace vmm {
+namespace {
+
+// The signal that makes KVM_RUN return. Its handler does nothing.
+int KickSignal() {
+  static const int signal = [] {
+    struct sigaction action = {};
+    action.sa_handler = [](int) {};
+    sigaction(SIGRTMIN, &action, nullptr);
+    return SIGRTMIN;
+  }();
+  return signal;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Arm64Vcpu>> Arm64Vcpu::Create(
+    UniqueFd fd, size_t run_size, std::shared_ptr<const ResetImage> reset) {
+  void* const run = mmap(nullptr, run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                         fd.get(), 0);
+  if (run == MAP_FAILED) return ErrnoStatus("mapping a vCPU's run page");
+  auto vcpu = std::unique_ptr<Arm64Vcpu>(
+      new Arm64Vcpu(std::move(fd), static_cast<kvm_run*>(run), run_size,
+                    std::move(reset)));
+  ASSIGN_OR_RETURN(vcpu->mpidr_, vcpu->Get(kMpidrEl1));
+  KickSignal();  // The handler is in place before anybody can kick.
+  return vcpu;
+}
+
+Arm64Vcpu::Arm64Vcpu(UniqueFd fd, kvm_run* run, size_t run_size,
+                     std::shared_ptr<const ResetImage> reset)
+    : fd_(std::move(fd)),
+      run_(run),
+      run_size_(run_size),
+      reset_(std::move(reset)) {}
+
+Arm64Vcpu::~Arm64Vcpu() { munmap(run_, run_size_); }
+
+absl::StatusOr<uint64_t> Arm64Vcpu::Get(uint64_t id) {
+  uint64_t value = 0;
+  kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(&value)};
+  RETURN_IF_ERROR(KVM_IOCTL(fd_.get(), KVM_GET_ONE_REG, &reg).status());
+  return value;
+}
+
+absl::Status Arm64Vcpu::Set(uint64_t id, uint64_t value) {
+  kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(&value)};
+  return KVM_IOCTL(fd_.get(), KVM_SET_ONE_REG, &reg).status();
+}
+
+absl::StatusOr<VcpuExit> Arm64Vcpu::Run() {
+  if (thread_.load(std::memory_order_relaxed) == 0) thread_ = gettid();
+  if (ioctl(fd_.get(), KVM_RUN, 0) == 0) return DecodeExit(*run_);
+  if (errno == EINTR || errno == EAGAIN) return Interrupted{};
+  return ErrnoStatus("KVM ioctl KVM_RUN");
+}
+
+void Arm64Vcpu::AnswerRead(uint64_t value) {
+  std::memcpy(run_->mmio.data, &value, sizeof(value));
+}
+
+absl::StatusOr<uint64_t> Arm64Vcpu::ReadX(unsigned index) {
+  return Get(XRegister(index));
+}
+
+absl::Status Arm64Vcpu::WriteX(unsigned index, uint64_t value) {
+  return Set(XRegister(index), value);
+}
+
+absl::StatusOr<uint64_t> Arm64Vcpu::ReadPc() { return Get(kPcRegister); }
+
+absl::Status Arm64Vcpu::Reset() { return reset_->Restore(fd_.get()); }
+
+absl::Status Arm64Vcpu::SetEntry(GuestAddress entry, uint64_t x0) {
+  RETURN_IF_ERROR(Set(kPcRegister, entry.value()));
+  return Set(XRegister(0), x0);
+}
+
+absl::Status Arm64Vcpu::SetMpState(uint32_t state) {
+  kvm_mp_state mp_state = {state};
+  return KVM_IOCTL(fd_.get(), KVM_SET_MP_STATE, &mp_state).status();
+}
+
+absl::Status Arm64Vcpu::Suspend() { return SetMpState(KVM_MP_STATE_SUSPENDED); }
+
+absl::Status Arm64Vcpu::Resume() { return SetMpState(KVM_MP_STATE_RUNNABLE); }
+
+// One signal is enough: it interrupts a KVM_RUN that has begun, and one that
+// has not yet begun finds immediate_exit set.
+void Arm64Vcpu::Kick() {
+  __atomic_store_n(&run_->immediate_exit, uint8_t{1}, __ATOMIC_SEQ_CST);
+  if (const int thread = thread_; thread != 0) {
+    tgkill(getpid(), thread, KickSignal());
+  }
+}
+
+}  // namespace vmm

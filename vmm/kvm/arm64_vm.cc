@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "vmm/base/status_macros.h"
+#include "vmm/base/unique_fd.h"
+#include "vmm/kvm/arm64_gic.h"
+#include "vmm/kvm/arm64_vcpu.h"
+#include "vmm/kvm/ioctl.h"
+#include "vmm/kvm/uapi.h"
+#include "vmm/kvm/vm.h"
+
+namespace vmm {
+namespace {
+
+// PSCI's function numbers, SMC32 and SMC64 (DEN0022), and the four functions
+// of PSCI 0.1, which would go past us to KVM.
+constexpr uapi::SmcccFilter kFilters[] = {
+    {0x84000000, 0x20, uapi::kSmcccFilterForwardToUser, {}},
+    {0xc4000000, 0x20, uapi::kSmcccFilterForwardToUser, {}},
+    {0x95c1ba5e, 4, uapi::kSmcccFilterDeny, {}},
+};
+
+absl::Status ForwardPsci(int vm_fd) {
+  for (const uapi::SmcccFilter& filter : kFilters) {
+    kvm_device_attr attribute = {};
+    attribute.group = uapi::kArmVmSmcccControl;
+    attribute.attr = uapi::kArmVmSmcccFilter;
+    attribute.addr = reinterpret_cast<uintptr_t>(&filter);
+    if (const auto done = KVM_IOCTL(vm_fd, KVM_SET_DEVICE_ATTR, &attribute);
+        !done.ok()) {
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "this host's KVM has no SMCCC filter (%s): PSCI cannot be answered "
+          "by the VMM; use Linux 6.4 or newer, or --psci kvm",
+          done.status().message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The argument of KVM_CREATE_VM: 0 is 40 bits of guest physical address.
+absl::StatusOr<unsigned long> IpaBits(int kvm_fd, GuestAddress last) {
+  constexpr int kDefault = 40;
+  const auto needed = static_cast<int>(std::bit_width(last.value()));
+  const int limit =
+      std::max(0, ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE));
+  if (needed > (limit == 0 ? kDefault : limit)) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "the guest needs %d bits of physical address, this host's KVM has %d; "
+        "ask for less with --memory or --cpus",
+        needed, limit == 0 ? kDefault : limit));
+  }
+  if (limit == 0 || (needed <= kDefault && kDefault <= limit)) return 0ul;
+  return static_cast<unsigned long>(limit);
+}
+
+struct VcpuFeatures {
+  kvm_vcpu_init boot = {};
+  bool sve = false;
+  void Add(unsigned bit) { boot.features[bit / 32] |= 1u << (bit % 32); }
+};
+
+class Arm64Vm : public Vm {
+ public:
+  Arm64Vm(UniqueFd kvm, UniqueFd fd, const VmSpec& spec)
+      : kvm_(std::move(kvm)), fd_(std::move(fd)), spec_(spec) {}
+
+  absl::Status CreateGic() {
+    ASSIGN_OR_RETURN(gic_, Arm64Gic::Create(fd_.get(), spec_));
+    return absl::OkStatus();
+  }
+
+  GicVersion gic() const override { return gic_.version(); }
+
+  absl::Status AddRam(GuestRange range, void* memory) override {
+    kvm_userspace_memory_region region = {};
+    region.slot = 0;
+    region.guest_phys_addr = range.base().value();
+    region.memory_size = range.size();
+    region.userspace_addr = reinterpret_cast<uintptr_t>(memory);
+    return KVM_IOCTL(fd_.get(), KVM_SET_USER_MEMORY_REGION, &region).status();
+  }
+
+  absl::StatusOr<std::vector<std::unique_ptr<Vcpu>>> CreateVcpus() override;
+
+  absl::Status SetSpi(unsigned spi, bool level) override {
+    kvm_irq_level line = {};
+    line.irq = KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | (32 + spi);
+    line.level = level;
+    return KVM_IOCTL(fd_.get(), KVM_IRQ_LINE, &line).status();
+  }
+
+ private:
+  bool Has(unsigned long capability) const {
+    return ioctl(fd_.get(), KVM_CHECK_EXTENSION, capability) > 0;
+  }
+  absl::StatusOr<VcpuFeatures> Features() const;
+  absl::StatusOr<UniqueFd> CreateVcpu(uint32_t index,
+                                      const VcpuFeatures& features) const;
+
+  const UniqueFd kvm_;
+  const UniqueFd fd_;
+  const VmSpec spec_;
+  Arm64Gic gic_;
+};
+
+absl::StatusOr<VcpuFeatures> Arm64Vm::Features() const {
+  VcpuFeatures features;
+  RETURN_IF_ERROR(
+      KVM_IOCTL(fd_.get(), KVM_ARM_PREFERRED_TARGET, &features.boot).status());
+  features.Add(KVM_ARM_VCPU_PSCI_0_2);
+  if (Has(KVM_CAP_ARM_SVE)) {
+    features.sve = true;
+    features.Add(KVM_ARM_VCPU_SVE);
+  }
+  // KVM wants both or neither.
+  if (Has(KVM_CAP_ARM_PTRAUTH_ADDRESS) && Has(KVM_CAP_ARM_PTRAUTH_GENERIC)) {
+    features.Add(KVM_ARM_VCPU_PTRAUTH_ADDRESS);
+    features.Add(KVM_ARM_VCPU_PTRAUTH_GENERIC);
+  }
+  return features;
+}
+
+absl::StatusOr<UniqueFd> Arm64Vm::CreateVcpu(
+    uint32_t index, const VcpuFeatures& features) const {
+  ASSIGN_OR_RETURN(const int raw,
+                   KVM_IOCTL(fd_.get(), KVM_CREATE_VCPU, index));
+  UniqueFd vcpu(raw);
+  kvm_vcpu_init init = features.boot;
+  // Only KVM's own PSCI needs to know who starts off; ours keeps the others
+  // out of KVM_RUN.
+  if (spec_.psci == PsciHandler::kKvm && index != 0) {
+    init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
+  }
+  RETURN_IF_ERROR(
+      KVM_IOCTL(vcpu.get(), KVM_ARM_VCPU_INIT, &init).status());
+  if (features.sve) {
+    int feature = KVM_ARM_VCPU_SVE;
+    RETURN_IF_ERROR(
+        KVM_IOCTL(vcpu.get(), KVM_ARM_VCPU_FINALIZE, &feature).status());
+  }
+  return vcpu;
+}
+
+absl::StatusOr<std::vector<std::unique_ptr<Vcpu>>> Arm64Vm::CreateVcpus() {
+  ASSIGN_OR_RETURN(const int run_size,
+                   KVM_IOCTL(kvm_.get(), KVM_GET_VCPU_MMAP_SIZE, 0));
+  ASSIGN_OR_RETURN(const VcpuFeatures features, Features());
+  std::vector<std::unique_ptr<Vcpu>> vcpus;
+  std::shared_ptr<const ResetImage> reset;
+  for (uint32_t index = 0; index < spec_.vcpus; ++index) {
+    ASSIGN_OR_RETURN(UniqueFd fd, CreateVcpu(index, features));
+    if (reset == nullptr) {
+      ASSIGN_OR_RETURN(ResetImage image, ResetImage::Capture(fd.get()));
+      reset = std::make_shared<const ResetImage>(std::move(image));
+    }
+    ASSIGN_OR_RETURN(vcpus.emplace_back(),
+                     Arm64Vcpu::Create(std::move(fd),
+                                       static_cast<size_t>(run_size), reset));
+  }
+  RETURN_IF_ERROR(gic_.Initialize());
+  if (spec_.psci == PsciHandler::kVmm) RETURN_IF_ERROR(ForwardPsci(fd_.get()));
+  return vcpus;
+}
+
+absl::Status CheckVcpuCount(int kvm_fd, uint32_t vcpus) {
+  const int limit = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+  if (limit > 0 && vcpus > static_cast<uint32_t>(limit)) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "%d vCPUs are more than this host's KVM can run (%d); ask for less "
+        "with --cpus",
+        vcpus, limit));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<UniqueFd> OpenDevKvm() {
+  UniqueFd kvm(open("/dev/kvm", O_RDWR | O_CLOEXEC));
+  if (kvm.valid()) return kvm;
+  const bool denied = errno == EACCES || errno == EPERM;
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "/dev/kvm: %s; %s", std::strerror(errno),
+      denied ? "add yourself to the group that owns it (usually kvm)"
+             : "use an arm64 host with KVM, or tools/arm64-host"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Vm>> OpenKvm(const VmSpec& spec) {
+  ASSIGN_OR_RETURN(UniqueFd kvm, OpenDevKvm());
+  RETURN_IF_ERROR(CheckVcpuCount(kvm.get(), spec.vcpus));
+  ASSIGN_OR_RETURN(const unsigned long ipa_bits,
+                   IpaBits(kvm.get(), spec.last_address));
+  ASSIGN_OR_RETURN(const int raw,
+                   KVM_IOCTL(kvm.get(), KVM_CREATE_VM, ipa_bits));
+  UniqueFd fd(raw);
+  // Accesses that KVM cannot describe become our answer, not its error.
+  kvm_enable_cap nisv = {};
+  nisv.cap = KVM_CAP_ARM_NISV_TO_USER;
+  RETURN_IF_ERROR(KVM_IOCTL(fd.get(), KVM_ENABLE_CAP, &nisv).status());
+  auto vm = std::make_unique<Arm64Vm>(std::move(kvm), std::move(fd), spec);
+  RETURN_IF_ERROR(vm->CreateGic());
+  return vm;
+}
+
+}  // namespace vmm

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_KVM_VCPU_H_
+#define PARKVMM_VMM_KVM_VCPU_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "vmm/base/guest_address.h"
+#include "vmm/kvm/vcpu_exit.h"
+
+namespace vmm {
+
+// One vCPU: the seam between the run loop and KVM. Tests use a fake.
+//
+// Everything but mpidr() and Kick() belongs to the vCPU's own thread: KVM
+// holds the vCPU's mutex across KVM_RUN, so a call from elsewhere would wait
+// for the guest.
+class Vcpu {
+ public:
+  virtual ~Vcpu() = default;
+
+  // MPIDR_EL1 as KVM gave it. Read, never computed: above 16 vCPUs the index
+  // is not the affinity.
+  virtual uint64_t mpidr() const = 0;
+
+  // Runs guest code until there is something to do.
+  virtual absl::StatusOr<VcpuExit> Run() = 0;
+  // After MmioRead: what the guest's load returns.
+  virtual void AnswerRead(uint64_t value) = 0;
+
+  virtual absl::StatusOr<uint64_t> ReadX(unsigned index) = 0;
+  virtual absl::Status WriteX(unsigned index, uint64_t value) = 0;
+  virtual absl::StatusOr<uint64_t> ReadPc() = 0;
+
+  // Every register back to its value at creation. Restores values rather than
+  // KVM_ARM_VCPU_INIT, which on hosts without FEAT_S2FWB unmaps the stage 2
+  // of the whole VM.
+  virtual absl::Status Reset() = 0;
+  virtual absl::Status SetEntry(GuestAddress entry, uint64_t x0) = 0;
+  // From now on Run() waits as WFI does, until it returns Wakeup.
+  virtual absl::Status Suspend() = 0;
+  virtual absl::Status Resume() = 0;
+
+  // Any thread: the current or the next Run() returns Interrupted, and so
+  // does every one after it. For stopping; there is no way back.
+  virtual void Kick() = 0;
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_KVM_VCPU_H_
