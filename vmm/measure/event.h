@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_MEASURE_EVENT_H_
+#define PARKVMM_VMM_MEASURE_EVENT_H_
+
+#include <array>
+#include <cstdint>
+
+namespace vmm {
+
+// Something a vCPU did, stamped by the VMM on that vCPU's thread.
+struct Event {
+  enum class Kind : uint8_t {
+    kPsci,     // A call: `function`, `args`, `result`. Stamped at its exit.
+    kOff,      // CPU_OFF is done: the CPU is off for all to see, and parked.
+    kStart,    // About to execute its first instruction: args entry, context.
+    kMark,     // args: code, value.
+    kVerdict,  // args: code, value.
+    kReset,    // SYSTEM_RESET: args reset2 or not, type, cookie.
+    kPowerOff,
+  };
+  int64_t ns = 0;  // Since the machine started, monotonic.
+  uint32_t vcpu = 0;
+  Kind kind = Kind::kPsci;
+  uint8_t arguments = 0;  // How many of `args` count.
+  uint32_t function = 0;
+  std::array<uint64_t, 3> args = {};
+  int64_t result = 0;
+  friend bool operator==(const Event&, const Event&) = default;
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_MEASURE_EVENT_H_

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_MEASURE_EVENT_RING_H_
+#define PARKVMM_VMM_MEASURE_EVENT_RING_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "vmm/measure/event.h"
+
+namespace vmm {
+
+// One vCPU's events on their way to whoever writes them: bounded, without a
+// lock, without an allocation. One thread pushes, one thread drains. When it
+// is full, events are lost and counted: a guest that calls PSCI in a loop
+// costs neither memory nor time.
+class EventRing {
+ public:
+  static constexpr size_t kCapacity = 2048;
+
+  EventRing() : events_(std::make_unique_for_overwrite<Event[]>(kCapacity)) {}
+
+  // The vCPU's thread.
+  void Push(const Event& event) {
+    const size_t end = end_.load(std::memory_order_relaxed);
+    if (end - begin_.load(std::memory_order_acquire) == kCapacity) {
+      lost_.fetch_add(1, std::memory_order_relaxed);
+      return;
+    }
+    events_[end % kCapacity] = event;
+    end_.store(end + 1, std::memory_order_release);
+  }
+
+  // The draining thread: appends what there is to `out`, oldest first.
+  void Drain(std::vector<Event>& out) {
+    const size_t begin = begin_.load(std::memory_order_relaxed);
+    const size_t end = end_.load(std::memory_order_acquire);
+    for (size_t i = begin; i != end; ++i) {
+      out.push_back(events_[i % kCapacity]);
+    }
+    begin_.store(end, std::memory_order_release);
+  }
+
+  // Any thread.
+  uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
+
+ private:
+  std::unique_ptr<Event[]> events_;
+  std::atomic<size_t> begin_ = 0;
+  std::atomic<size_t> end_ = 0;
+  std::atomic<uint64_t> lost_ = 0;
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_MEASURE_EVENT_RING_H_
