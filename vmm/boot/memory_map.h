@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where everything lies in guest physical memory: the map of QEMU's `virt`
+// board, so that what is built for that board runs here unmodified.
+#ifndef PARKVMM_VMM_BOOT_MEMORY_MAP_H_
+#define PARKVMM_VMM_BOOT_MEMORY_MAP_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "vmm/base/guest_address.h"
+
+namespace vmm {
+
+inline constexpr uint64_t kPageSize = 4096;
+inline constexpr uint64_t kMaxCpus = 512;
+
+inline constexpr auto kGicDistributor = GuestRange::Fixed(0x08000000, 0x10000);
+// KVM's is only 0x2000 long; the board's devicetree says this much.
+inline constexpr auto kGicV2CpuInterface =
+    GuestRange::Fixed(0x08010000, 0x10000);
+// One GICv3 redistributor per CPU: as many as fit here, the rest above RAM.
+inline constexpr uint64_t kGicV3RedistributorStride = 0x20000;
+inline constexpr auto kGicV3Redistributors =
+    GuestRange::Fixed(0x080a0000, 0xf60000);
+inline constexpr auto kGicV3HighRedistributors =
+    GuestRange::Fixed(0x4000000000, kMaxCpus* kGicV3RedistributorStride);
+
+inline constexpr auto kPl011 = GuestRange::Fixed(0x09000000, 0x1000);
+inline constexpr uint32_t kPl011Spi = 1;
+inline constexpr auto kPl031 = GuestRange::Fixed(0x09010000, 0x1000);
+inline constexpr uint32_t kPl031Spi = 2;
+// Nothing lives here; a guest that probes `virt`'s slots finds none.
+inline constexpr auto kVirtioMmio = GuestRange::Fixed(0x0a000000, 0x4000);
+
+// The board's hole for devices of one's own, and ours.
+inline constexpr auto kPlatformBus = GuestRange::Fixed(0x0c000000, 0x2000000);
+inline constexpr auto kMarkDevice = GuestRange::Fixed(0x0c000000, kPageSize);
+inline constexpr auto kParkPages =
+    GuestRange::Fixed(0x0c100000, kMaxCpus* kPageSize);
+
+// RAM is the first bytes of this.
+inline constexpr auto kRamWindow =
+    GuestRange::Fixed(0x40000000, 0x4000000000 - 0x40000000);
+
+inline constexpr std::array kFixedRanges = {
+    kGicDistributor,
+    kGicV2CpuInterface,
+    kGicV3Redistributors,
+    kPl011,
+    kPl031,
+    kVirtioMmio,
+    kMarkDevice,
+    kParkPages,
+    kRamWindow,
+    kGicV3HighRedistributors,
+};
+
+// Each range ends before the next begins.
+constexpr bool AscendingAndDisjoint(absl::Span<const GuestRange> ranges) {
+  for (size_t i = 1; i < ranges.size(); ++i) {
+    if (ranges[i - 1].last() >= ranges[i].base()) return false;
+  }
+  return true;
+}
+
+static_assert(AscendingAndDisjoint(kFixedRanges));
+static_assert(kPlatformBus.Contains(kMarkDevice));
+static_assert(kPlatformBus.Contains(kParkPages));
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_BOOT_MEMORY_MAP_H_
