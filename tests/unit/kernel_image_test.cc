@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/boot/kernel_image.h"
+
+#include <elf.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "tests/support/packing.h"
+#include "vmm/boot/image_headers.h"
+
+namespace vmm {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+using Bytes = std::vector<uint8_t>;
+
+constexpr uint64_t kFourKiBPages = 1 << 1;
+
+ImageHeader Header() {
+  return {.code = {},
+          .text_offset = 0,
+          .image_size = 0x300000,
+          .flags = kFourKiBPages,
+          .reserved = {},
+          .magic = {'A', 'R', 'M', 'd'},
+          .pe_offset = 0};
+}
+
+template <typename Layout>
+void Put(const Layout& layout, size_t offset, Bytes& file) {
+  std::memcpy(file.data() + offset, &layout, sizeof(layout));
+}
+
+void PutText(absl::string_view text, size_t offset, Bytes& file) {
+  std::memcpy(file.data() + offset, text.data(), text.size());
+}
+
+Bytes FileWith(const ImageHeader& header, size_t size = 0x1000) {
+  Bytes file(size, 0x5a);
+  Put(header, 0, file);
+  return file;
+}
+
+// An Image that is an EFI application whose one section ends at `end`.
+Bytes EfiImage(uint32_t end, size_t size) {
+  constexpr uint32_t kPeOffset = 64;
+  constexpr uint16_t kOptionalHeader = 160;
+  ImageHeader header = Header();
+  header.pe_offset = kPeOffset;
+  Bytes file = FileWith(header, size);
+  PutText("MZ", 0, file);
+  Put(PeHeader{.magic = {'P', 'E'},
+               .machine = 0xaa64,
+               .sections = 1,
+               .unused = {},
+               .optional_header_size = kOptionalHeader,
+               .characteristics = 0},
+      kPeOffset, file);
+  Put(PeSection{.name = ".text",
+                .memory_size = end,
+                .memory_offset = 0x400,
+                .file_size = end - 0x400,
+                .file_offset = 0x400,
+                .unused = {}},
+      kPeOffset + sizeof(PeHeader) + kOptionalHeader, file);
+  return file;
+}
+
+Bytes Zboot(const char* compression, const Bytes& payload) {
+  constexpr uint32_t kPayloadOffset = 0x200;
+  ZbootHeader header = {};
+  std::memcpy(header.mz, "MZ", 2);
+  std::memcpy(header.image_type, "zimg", 4);
+  header.payload_offset = kPayloadOffset;
+  header.payload_size = static_cast<uint32_t>(payload.size());
+  std::strncpy(header.compression, compression, sizeof(header.compression) - 1);
+  Bytes file(kPayloadOffset + payload.size());
+  Put(header, 0, file);
+  std::copy(payload.begin(), payload.end(), file.begin() + kPayloadOffset);
+  return file;
+}
+
+Bytes Elf(unsigned char data, uint16_t machine) {
+  Elf64_Ehdr header = {};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_DATA] = data;
+  header.e_machine = machine;
+  Bytes file(0x1000);
+  Put(header, 0, file);
+  return file;
+}
+
+Bytes FileWithMagic(absl::string_view magic, size_t offset) {
+  Bytes file(0x1000);
+  PutText(magic, offset, file);
+  return file;
+}
+
+KernelImage Parsed(Bytes file) {
+  absl::StatusOr<KernelImage> image = ParseKernel("Image", std::move(file));
+  EXPECT_TRUE(image.ok()) << image.status();
+  return image.ok() ? *std::move(image) : KernelImage{};
+}
+
+std::string Refusal(Bytes file) {
+  const absl::Status status = ParseKernel("boot/k", std::move(file)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  const std::string message(status.message());
+  EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  EXPECT_THAT(message, HasSubstr("boot/k"));
+  EXPECT_THAT(message, HasSubstr("; ")) << "There is no remedy.";
+  return message;
+}
+
+TEST(KernelImageTest, ReadsAPlainImage) {
+  ImageHeader header = Header();
+  header.text_offset = 0x10000;
+  const Bytes file = FileWith(header);
+  const KernelImage image = Parsed(file);
+  EXPECT_EQ(image.bytes, file);
+  EXPECT_EQ(image.text_offset, 0x10000u);
+  EXPECT_EQ(image.image_size, 0x300000u);
+  EXPECT_EQ(image.page_size, 4096u);
+  EXPECT_EQ(image.format, "Image");
+}
+
+TEST(KernelImageTest, ReadsThePageSize) {
+  constexpr uint32_t kSizes[] = {0, 4096, 16384, 65536};
+  for (uint64_t field = 0; field < 4; ++field) {
+    ImageHeader header = Header();
+    header.flags = field << 1 | 1 << 3;
+    EXPECT_EQ(Parsed(FileWith(header)).page_size, kSizes[field]);
+  }
+}
+
+TEST(KernelImageTest, KnowsImagesFromBeforeImageSizeWasWritten) {
+  ImageHeader header = Header();
+  header.image_size = 0;
+  const KernelImage image = Parsed(FileWith(header));
+  EXPECT_EQ(image.text_offset, 0x80000u);
+  EXPECT_EQ(image.image_size, 0u);
+}
+
+TEST(KernelImageTest, WhatIsAppendedToAnImageCountsAsPartOfIt) {
+  ImageHeader header = Header();
+  header.image_size = 0x800;
+  EXPECT_EQ(Parsed(FileWith(header, 0x1000)).image_size, 0x1000u);
+}
+
+TEST(KernelImageTest, UnpacksEveryPackingToTheSameImage) {
+  const Bytes file = FileWith(Header());
+  struct Case {
+    Bytes packed;
+    const char* format;
+  };
+  for (const Case& c : {
+           Case{Gzipped(file), "Image (gzip)"},
+           Case{Zstandard(file), "Image (zstd)"},
+           Case{Zboot("gzip", Gzipped(file)), "zboot (gzip)"},
+           Case{Zboot("zstd22", Zstandard(file)), "zboot (zstd22)"},
+       }) {
+    const KernelImage image = Parsed(c.packed);
+    EXPECT_EQ(image.bytes, file);
+    EXPECT_EQ(image.image_size, 0x300000u);
+    EXPECT_EQ(image.format, c.format);
+  }
+}
+
+TEST(KernelImageTest, TakesAFlatBinaryAsItIs) {
+  const Bytes file = {1, 2, 3, 4};
+  const auto image = ParseRaw("payload", file);
+  ASSERT_TRUE(image.ok()) << image.status();
+  EXPECT_EQ(image->bytes, file);
+  EXPECT_EQ(image->text_offset, 0x80000u);
+  EXPECT_EQ(image->image_size, 0u);
+  EXPECT_EQ(image->format, "raw");
+  EXPECT_EQ(ParseRaw("payload", {}).status().message(),
+            "payload is empty; copy or download the file again");
+}
+
+TEST(KernelImageTest, SaysWhatAFileIsInstead) {
+  struct Case {
+    Bytes file;
+    const char* message;
+  };
+  const Case cases[] = {
+      {{}, "is empty; copy"},
+      {Bytes(63), "is only 63 bytes long"},
+      {Bytes(64), "is not an arm64 kernel; pass arch/arm64/boot/Image"},
+      {FileWithMagic("HdrS", 0x202), "is an x86 kernel (bzImage); build"},
+      {FileWithMagic("RSC\x05", 56), "is a RISC-V kernel (Image); build"},
+      {FileWithMagic("\x18\x28\x6f\x01", 0x24), "is a 32-bit Arm kernel"},
+      {FileWithMagic("\xd0\x0d\xfe\xed", 0), "is a devicetree blob"},
+      {FileWithMagic("070701", 0), "is an initramfs (cpio); pass it as the"},
+      {FileWithMagic("\xfd\x37zXZ", 0), "is xz-compressed; unpack it first"},
+      {Elf(ELFDATA2LSB, EM_X86_64), "is an ELF file for x86-64; build"},
+      {Elf(ELFDATA2LSB, EM_AARCH64),
+       "is an ELF file for arm64 (vmlinux); use arch/arm64/boot/Image"},
+      {Elf(ELFDATA2LSB, 4711), "is an ELF file for machine 4711"},
+      {Elf(ELFDATA2MSB, EM_S390), "is a big-endian ELF file; build"},
+  };
+  for (const Case& c : cases) {
+    EXPECT_THAT(Refusal(c.file),
+                StartsWith(std::string("boot/k ") + c.message));
+  }
+}
+
+TEST(KernelImageTest, RefusesABigEndianKernel) {
+  ImageHeader header = Header();
+  header.flags |= 1;
+  EXPECT_EQ(Refusal(FileWith(header)),
+            "boot/k is a big-endian kernel; build it with "
+            "CONFIG_CPU_LITTLE_ENDIAN=y");
+}
+
+TEST(KernelImageTest, RefusesAHeaderThatCannotBe) {
+  ImageHeader header = Header();
+  header.text_offset = 0x200000;
+  EXPECT_THAT(Refusal(FileWith(header)), HasSubstr("damaged"));
+  header = Header();
+  header.image_size = UINT64_MAX;
+  EXPECT_THAT(Refusal(FileWith(header)), HasSubstr("damaged"));
+}
+
+TEST(KernelImageTest, AFileMayBeShorterThanImageSizeButNotThanItsSections) {
+  EXPECT_EQ(Parsed(EfiImage(0x1000, 0x1000)).image_size, 0x300000u);
+  EXPECT_EQ(Refusal(EfiImage(0x1000, 0xfff)),
+            "boot/k is cut short: 4095 of at least 4096 bytes; copy or "
+            "download the file again");
+  Bytes within_the_section_table = EfiImage(0x1000, 0x1000);
+  within_the_section_table.resize(256);
+  EXPECT_THAT(Refusal(within_the_section_table), HasSubstr("is cut short"));
+}
+
+TEST(KernelImageTest, RefusesPackingsThatAreCutShort) {
+  const Bytes file = FileWith(Header());
+  Bytes gzip = Gzipped(file);
+  gzip.pop_back();
+  EXPECT_EQ(Refusal(gzip),
+            "boot/k: its gzip stream ends early; copy or download the file "
+            "again");
+  Bytes zboot = Zboot("gzip", Gzipped(file));
+  zboot.pop_back();
+  EXPECT_THAT(Refusal(zboot), HasSubstr("is a zboot file that is cut short"));
+}
+
+TEST(KernelImageTest, NamesWhatIsPackedInAFile) {
+  EXPECT_THAT(Refusal(Gzipped(FileWithMagic("070701", 0))),
+              StartsWith("what is packed in boot/k is an initramfs"));
+  EXPECT_THAT(Refusal(Zstandard(Elf(ELFDATA2LSB, EM_X86_64))),
+              StartsWith("what is packed in boot/k is an ELF file"));
+  EXPECT_THAT(Refusal(Gzipped(Gzipped(FileWith(Header())))),
+              StartsWith("what is packed in boot/k is gzip-compressed once"));
+}
+
+TEST(KernelImageTest, RefusesAZbootPackingItDoesNotKnow) {
+  EXPECT_THAT(Refusal(Zboot("lzma", Bytes(100))),
+              StartsWith("boot/k is a zboot file packed with \"lzma\"; "));
+}
+
+}  // namespace
+}  // namespace vmm

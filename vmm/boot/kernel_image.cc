@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/boot/kernel_image.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "vmm/base/status_macros.h"
+#include "vmm/boot/decompress.h"
+#include "vmm/boot/foreign_file.h"
+#include "vmm/boot/image_headers.h"
+
+namespace vmm {
+namespace {
+
+using Bytes = std::vector<uint8_t>;
+
+constexpr uint64_t kTwoMiB = uint64_t{2} << 20;
+// Where kernels from before 3.17 go, and flat binaries.
+constexpr uint64_t kLegacyTextOffset = 0x80000;
+constexpr uint64_t kBigEndianFlag = 1;
+constexpr absl::string_view kCopyAgain = "copy or download the file again";
+
+absl::Status Refused(absl::string_view name, absl::string_view reason,
+                     absl::string_view remedy) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, " ", reason, "; ", remedy));
+}
+
+absl::Status CheckSize(absl::string_view name, const Bytes& file) {
+  if (file.empty()) return Refused(name, "is empty", kCopyAgain);
+  if (file.size() > kMaxKernelBytes) {
+    return Refused(name, absl::StrCat("is ", file.size(), " bytes long"),
+                   "no kernel is that large, pass another file");
+  }
+  return absl::OkStatus();
+}
+
+uint32_t PageSize(uint64_t flags) {
+  constexpr uint32_t kSizes[] = {0, 4096, 16384, 65536};
+  return kSizes[flags >> 1 & 3];
+}
+
+// Where the last section ends in a file that is an EFI application; else 0.
+uint64_t EndOfSections(absl::Span<const uint8_t> file, uint64_t pe_offset) {
+  const auto pe = HeaderAt<PeHeader>(file, pe_offset);
+  if (!pe || !HasMagic(file, 0, "MZ") || !HasMagic(file, pe_offset, "PE")) {
+    return 0;
+  }
+  uint64_t end = 0;
+  uint64_t offset = pe_offset + sizeof(PeHeader) + pe->optional_header_size;
+  for (unsigned i = 0; i < pe->sections; ++i, offset += sizeof(PeSection)) {
+    const auto section = HeaderAt<PeSection>(file, offset);
+    if (!section) return offset + sizeof(PeSection);
+    end = std::max(end, uint64_t{section->file_offset} + section->file_size);
+  }
+  return end;
+}
+
+absl::Status CheckHeader(absl::string_view name, absl::Span<const uint8_t> file,
+                         const ImageHeader& header) {
+  if ((header.flags & kBigEndianFlag) != 0) {
+    return Refused(name, "is a big-endian kernel",
+                   "build it with CONFIG_CPU_LITTLE_ENDIAN=y");
+  }
+  if (header.text_offset >= kTwoMiB || header.image_size > kMaxKernelBytes) {
+    return Refused(name, "has a damaged arm64 Image header", kCopyAgain);
+  }
+  const uint64_t end = EndOfSections(file, header.pe_offset);
+  if (end > file.size()) {
+    return Refused(name,
+                   absl::StrCat("is cut short: ", file.size(), " of at least ",
+                                end, " bytes"),
+                   kCopyAgain);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<KernelImage> ParseImage(absl::string_view name, Bytes file,
+                                       std::string format) {
+  const auto header = HeaderAt<ImageHeader>(file, 0);
+  if (!header || absl::string_view(header->magic, 4) != "ARMd") {
+    const ForeignFile foreign = Identify(file);
+    return Refused(name, absl::StrCat("is ", foreign.what), foreign.remedy);
+  }
+  RETURN_IF_ERROR(CheckHeader(name, file, *header));
+  KernelImage image;
+  image.page_size = PageSize(header->flags);
+  image.format = std::move(format);
+  if (header->image_size == 0) {
+    image.text_offset = kLegacyTextOffset;
+  } else {
+    image.text_offset = header->text_offset;
+    image.image_size = std::max<uint64_t>(header->image_size, file.size());
+  }
+  image.bytes = std::move(file);
+  return image;
+}
+
+absl::StatusOr<KernelImage> ParseUnpacked(absl::string_view name,
+                                          absl::StatusOr<Bytes> content,
+                                          std::string format) {
+  if (!content.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ": ", content.status().message()));
+  }
+  return ParseImage(absl::StrCat("what is packed in ", name),
+                    *std::move(content), std::move(format));
+}
+
+absl::StatusOr<KernelImage> ParseZboot(absl::string_view name,
+                                       absl::Span<const uint8_t> file,
+                                       const ZbootHeader& header) {
+  if (uint64_t{header.payload_offset} + header.payload_size > file.size()) {
+    return Refused(name, "is a zboot file that is cut short", kCopyAgain);
+  }
+  const auto payload = file.subspan(header.payload_offset, header.payload_size);
+  const std::string compression(
+      header.compression,
+      strnlen(header.compression, sizeof(header.compression)));
+  const std::string format = absl::StrCat("zboot (", compression, ")");
+  if (compression == "gzip") {
+    return ParseUnpacked(name, Gunzip(payload, kMaxKernelBytes), format);
+  }
+  if (absl::StartsWith(compression, "zstd")) {
+    return ParseUnpacked(name, Unzstd(payload, kMaxKernelBytes), format);
+  }
+  return Refused(
+      name, absl::StrCat("is a zboot file packed with \"", compression, "\""),
+      "build it with CONFIG_KERNEL_GZIP=y or pass arch/arm64/boot/Image");
+}
+
+}  // namespace
+
+absl::StatusOr<KernelImage> ParseKernel(absl::string_view name, Bytes file) {
+  RETURN_IF_ERROR(CheckSize(name, file));
+  if (HasMagic(file, 0, "\x1f\x8b")) {
+    return ParseUnpacked(name, Gunzip(file, kMaxKernelBytes), "Image (gzip)");
+  }
+  if (HasMagic(file, 0, "\x28\xb5\x2f\xfd")) {
+    return ParseUnpacked(name, Unzstd(file, kMaxKernelBytes), "Image (zstd)");
+  }
+  const auto zboot = HeaderAt<ZbootHeader>(file, 0);
+  if (zboot && HasMagic(file, 0, "MZ") && HasMagic(file, 4, "zimg")) {
+    return ParseZboot(name, file, *zboot);
+  }
+  return ParseImage(name, std::move(file), "Image");
+}
+
+absl::StatusOr<KernelImage> ParseRaw(absl::string_view name, Bytes file) {
+  RETURN_IF_ERROR(CheckSize(name, file));
+  KernelImage image;
+  image.bytes = std::move(file);
+  image.text_offset = kLegacyTextOffset;
+  image.format = "raw";
+  return image;
+}
+
+}  // namespace vmm
