@@ -9,31 +9,13 @@ namespace {
 Return Result(int64_t value) { return Return{static_cast<uint64_t>(value)}; }
 Return Result(Status status) { return Result(static_cast<int64_t>(status)); }
 
-// PSCI_FEATURES: 0 for what Handle() implements. SMCCC_VERSION itself is
-// answered by KVM (its range is reserved), but a guest learns only here that
-// it may call it. CPU_SUSPEND: original power_state format, no OS-initiated
-// mode, hence 0 as well.
-Status Features(uint64_t function) {
-  switch (function) {
-    case PSCI_VERSION:
-    case PSCI_CPU_SUSPEND_32:
-    case PSCI_CPU_SUSPEND_64:
-    case PSCI_CPU_OFF:
-    case PSCI_CPU_ON_32:
-    case PSCI_CPU_ON_64:
-    case PSCI_AFFINITY_INFO_32:
-    case PSCI_AFFINITY_INFO_64:
-    case PSCI_MIGRATE_INFO_TYPE:
-    case PSCI_SYSTEM_OFF:
-    case PSCI_SYSTEM_RESET:
-    case PSCI_SYSTEM_RESET2_32:
-    case PSCI_SYSTEM_RESET2_64:
-    case PSCI_FEATURES:
-    case SMCCC_VERSION_ID:
-      return Status::kSuccess;
-    default:
-      return Status::kNotSupported;
-  }
+// SMCCC_VERSION itself is answered by KVM (its range is reserved), but a guest
+// learns only here that it may call it. CPU_SUSPEND: original power_state
+// format, no OS-initiated mode, hence 0 as well.
+Status Features(uint32_t function) {
+  return function == SMCCC_VERSION_ID || IsImplemented(function)
+             ? Status::kSuccess
+             : Status::kNotSupported;
 }
 
 // The affinity fields above `level`; `level` is 0 to 3.
@@ -52,7 +34,7 @@ Outcome Dispatcher::Handle(const SmcccCall& raw) {
     case PSCI_VERSION:
       return Result(PSCI_VERSION_1_1);
     case PSCI_FEATURES:
-      return Result(Features(x1));
+      return Result(Features(static_cast<uint32_t>(x1)));
     case PSCI_CPU_ON_32:
     case PSCI_CPU_ON_64:
       return Result(CpuOn(x1, x2, x3));

@@ -22,6 +22,28 @@ unsigned ArgumentCount(uint32_t function) {
   }
 }
 
+bool IsImplemented(uint32_t function) {
+  switch (function) {
+    case PSCI_VERSION:
+    case PSCI_CPU_SUSPEND_32:
+    case PSCI_CPU_SUSPEND_64:
+    case PSCI_CPU_OFF:
+    case PSCI_CPU_ON_32:
+    case PSCI_CPU_ON_64:
+    case PSCI_AFFINITY_INFO_32:
+    case PSCI_AFFINITY_INFO_64:
+    case PSCI_MIGRATE_INFO_TYPE:
+    case PSCI_SYSTEM_OFF:
+    case PSCI_SYSTEM_RESET:
+    case PSCI_FEATURES:
+    case PSCI_SYSTEM_RESET2_32:
+    case PSCI_SYSTEM_RESET2_64:
+      return true;
+    default:
+      return false;
+  }
+}
+
 absl::string_view FunctionName(uint32_t function) {
   switch (function) {
     case PSCI_VERSION:

@@ -29,6 +29,9 @@ constexpr SmcccCall Narrowed(SmcccCall call) {
 // Fetching a register costs an ioctl, so the caller fetches no more.
 unsigned ArgumentCount(uint32_t function);
 
+// Whether the Dispatcher implements `function`: what PSCI_FEATURES answers.
+bool IsImplemented(uint32_t function);
+
 // "CPU_ON", the same for its 32-bit and 64-bit form; "unknown" otherwise.
 absl::string_view FunctionName(uint32_t function);
 

@@ -99,6 +99,12 @@ absl::Status Arm64Vcpu::Suspend() { return SetMpState(KVM_MP_STATE_SUSPENDED); }
 
 absl::Status Arm64Vcpu::Resume() { return SetMpState(KVM_MP_STATE_RUNNABLE); }
 
+absl::Status Arm64Vcpu::InjectDataAbort() {
+  kvm_vcpu_events events = {};
+  events.exception.ext_dabt_pending = 1;
+  return KVM_IOCTL(fd_.get(), KVM_SET_VCPU_EVENTS, &events).status();
+}
+
 // One signal is enough: it interrupts a KVM_RUN that has begun, and one that
 // has not yet begun finds immediate_exit set.
 void Arm64Vcpu::Kick() {

@@ -35,6 +35,7 @@ class Arm64Vcpu : public Vcpu {
   absl::Status SetEntry(GuestAddress entry, uint64_t x0) override;
   absl::Status Suspend() override;
   absl::Status Resume() override;
+  absl::Status InjectDataAbort() override;
   void Kick() override;
 
  private:

@@ -42,6 +42,10 @@ class Vcpu {
   virtual absl::Status Suspend() = 0;
   virtual absl::Status Resume() = 0;
 
+  // The instruction at PC takes a synchronous external abort, as an access to
+  // nothing does on hardware.
+  virtual absl::Status InjectDataAbort() = 0;
+
   // Any thread: the current or the next Run() returns Interrupted, and so
   // does every one after it. For stopping; there is no way back.
   virtual void Kick() = 0;

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/core/exit_dispatcher.h"
+
+#include "absl/strings/str_format.h"
+#include "vmm/base/status_macros.h"
+
+namespace vmm {
+namespace {
+
+using Kind = StopReason::Kind;
+
+constexpr uint64_t kSuccess = 0;
+
+}  // namespace
+
+absl::StatusOr<NextStep> ExitDispatcher::Dispatch(const VcpuExit& exit,
+                                                  Vcpu& vcpu) {
+  return std::visit([&](const auto& which) { return On(which, vcpu); }, exit);
+}
+
+absl::StatusOr<NextStep> ExitDispatcher::On(const MmioRead& exit, Vcpu& vcpu) {
+  const auto value = bus_.Read(self_, exit.address, exit.size);
+  if (!value) ++mistakes_.unowned_accesses;
+  vcpu.AnswerRead(value.value_or(0));
+  return Resume{};
+}
+
+absl::StatusOr<NextStep> ExitDispatcher::On(const MmioWrite& exit, Vcpu&) {
+  if (!bus_.Write(self_, exit.address, exit.size, exit.value)) {
+    ++mistakes_.unowned_accesses;
+  }
+  return Resume{};
+}
+
+absl::StatusOr<NextStep> ExitDispatcher::On(const Hypercall& exit,
+                                            Vcpu& vcpu) {
+  Event event = {.ns = clock_.Now(),
+                 .vcpu = self_,
+                 .kind = Event::Kind::kPsci,
+                 .function = exit.function};
+  psci::SmcccCall call = {.function = exit.function};
+  const unsigned arguments = psci::ArgumentCount(exit.function);
+  for (unsigned i = 0; i < arguments; ++i) {
+    ASSIGN_OR_RETURN(call.args[i], vcpu.ReadX(i + 1));
+  }
+  call = psci::Narrowed(call);
+  event.arguments = static_cast<uint8_t>(arguments);
+  event.args = call.args;
+
+  const psci::Outcome outcome = psci_.Handle(call);
+  if (const auto* answer = std::get_if<psci::Return>(&outcome)) {
+    event.result = static_cast<int64_t>(answer->x0);
+    events_.Push(event);
+    if (!psci::IsImplemented(exit.function)) ++mistakes_.unknown_calls;
+    RETURN_IF_ERROR(vcpu.WriteX(0, answer->x0));
+    return Resume{};
+  }
+  events_.Push(event);
+  if (std::holds_alternative<psci::PowerDown>(outcome)) return TurnOff{};
+  if (std::holds_alternative<psci::Suspend>(outcome)) {
+    RETURN_IF_ERROR(vcpu.WriteX(0, kSuccess));
+    RETURN_IF_ERROR(vcpu.Suspend());
+    return Resume{};
+  }
+  if (const auto* reset = std::get_if<psci::SystemReset>(&outcome)) {
+    return StopFor({.kind = Kind::kReset,
+                    .vcpu = self_,
+                    .reset2 = reset->reset2,
+                    .code = reset->type,
+                    .value = reset->cookie},
+                   Event::Kind::kReset);
+  }
+  return StopFor({.kind = Kind::kPowerOff, .vcpu = self_},
+                 Event::Kind::kPowerOff);
+}
+
+NextStep ExitDispatcher::StopFor(StopReason reason, Event::Kind kind) {
+  events_.Push({.ns = clock_.Now(),
+                .vcpu = self_,
+                .kind = kind,
+                .arguments = static_cast<uint8_t>(reason.reset2 ? 2 : 0),
+                .args = {reason.code, reason.value}});
+  return Stop{std::move(reason)};
+}
+
+absl::StatusOr<NextStep> ExitDispatcher::On(const Interrupted&, Vcpu&) {
+  return Resume{};  // The loop looks whether it is to stop.
+}
+
+absl::StatusOr<NextStep> ExitDispatcher::On(const Wakeup&, Vcpu& vcpu) {
+  RETURN_IF_ERROR(vcpu.Resume());
+  return Resume{};
+}
+
+absl::StatusOr<NextStep> ExitDispatcher::On(const SystemEvent& exit, Vcpu&) {
+  switch (exit.kind) {
+    case SystemEvent::Kind::kShutdown:
+      return StopFor({.kind = Kind::kPowerOff, .vcpu = self_},
+                     Event::Kind::kPowerOff);
+    case SystemEvent::Kind::kReset:
+    case SystemEvent::Kind::kReset2:
+      return StopFor({.kind = Kind::kReset,
+                      .vcpu = self_,
+                      .reset2 = exit.kind == SystemEvent::Kind::kReset2},
+                     Event::Kind::kReset);
+    case SystemEvent::Kind::kCrash:
+      return Stop{{.kind = Kind::kStuck,
+                   .detail = "KVM reported a system crash",
+                   .vcpu = self_}};
+    case SystemEvent::Kind::kSuspend:
+      break;
+  }
+  return Stop{{.kind = Kind::kVmmError,
+               .detail = "KVM asked for a system suspend that was not enabled",
+               .vcpu = self_}};
+}
+
+absl::StatusOr<NextStep> ExitDispatcher::On(const NoSyndrome&, Vcpu& vcpu) {
+  ++mistakes_.undecodable;
+  RETURN_IF_ERROR(vcpu.InjectDataAbort());
+  return Resume{};
+}
+
+absl::StatusOr<NextStep> ExitDispatcher::On(const EntryFailed& exit, Vcpu&) {
+  return Stop{{.kind = Kind::kStuck,
+               .detail = absl::StrFormat(
+                   "KVM could not run vCPU %d (reason %#x)", self_,
+                   exit.reason),
+               .vcpu = self_}};
+}
+
+absl::StatusOr<NextStep> ExitDispatcher::On(const Unhandled& exit, Vcpu&) {
+  return Stop{{.kind = Kind::kVmmError,
+               .detail = absl::StrFormat(
+                   "KVM left vCPU %d for a reason not known here (%d)", self_,
+                   exit.reason),
+               .vcpu = self_}};
+}
+
+}  // namespace vmm

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/core/machine.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "fdt/machine_tree.h"
+#include "vmm/base/status_macros.h"
+#include "vmm/boot/loader.h"
+#include "vmm/boot/memory_map.h"
+#include "vmm/boot/placement.h"
+#include "vmm/devices/mark_abi.h"
+
+namespace vmm {
+namespace {
+
+constexpr uint64_t kMinMemory = uint64_t{16} << 20;
+constexpr uint64_t kMemoryUnit = uint64_t{2} << 20;
+
+absl::StatusOr<GuestRange> RamOf(uint64_t bytes) {
+  if (bytes < kMinMemory || bytes % kMemoryUnit != 0 ||
+      bytes > kRamWindow.size()) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "--memory must be a multiple of 2M from %dM to %dG",
+        kMinMemory >> 20, kRamWindow.size() >> 30));
+  }
+  return *GuestRange::Make(kRamWindow.base(), bytes);
+}
+
+fdt::Region RegionOf(const GuestRange& range) {
+  return {range.base().value(), range.size()};
+}
+
+bool NeedsHighRedistributors(uint32_t vcpus) {
+  return vcpus * kGicV3RedistributorStride > kGicV3Redistributors.size();
+}
+
+VmSpec VmSpecOf(const MachineSpec& spec, GuestRange ram) {
+  return {.vcpus = spec.vcpus,
+          .psci = spec.psci,
+          .last_address = NeedsHighRedistributors(spec.vcpus)
+                              ? kGicV3HighRedistributors.last()
+                              : ram.last(),
+          .gic_distributor = kGicDistributor,
+          .gic_cpu = kGicV2CpuInterface,
+          .gic_redistributors = kGicV3Redistributors,
+          .gic_redistributors_high = kGicV3HighRedistributors};
+}
+
+std::variant<fdt::GicV2, fdt::GicV3> DescribeGic(GicVersion version,
+                                                 uint32_t vcpus) {
+  if (version == GicVersion::kV2) {
+    return fdt::GicV2{RegionOf(kGicDistributor), RegionOf(kGicV2CpuInterface)};
+  }
+  fdt::GicV3 gic = {RegionOf(kGicDistributor),
+                    {RegionOf(kGicV3Redistributors)}};
+  if (NeedsHighRedistributors(vcpus)) {
+    gic.redistributors.push_back(RegionOf(kGicV3HighRedistributors));
+  }
+  return gic;
+}
+
+void AddSeeds(std::optional<uint64_t> seed, fdt::MachineDescription& machine) {
+  std::random_device host;
+  std::mt19937_64 random(seed ? *seed : uint64_t{host()} << 32 | host());
+  const auto next = [&] {
+    return seed ? random() : uint64_t{host()} << 32 | host();
+  };
+  machine.kaslr_seed = next();
+  machine.rng_seed.resize(64);
+  for (uint8_t& byte : machine.rng_seed) byte = static_cast<uint8_t>(next());
+}
+
+}  // namespace
+
+absl::Status Validate(const MachineSpec& spec) {
+  if (spec.vcpus == 0 || spec.vcpus > kMaxCpus) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("--cpus must be 1 to %d", kMaxCpus));
+  }
+  ASSIGN_OR_RETURN(const GuestRange ram, RamOf(spec.memory_bytes));
+  return PlaceBoot(ram, spec.kernel, spec.initrd.size()).status();
+}
+
+absl::StatusOr<std::unique_ptr<Machine>> Machine::Create(
+    const MachineSpec& spec, const OpenVm& open_vm) {
+  RETURN_IF_ERROR(Validate(spec));
+  std::unique_ptr<Machine> machine(new Machine);
+  RETURN_IF_ERROR(machine->Build(spec, open_vm));
+  return machine;
+}
+
+absl::Status Machine::Build(const MachineSpec& spec, const OpenVm& open_vm) {
+  ASSIGN_OR_RETURN(const GuestRange ram, RamOf(spec.memory_bytes));
+  ASSIGN_OR_RETURN(vm_, open_vm(VmSpecOf(spec, ram)));
+  ASSIGN_OR_RETURN(GuestMemory memory, GuestMemory::Map(ram));
+  memory_.emplace(std::move(memory));
+  RETURN_IF_ERROR(vm_->AddRam(ram, memory_->host_base()));
+  ASSIGN_OR_RETURN(auto vcpus, vm_->CreateVcpus());
+  std::vector<psci::Mpidr> topology;
+  for (const auto& vcpu : vcpus) {
+    topology.push_back(psci::AffinityOf(vcpu->mpidr()));
+    mpidrs_.push_back(static_cast<uint64_t>(topology.back()));
+  }
+  events_ = std::make_unique<EventLog>(mpidrs_);
+  power_ = std::make_unique<psci::PowerTable>(std::move(topology));
+  psci_ = std::make_unique<psci::Dispatcher>(
+      *power_,
+      [ram](uint64_t address) { return ram.Contains(GuestAddress(address)); });
+  RETURN_IF_ERROR(CreateDevices());
+  RETURN_IF_ERROR(LoadGuest(spec));
+  CreateThreads(std::move(vcpus), spec.psci);
+  return absl::OkStatus();
+}
+
+absl::Status Machine::CreateDevices() {
+  pl011_ = std::make_unique<Pl011>(Pl011::Host{
+      .transmit = [this](uint8_t byte) { console_.Put(byte); },
+      .can_transmit = [this] { return !console_.Full(); },
+      .set_interrupt =
+          [this](bool level) {
+            if (const auto set = vm_->SetSpi(kPl011Spi, level); !set.ok()) {
+              RequestStop({.kind = StopReason::Kind::kVmmError,
+                           .detail = std::string(set.message())});
+            }
+          },
+  });
+  pl031_ = std::make_unique<Pl031>([] { return time(nullptr); });
+  const auto record = [this](Event::Kind kind) {
+    return [this, kind](const MarkDevice::Report& report) {
+      events_->ring(report.vcpu)
+          .Push({.ns = clock_.Now(),
+                 .vcpu = report.vcpu,
+                 .kind = kind,
+                 .arguments = 2,
+                 .args = {report.code, report.value}});
+    };
+  };
+  mark_ = std::make_unique<MarkDevice>(MarkDevice::Listener{
+      .clock_ns = [this] { return clock_.Now(); },
+      .on_mark = record(Event::Kind::kMark),
+      .on_verdict =
+          [this, note = record(Event::Kind::kVerdict)](
+              const MarkDevice::Report& report) {
+            note(report);
+            RequestStop({.kind = StopReason::Kind::kVerdict,
+                         .vcpu = report.vcpu,
+                         .code = report.code,
+                         .value = report.value});
+          },
+  });
+  RETURN_IF_ERROR(bus_.Attach(kPl011, *pl011_));
+  RETURN_IF_ERROR(bus_.Attach(kPl031, *pl031_));
+  return bus_.Attach(kMarkDevice, *mark_);
+}
+
+absl::Status Machine::LoadGuest(const MachineSpec& spec) {
+  const GuestRange ram = memory_->range();
+  ASSIGN_OR_RETURN(const Placement placement,
+                   PlaceBoot(ram, spec.kernel, spec.initrd.size()));
+  fdt::MachineDescription machine = {
+      .cpu_affinities = mpidrs_,
+      .memory = {RegionOf(ram)},
+      .gic = DescribeGic(vm_->gic(), spec.vcpus),
+      .pl011 = {RegionOf(kPl011), kPl011Spi},
+      .pl031 = {RegionOf(kPl031), kPl031Spi},
+      .mark = RegionOf(kMarkDevice),
+      .bootargs = spec.command_line,
+  };
+  if (placement.initrd) machine.initrd = RegionOf(*placement.initrd);
+  AddSeeds(spec.seed, machine);
+  ASSIGN_OR_RETURN(dtb_, fdt::BuildMachineTree(machine));
+  boot_ = {placement.kernel.value(), placement.dtb.value()};
+  return LoadBoot(placement,
+                  {.kernel = spec.kernel.bytes,
+                   .dtb = dtb_,
+                   .initrd = spec.initrd},
+                  *memory_);
+}
+
+void Machine::CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
+                            PsciHandler psci) {
+  shared_ = std::make_unique<VcpuThread::Machine>(VcpuThread::Machine{
+      .power = *power_,
+      .psci = *psci_,
+      .bus = bus_,
+      .clock = clock_,
+      .request_stop =
+          [this](StopReason reason) { RequestStop(std::move(reason)); },
+      .kvm_psci = psci == PsciHandler::kKvm});
+  for (uint32_t i = 0; i < vcpus.size(); ++i) {
+    threads_.push_back(std::make_unique<VcpuThread>(
+        psci::VcpuId{i}, std::move(vcpus[i]), *shared_, events_->ring(i)));
+  }
+}
+
+Machine::~Machine() {
+  if (power_ != nullptr) power_->Shutdown();
+}
+
+void Machine::Start() {
+  for (const auto& thread : threads_) thread->Start();
+  // Nobody else can have turned it on.
+  static_cast<void>(power_->PowerOn(psci::VcpuId{0}, boot_));
+}
+
+void Machine::RequestStop(StopReason reason) {
+  if (!latch_.Set(std::move(reason))) return;
+  power_->Shutdown();
+  for (const auto& thread : threads_) thread->Stop();
+}
+
+void Machine::Join() {
+  for (const auto& thread : threads_) thread->Join();
+}
+
+size_t Machine::SendInput(absl::Span<const uint8_t> bytes) {
+  return pl011_->Receive(bytes);
+}
+
+std::vector<VcpuPostMortem> Machine::PostMortem() const {
+  std::vector<VcpuPostMortem> result;
+  for (const auto& thread : threads_) result.push_back(thread->post_mortem());
+  return result;
+}
+
+GuestMistakes Machine::Mistakes() const {
+  GuestMistakes sum;
+  for (const auto& thread : threads_) sum += thread->mistakes();
+  return sum;
+}
+
+}  // namespace vmm

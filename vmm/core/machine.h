@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_CORE_MACHINE_H_
+#define PARKVMM_VMM_CORE_MACHINE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "psci-emul/dispatcher.h"
+#include "psci-emul/power_table.h"
+#include "vmm/base/clock.h"
+#include "vmm/boot/kernel_image.h"
+#include "vmm/core/console_buffer.h"
+#include "vmm/core/event_log.h"
+#include "vmm/core/stop.h"
+#include "vmm/core/vcpu_thread.h"
+#include "vmm/devices/mark_device.h"
+#include "vmm/devices/mmio_bus.h"
+#include "vmm/devices/pl011.h"
+#include "vmm/devices/pl031.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/memory/guest_memory.h"
+
+namespace vmm {
+
+// What a machine is built from.
+struct MachineSpec {
+  KernelImage kernel;
+  std::vector<uint8_t> initrd;  // Empty: none.
+  std::string command_line;
+  uint64_t memory_bytes = uint64_t{1} << 30;
+  uint32_t vcpus = 1;
+  PsciHandler psci = PsciHandler::kVmm;
+  std::optional<uint64_t> seed;  // Of the guest's randomness; else the host's.
+};
+
+// kInvalidArgument, in one sentence, for what no host could run.
+absl::Status Validate(const MachineSpec& spec);
+
+// One virtual machine from its creation to its end. Methods belong to one
+// thread, but for RequestStop().
+class Machine {
+ public:
+  using OpenVm =
+      std::function<absl::StatusOr<std::unique_ptr<Vm>>(const VmSpec&)>;
+
+  // kInvalidArgument: the spec. kFailedPrecondition: this host cannot. Others:
+  // ours. `open_vm` is a test's way in.
+  static absl::StatusOr<std::unique_ptr<Machine>> Create(
+      const MachineSpec& spec, const OpenVm& open_vm = OpenKvm);
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+  ~Machine();
+
+  void Start();
+  // Any thread. The first reason stands; all vCPUs leave the guest at once.
+  void RequestStop(StopReason reason);
+  // Readable once a stop was requested. For poll().
+  int stop_fd() const { return latch_.fd(); }
+  std::optional<StopReason> stop_reason() const { return latch_.reason(); }
+  // After a stop was requested: waits for every vCPU's thread.
+  void Join();
+
+  ConsoleBuffer& console() { return console_; }
+  // To the guest's UART; returns how much it took.
+  size_t SendInput(absl::Span<const uint8_t> bytes);
+  EventLog& events() { return *events_; }
+  const Clock& clock() const { return clock_; }
+
+  const std::vector<uint64_t>& mpidrs() const { return mpidrs_; }
+  GicVersion gic() const { return vm_->gic(); }
+  const std::vector<uint8_t>& dtb() const { return dtb_; }
+  // After Join().
+  std::vector<VcpuPostMortem> PostMortem() const;
+  GuestMistakes Mistakes() const;
+
+ private:
+  Machine() = default;
+  absl::Status Build(const MachineSpec& spec, const OpenVm& open_vm);
+  absl::Status CreateDevices();
+  absl::Status LoadGuest(const MachineSpec& spec);
+  void CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
+                     PsciHandler psci);
+
+  // Construction order; what is below uses what is above. Threads come last:
+  // they are joined first.
+  Clock clock_;
+  StopLatch latch_;
+  ConsoleBuffer console_;
+  std::optional<GuestMemory> memory_;
+  std::unique_ptr<Vm> vm_;
+  std::vector<uint64_t> mpidrs_;
+  std::vector<uint8_t> dtb_;
+  std::unique_ptr<EventLog> events_;
+  std::unique_ptr<Pl011> pl011_;
+  std::unique_ptr<Pl031> pl031_;
+  std::unique_ptr<MarkDevice> mark_;
+  MmioBus bus_;
+  std::unique_ptr<psci::PowerTable> power_;
+  std::unique_ptr<psci::Dispatcher> psci_;
+  psci::BootContext boot_;
+  std::unique_ptr<VcpuThread::Machine> shared_;
+  std::vector<std::unique_ptr<VcpuThread>> threads_;
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_CORE_MACHINE_H_

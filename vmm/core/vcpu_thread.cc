@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/core/vcpu_thread.h"
+
+#include <pthread.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "vmm/base/status_macros.h"
+
+namespace vmm {
+
+VcpuThread::VcpuThread(psci::VcpuId id, std::unique_ptr<Vcpu> vcpu,
+                       const Machine& machine, EventRing& events)
+    : id_(id),
+      vcpu_(std::move(vcpu)),
+      machine_(machine),
+      events_(events),
+      dispatcher_(psci::Index(id), machine.bus, machine.psci, machine.clock,
+                  events) {}
+
+VcpuThread::~VcpuThread() {
+  Stop();
+  Join();
+}
+
+void VcpuThread::Start() { thread_ = std::thread([this] { Main(); }); }
+
+void VcpuThread::Stop() {
+  stopping_ = true;
+  vcpu_->Kick();
+}
+
+void VcpuThread::Join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void VcpuThread::Main() {
+  // For ps, top and /proc: tests find the parked ones by it.
+  pthread_setname_np(pthread_self(),
+                     absl::StrCat("vcpu", psci::Index(id_)).c_str());
+  if (const absl::Status status = Live(); !status.ok()) {
+    machine_.request_stop({.kind = StopReason::Kind::kVmmError,
+                           .detail = std::string(status.message()),
+                           .vcpu = psci::Index(id_)});
+  }
+}
+
+void VcpuThread::Record(Event::Kind kind, const psci::BootContext& context) {
+  const bool start = kind == Event::Kind::kStart;
+  events_.Push({.ns = machine_.clock.Now(),
+                .vcpu = psci::Index(id_),
+                .kind = kind,
+                .arguments = static_cast<uint8_t>(start ? 2 : 0),
+                .args = {context.entry, context.context_id}});
+}
+
+absl::Status VcpuThread::Live() {
+  if (machine_.kvm_psci && psci::Index(id_) != 0) {
+    return RunUntilOff().status();
+  }
+  while (const auto context = machine_.power.AwaitBoot(id_)) {
+    RETURN_IF_ERROR(
+        vcpu_->SetEntry(GuestAddress(context->entry), context->context_id));
+    Record(Event::Kind::kStart, *context);
+    ASSIGN_OR_RETURN(const bool off, RunUntilOff());
+    if (!off) break;
+    const bool nobody_left = machine_.power.PowerOff(id_);
+    Record(Event::Kind::kOff, {});
+    if (nobody_left) {
+      machine_.request_stop({.kind = StopReason::Kind::kAllOff,
+                             .vcpu = psci::Index(id_)});
+    }
+    // After it is off for all to see: off the caller's critical path.
+    RETURN_IF_ERROR(vcpu_->Reset());
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> VcpuThread::RunUntilOff() {
+  while (!stopping_.load(std::memory_order_acquire)) {
+    ASSIGN_OR_RETURN(const VcpuExit exit, vcpu_->Run());
+    ASSIGN_OR_RETURN(NextStep step, dispatcher_.Dispatch(exit, *vcpu_));
+    if (std::holds_alternative<TurnOff>(step)) return true;
+    if (auto* stop = std::get_if<vmm::Stop>(&step)) {
+      machine_.request_stop(std::move(stop->reason));
+    }
+  }
+  post_mortem_.state = psci::PowerState::kOn;
+  if (const auto pc = vcpu_->ReadPc(); pc.ok()) post_mortem_.pc = *pc;
+  return false;
+}
+
+}  // namespace vmm

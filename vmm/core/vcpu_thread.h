@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_CORE_VCPU_THREAD_H_
+#define PARKVMM_VMM_CORE_VCPU_THREAD_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "psci-emul/power_table.h"
+#include "vmm/core/exit_dispatcher.h"
+#include "vmm/core/stop.h"
+#include "vmm/kvm/vcpu.h"
+
+namespace vmm {
+
+// Where a vCPU was when the machine stopped.
+struct VcpuPostMortem {
+  psci::PowerState state = psci::PowerState::kOff;
+  std::optional<uint64_t> pc;  // Of a CPU that was on.
+};
+
+// Owns one vCPU and the only thread that enters it.
+//
+//   AwaitBoot -> SetEntry -> { Run -> Dispatch }* -> PowerOff -> Reset -> ...
+//
+// A CPU that is off is parked: its thread sleeps in AwaitBoot with the reset
+// registers already in place, so that CPU_ON costs two register writes and a
+// wake-up.
+class VcpuThread {
+ public:
+  struct Machine {  // What all vCPUs share; outlives them.
+    psci::PowerTable& power;
+    psci::Dispatcher& psci;
+    const MmioBus& bus;
+    const Clock& clock;
+    std::function<void(StopReason)> request_stop;  // Any thread.
+    // Whether KVM answers PSCI: then all vCPUs enter it at once, and KVM holds
+    // those that are off.
+    bool kvm_psci = false;
+  };
+
+  VcpuThread(psci::VcpuId id, std::unique_ptr<Vcpu> vcpu,
+             const Machine& machine, EventRing& events);
+  VcpuThread(const VcpuThread&) = delete;
+  VcpuThread& operator=(const VcpuThread&) = delete;
+  // Stops and joins. The power table must have been shut down.
+  ~VcpuThread();
+
+  void Start();
+  // Any thread: no guest instruction after the one that is executing.
+  void Stop();
+  void Join();
+
+  // After Join().
+  const VcpuPostMortem& post_mortem() const { return post_mortem_; }
+  const GuestMistakes& mistakes() const { return dispatcher_.mistakes(); }
+
+ private:
+  void Main();
+  absl::Status Live();
+  // true if the vCPU turned itself off, false if the machine stops.
+  absl::StatusOr<bool> RunUntilOff();
+  void Record(Event::Kind kind, const psci::BootContext& context);
+
+  const psci::VcpuId id_;
+  const std::unique_ptr<Vcpu> vcpu_;
+  const Machine& machine_;
+  EventRing& events_;
+  ExitDispatcher dispatcher_;
+  std::atomic<bool> stopping_ = false;
+  VcpuPostMortem post_mortem_;
+  std::thread thread_;
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_CORE_VCPU_THREAD_H_
