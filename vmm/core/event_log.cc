@@ -39,10 +39,11 @@ constexpr absl::string_view Name(Event::Kind kind) {
 EventLog::EventLog(std::vector<uint64_t> mpidrs)
     : mpidrs_(std::move(mpidrs)), rings_(mpidrs_.size()) {}
 
-absl::Status EventLog::WriteTo(const std::string& path) {
+absl::Status EventLog::WriteTo(const std::string& path, bool append) {
   path_ = path;
-  file_ = UniqueFd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                        0666));
+  file_ = UniqueFd(open(
+      path.c_str(),
+      O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0666));
   return file_.valid() ? absl::OkStatus() : ErrnoStatus(path);
 }
 

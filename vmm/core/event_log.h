@@ -28,8 +28,8 @@ class EventLog {
 
   EventRing& ring(uint32_t vcpu) { return rings_[vcpu]; }
 
-  // Creates or empties `path`.
-  absl::Status WriteTo(const std::string& path);
+  // Creates `path`; empties it, or goes on at its end.
+  absl::Status WriteTo(const std::string& path, bool append);
   // Calls `each`, in order, with every event stamped before `until_ns`, and
   // writes it. A vCPU may be between its stamp and its push, so callers stay a
   // little behind the clock until all vCPUs have stopped.

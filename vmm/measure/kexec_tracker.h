@@ -37,6 +37,7 @@ struct CpuTimes {
 
 // One boot of a kernel: the first, or one that a kexec brought.
 struct Boot {
+  bool kexec = false;      // Or the machine's first.
   uint32_t cpus = 0;       // Online before; for the first boot, all there are.
   uint32_t cpus_back = 0;  // Online after, as the new kernel's user space read
                            // it; without a mark, as the VMM saw CPUs start.

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_CORE_CONCLUSION_H_
+#define PARKVMM_VMM_CORE_CONCLUSION_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/types/span.h"
+#include "vmm/core/exit_code.h"
+#include "vmm/core/stop.h"
+#include "vmm/measure/kexec_tracker.h"
+
+namespace vmm {
+
+// What is known of a run when it is over.
+struct RunFacts {
+  StopReason stop;
+  std::string panic;  // The guest's panic line, if it had one.
+  bool saw_kernel = false;
+  bool in_kexec = false;
+  absl::Span<const Boot> boots;
+  std::optional<uint32_t> expected_kexecs;
+};
+
+struct Conclusion {
+  ExitCode code = ExitCode::kOk;
+  std::string id;        // Stable, for scripts: "guest-panic".
+  std::string sentence;  // For people.
+};
+
+// Pure: who failed, and why.
+Conclusion Conclude(const RunFacts& facts);
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_CORE_CONCLUSION_H_

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/results.h"
+
+#include <cstdio>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "nlohmann/json.hpp"
+#include "vmm/base/errno_status.h"
+#include "vmm/base/file.h"
+#include "vmm/base/sha256.h"
+#include "vmm/kvm/host_report.h"
+#include "vmm/measure/report.h"
+
+namespace vmm {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kSchemaVersion = 1;
+
+json ToolJson() {
+  const auto binary = ReadFile("/proc/self/exe", uint64_t{1} << 30);
+  return {{"name", "parkvmm"},
+          {"version", PARKVMM_VERSION},
+          {"commit", PARKVMM_COMMIT},
+          {"vmm_sha256", binary.ok() ? Sha256(*binary) : "unknown"}};
+}
+
+json HostJson() {
+  json host = json::object();
+  for (const HostCheck& check : ExamineHost().checks) {
+    host[check.id] = check.value;
+  }
+  return host;
+}
+
+// By content, not by name: what was run, wherever it lay.
+json GuestJson(const RunOptions& options, const MachineSpec& spec,
+               const SessionResult& session) {
+  json guest = {{"kernel_format", spec.kernel.format},
+                {"kernel_sha256", Sha256(spec.kernel.bytes)},
+                {"initrd_sha256", nullptr},
+                {"dtb_sha256", Sha256(session.dtb)},
+                {"command_line", spec.command_line},
+                {"gic", session.gic == GicVersion::kV3 ? 3 : 2},
+                {"psci", options.psci}};
+  if (!spec.initrd.empty()) guest["initrd_sha256"] = Sha256(spec.initrd);
+  return guest;
+}
+
+json StopJson(const SessionResult& session) {
+  json stop = {{"exit_code", static_cast<int>(session.conclusion.code)},
+               {"resets", session.resets}};
+  if (session.stop.kind == StopReason::Kind::kReset && session.stop.reset2) {
+    stop["reset2"] = {{"type", session.stop.code},
+                      {"cookie", session.stop.value}};
+  }
+  if (session.stop.kind == StopReason::Kind::kVerdict) {
+    stop["guest_verdict"] = {{"code", session.stop.code},
+                             {"value", session.stop.value}};
+  }
+  return stop;
+}
+
+}  // namespace
+
+json ResultsJson(const RunOptions& options, const MachineSpec& spec,
+                 const SessionResult& session) {
+  json boots = json::array();
+  json kexecs = json::array();
+  for (const Boot& boot : session.boots) {
+    (boot.kexec ? kexecs : boots)
+        .push_back(ToJson(boot, options.arm, session.mpidrs));
+  }
+  json diagnoses = json::array();
+  if (session.conclusion.code != ExitCode::kOk) {
+    diagnoses.push_back({{"id", session.conclusion.id},
+                         {"sentence", session.conclusion.sentence}});
+  }
+  return {
+      {"schema_version", kSchemaVersion},
+      {"label", HostLabel()},
+      {"tool", ToolJson()},
+      {"host", HostJson()},
+      {"config", ToJson(options)},
+      {"guest", GuestJson(options, spec, session)},
+      {"boots", boots},
+      {"kexecs", kexecs},
+      {"diagnoses", diagnoses},
+      {"stop", StopJson(session)},
+      {"guest_mistakes",
+       {{"unowned_accesses", session.mistakes.unowned_accesses},
+        {"undecodable_accesses", session.mistakes.undecodable},
+        {"unknown_calls", session.mistakes.unknown_calls}}},
+      {"lost_events", session.lost_events},
+  };
+}
+
+absl::Status WriteResults(const std::string& path, const json& results) {
+  const std::string temporary = path + ".tmp";
+  std::ofstream file(temporary);
+  file << results.dump(2) << "\n";
+  file.close();
+  if (!file) return ErrnoStatus(temporary);
+  if (rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus(path);
+  return absl::OkStatus();
+}
+
+}  // namespace vmm

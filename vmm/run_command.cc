@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/run_command.h"
+
+#include <iostream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
+#include "nlohmann/json.hpp"
+#include "vmm/base/file.h"
+#include "vmm/base/log.h"
+#include "vmm/base/status_macros.h"
+#include "vmm/results.h"
+
+namespace vmm {
+namespace {
+
+constexpr uint64_t kMaxInitrdBytes = uint64_t{8} << 30;
+
+absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
+  if (options.kernel.empty()) {
+    return absl::InvalidArgumentError(
+        "which kernel? vmm run [options] KERNEL; see vmm run --help");
+  }
+  MachineSpec spec;
+  ASSIGN_OR_RETURN(std::vector<uint8_t> file,
+                   ReadFile(options.kernel, kMaxKernelBytes));
+  ASSIGN_OR_RETURN(spec.kernel,
+                   options.raw ? ParseRaw(options.kernel, std::move(file))
+                               : ParseKernel(options.kernel, std::move(file)));
+  if (!options.initrd.empty()) {
+    ASSIGN_OR_RETURN(spec.initrd, ReadFile(options.initrd, kMaxInitrdBytes));
+  }
+  spec.command_line = absl::StrJoin(options.params, " ");
+  spec.memory_bytes = options.memory;
+  spec.vcpus = options.cpus;
+  spec.psci =
+      options.psci == "kvm" ? PsciHandler::kKvm : PsciHandler::kVmm;
+  spec.seed = options.seed;
+  RETURN_IF_ERROR(Validate(spec));
+  return spec;
+}
+
+absl::StatusOr<SessionOptions> SessionOf(const RunOptions& options) {
+  SessionOptions session;
+  if (!absl::ParseDuration(options.timeout, &session.timeout) ||
+      session.timeout <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--timeout ", options.timeout,
+                     " is no duration; say 90s, 5m or 1h30m"));
+  }
+  session.reboot_on_reset = options.on_reset == "reboot";
+  session.events_path = options.events;
+  session.dump_dtb_path = options.dump_dtb;
+  session.expected_kexecs = options.expect_kexecs;
+  session.verbose = options.verbose;
+  return session;
+}
+
+ExitCode ExitCodeOf(const absl::Status& status, const RunOptions& options) {
+  switch (status.code()) {
+    case absl::StatusCode::kFailedPrecondition:
+      return options.skip_if_no_kvm ? ExitCode::kSkipped
+                                    : ExitCode::kHostCannot;
+    case absl::StatusCode::kResourceExhausted:
+      return ExitCode::kHostCannot;
+    default:
+      return ExitCode::kVmmBug;
+  }
+}
+
+ExitCode Usage(const absl::Status& status) {
+  LogError(status.message());
+  return ExitCode::kUsage;
+}
+
+}  // namespace
+
+ExitCode RunCommand(const RunOptions& options) {
+  const auto session = SessionOf(options);
+  if (!session.ok()) return Usage(session.status());
+  if (options.dry_run) {
+    std::cout << ToJson(options).dump(2) << std::endl;
+    return ExitCode::kOk;
+  }
+  const auto spec = SpecOf(options);
+  if (!spec.ok()) return Usage(spec.status());
+  const auto result = RunSession(*spec, *session);
+  if (!result.ok()) {
+    LogError(result.status().message());
+    return ExitCodeOf(result.status(), options);
+  }
+  if (!options.results.empty()) {
+    const absl::Status written =
+        WriteResults(options.results, ResultsJson(options, *spec, *result));
+    if (!written.ok()) return Usage(written);
+  }
+  const Conclusion& conclusion = result->conclusion;
+  if (conclusion.code != ExitCode::kOk) {
+    LogError(absl::StrCat(conclusion.sentence, " [", conclusion.id, "]"));
+  }
+  return conclusion.code;
+}
+
+}  // namespace vmm
