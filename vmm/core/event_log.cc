@@ -51,7 +51,7 @@ absl::Status EventLog::WriteTo(const std::string& path, bool append) {
 // ours, nothing needs escaping.
 std::string EventLog::Line(const Event& event) const {
   std::string line = absl::StrFormat(
-      R"({"ns":%d,"vcpu":%d,"mpidr":"%#x","event":"%s")", event.ns, event.vcpu,
+      R"({"ns":%d,"vcpu":%d,"mpidr":"0x%x","event":"%s")", event.ns, event.vcpu,
       mpidrs_[event.vcpu], Name(event.kind));
   if (event.kind == Event::Kind::kPsci) {
     absl::StrAppendFormat(&line, R"(,"call":"%s","function":"%#x")",
@@ -60,7 +60,7 @@ std::string EventLog::Line(const Event& event) const {
   if (event.arguments > 0) {
     absl::StrAppend(&line, R"(,"args":[)");
     for (unsigned i = 0; i < event.arguments; ++i) {
-      absl::StrAppendFormat(&line, R"(%s"%#x")", i == 0 ? "" : ",",
+      absl::StrAppendFormat(&line, R"(%s"0x%x")", i == 0 ? "" : ",",
                             event.args[i]);
     }
     absl::StrAppend(&line, "]");

@@ -321,7 +321,7 @@ void Session::ReportPostMortem(const StopReason& stop) const {
   for (size_t i = 0; i < vcpus.size(); ++i) {
     const std::string pc =
         vcpus[i].pc ? absl::StrFormat(", PC %#x", *vcpus[i].pc) : "";
-    LogPlain(absl::StrFormat("vCPU %d (MPIDR %#x): %s%s", i,
+    LogPlain(absl::StrFormat("vCPU %d (MPIDR 0x%x): %s%s", i,
                              result_.mpidrs[i], psci::Name(vcpus[i].state),
                              pc));
   }

@@ -31,7 +31,7 @@ nlohmann::json ToJson(const Boot& boot, absl::string_view arm,
   for (const CpuTimes& cpu : boot.per_cpu) {
     per_cpu.push_back(
         {{"vcpu", cpu.vcpu},
-         {"mpidr", absl::StrFormat("%#x", mpidrs[cpu.vcpu])},
+         {"mpidr", absl::StrFormat("0x%x", mpidrs[cpu.vcpu])},
          {"kernel_before_off_ns", Optional(cpu.kernel_before_off)},
          {"vmm_off_ns", Optional(cpu.vmm_off)},
          {"guest_poll_ns", Optional(cpu.guest_poll)},
@@ -78,7 +78,7 @@ std::string PerCpuTable(const Boot& boot, absl::Span<const uint64_t> mpidrs) {
   for (const CpuTimes& cpu : boot.per_cpu) {
     absl::StrAppendFormat(
         &table, "%-6d %-12s %12s %12s %12s %12s %12s\n", cpu.vcpu,
-        absl::StrFormat("%#x", mpidrs[cpu.vcpu]),
+        absl::StrFormat("0x%x", mpidrs[cpu.vcpu]),
         Milliseconds(cpu.kernel_before_off), Milliseconds(cpu.vmm_off),
         Milliseconds(cpu.guest_poll), Milliseconds(cpu.vmm_on),
         Milliseconds(cpu.kernel_after_on));
