@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// PID 1 of a measured guest: says that it is up, kexecs as often as its
+// command line asks for, and then ends the machine in the way it asks for.
+// README.md has the keys.
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "tools/guest-init/command_line.h"
+#include "tools/guest-init/kexec.h"
+#include "tools/guest-init/report.h"
+#include "tools/guest-init/system.h"
+#include "tools/guest-init/text.h"
+#include "vmm/devices/mark_abi.h"
+
+namespace guest_init {
+namespace {
+
+// What the tests take CPUs offline for begins when this mark is there.
+constexpr uint64_t kMarkOffline = MARK_CODE_USER;
+constexpr int kProgramDeadlineMs = 10 * 60 * 1000;
+constexpr int kInstallDeadlineMs = 60 * 1000;
+constexpr int kForever = -1;
+
+void MountOne(const char* type, const char* where) {
+  mkdir(where, 0755);  // The archive may have it already.
+  if (mount(type, where, type, 0, nullptr) != 0 && errno != EBUSY) {
+    FailErrno(std::string("cannot mount ") + where);
+  }
+}
+
+void MountAll() {
+  MountOne("devtmpfs", "/dev");
+  OpenConsole();
+  MountOne("proc", "/proc");
+  MountOne("sysfs", "/sys");
+}
+
+std::string CommandLine() {
+  const auto text = ReadFile("/proc/cmdline");
+  if (!text) FailErrno("cannot read /proc/cmdline");
+  return std::string(WithoutTrailingSpace(*text));
+}
+
+Options OptionsIn(const std::string& command_line) {
+  auto parsed = ParseOptions(command_line);
+  if (const auto* error = std::get_if<std::string>(&parsed)) Fail(*error);
+  return std::get<Options>(std::move(parsed));
+}
+
+void SayUp(const Options& options, size_t cpus) {
+  utsname kernel = {};
+  uname(&kernel);
+  Say("up, cycle " + std::to_string(options.cycle) + " of " +
+      std::to_string(options.cycles) + ", " + std::to_string(cpus) +
+      " CPUs online, Linux " + kernel.release);
+}
+
+void TakeCpusOffline() {
+  for (const unsigned cpu : OnlineCpus()) {
+    if (cpu == 0) continue;
+    const std::string name = "cpu" + std::to_string(cpu);
+    if (!WriteFile("/sys/devices/system/cpu/" + name + "/online", "0")) {
+      FailErrno("cannot take " + name + " offline");
+    }
+  }
+  Mark(kMarkOffline, OnlineCpus().size());
+}
+
+// /dev/console cannot control a session; the terminal behind it can.
+std::string ConsoleTerminal() {
+  const auto active = ReadFile("/sys/class/tty/console/active");
+  if (!active) FailErrno("cannot read which terminal the console is");
+  const std::string_view names = WithoutTrailingSpace(*active);
+  return "/dev/" + std::string(names.substr(names.rfind(' ') + 1));
+}
+
+void RunShell() {
+  RunProgram({"/bin/busybox", "--install", "-s", "/bin"}, kInstallDeadlineMs);
+  // A person is at the other end: no deadline.
+  if (!RunProgram({"/bin/sh", "-l"}, kForever, ConsoleTerminal())) {
+    Fail("cannot run /bin/sh on " + ConsoleTerminal());
+  }
+  reboot(RB_POWER_OFF);
+}
+
+double Now() {
+  timespec now = {};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) +
+         static_cast<double>(now.tv_nsec) / 1e9;
+}
+
+[[noreturn]] void KexecOnce(const Options& options,
+                            const std::string& command_line) {
+  const double begun = Now();
+  LoadNextKernel(options.kexec, WithKey(command_line, "park.cycle",
+                                        std::to_string(options.cycle + 1)));
+  char line[64];
+  std::snprintf(line, sizeof(line), "loaded the next kernel in %.3f s",
+                Now() - begun);
+  Say(line);
+  Mark(MARK_CODE_KEXEC, OnlineCpus().size());
+  EnterNextKernel();
+}
+
+void EndMachine(End end) {
+  switch (end) {
+    case End::kPowerOff:
+      reboot(RB_POWER_OFF);
+      break;
+    case End::kReboot:
+      reboot(RB_AUTOBOOT);
+      break;
+    case End::kHalt:
+      reboot(RB_HALT_SYSTEM);
+      break;
+    case End::kPanic:
+      WriteFile("/proc/sysrq-trigger", "c");
+      break;
+    case End::kIdle:
+      for (;;) pause();
+    case End::kHang:
+      for (;;) asm volatile("");
+  }
+  FailErrno("the machine did not end");
+}
+
+void Run() {
+  MountAll();
+  const bool marks = OpenMarkDevice();
+  if (!marks) Say("no mark device: this run has no marks");
+  const std::string command_line = CommandLine();
+  const Options options = OptionsIn(command_line);
+  const size_t cpus = OnlineCpus().size();
+  Mark(MARK_CODE_UP, cpus);
+  SayUp(options, cpus);
+  if (options.offline_all) TakeCpusOffline();
+  if (options.shell) RunShell();
+  if (!options.program.empty()) {
+    RunProgram({options.program}, kProgramDeadlineMs);
+  }
+  if (options.cycle < options.cycles) KexecOnce(options, command_line);
+  EndMachine(options.end);
+}
+
+}  // namespace
+}  // namespace guest_init
+
+int main() {
+  if (getpid() != 1) {
+    guest_init::Say("this is the init of a guest; it runs as PID 1 only");
+    return 1;
+  }
+  guest_init::Run();
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/guest-init/next_tree.h"
+
+#include <libfdt.h>
+
+namespace guest_init {
+namespace {
+
+constexpr size_t kCellPairBytes = sizeof(uint64_t);
+constexpr size_t kRegionBytes = 2 * kCellPairBytes;
+// Names and headers of the few properties that may be new.
+constexpr size_t kHeadroom = 1024;
+
+uint64_t BigEndian(std::span<const uint8_t> bytes) {
+  uint64_t value = 0;
+  for (const uint8_t byte : bytes) value = value << 8 | byte;
+  return value;
+}
+
+bool IsTree(std::span<const uint8_t> tree) {
+  return fdt_check_full(tree.data(), tree.size()) == 0;
+}
+
+void AppendRegions(std::span<const uint8_t> reg, std::vector<Range>& ranges) {
+  while (const auto range = DecodeReg(reg)) {
+    ranges.push_back(*range);
+    reg = reg.subspan(kRegionBytes);
+  }
+}
+
+bool AppendEntries(const void* tree, std::vector<Range>& ranges) {
+  const int count = fdt_num_mem_rsv(tree);
+  for (int i = 0; i < count; ++i) {
+    uint64_t address = 0, size = 0;
+    if (fdt_get_mem_rsv(tree, i, &address, &size) != 0) return false;
+    ranges.push_back({address, address + size});
+  }
+  return count >= 0;
+}
+
+void AppendReservedMemory(const void* tree, std::vector<Range>& ranges) {
+  const int parent = fdt_path_offset(tree, "/reserved-memory");
+  if (parent < 0) return;
+  int node = 0;
+  fdt_for_each_subnode(node, tree, parent) {
+    int size = 0;
+    const auto* reg =
+        static_cast<const uint8_t*>(fdt_getprop(tree, node, "reg", &size));
+    if (reg) AppendRegions({reg, static_cast<size_t>(size)}, ranges);
+  }
+}
+
+int ChosenNode(void* tree) {
+  const int node = fdt_path_offset(tree, "/chosen");
+  return node == -FDT_ERR_NOTFOUND ? fdt_add_subnode(tree, 0, "chosen") : node;
+}
+
+bool Set(void* tree, int node, const char* name,
+         std::span<const uint8_t> value) {
+  return fdt_setprop(tree, node, name, value.data(),
+                     static_cast<int>(value.size())) == 0;
+}
+
+bool SetBootargs(void* tree, int node, const std::string& line) {
+  const auto* text = reinterpret_cast<const uint8_t*>(line.c_str());
+  return Set(tree, node, "bootargs", {text, line.size() + 1});
+}
+
+bool SetRngSeed(void* tree, int node, const std::vector<uint8_t>& seed) {
+  if (!seed.empty()) return Set(tree, node, "rng-seed", seed);
+  const int deleted = fdt_delprop(tree, node, "rng-seed");
+  return deleted == 0 || deleted == -FDT_ERR_NOTFOUND;
+}
+
+bool SetNumber(void* tree, int node, const char* name, uint64_t value) {
+  return fdt_setprop_u64(tree, node, name, value) == 0;
+}
+
+bool SetChosen(void* tree, const Chosen& chosen) {
+  const int node = ChosenNode(tree);
+  return node >= 0 && SetBootargs(tree, node, chosen.bootargs) &&
+         SetNumber(tree, node, "linux,initrd-start", chosen.initrd.begin) &&
+         SetNumber(tree, node, "linux,initrd-end", chosen.initrd.end) &&
+         SetNumber(tree, node, "kaslr-seed", chosen.kaslr_seed) &&
+         SetRngSeed(tree, node, chosen.rng_seed);
+}
+
+}  // namespace
+
+std::optional<std::vector<Range>> ReservedRanges(
+    std::span<const uint8_t> tree) {
+  std::vector<Range> ranges;
+  if (!IsTree(tree) || !AppendEntries(tree.data(), ranges)) {
+    return std::nullopt;
+  }
+  AppendReservedMemory(tree.data(), ranges);
+  return ranges;
+}
+
+std::optional<std::vector<uint8_t>> MakeNextTree(std::span<const uint8_t> tree,
+                                                 const Chosen& chosen) {
+  if (!IsTree(tree)) return std::nullopt;
+  std::vector<uint8_t> next(tree.size() + chosen.bootargs.size() +
+                            chosen.rng_seed.size() + kHeadroom);
+  const int size = static_cast<int>(next.size());
+  if (fdt_open_into(tree.data(), next.data(), size) != 0 ||
+      !SetChosen(next.data(), chosen) || fdt_pack(next.data()) != 0) {
+    return std::nullopt;
+  }
+  next.resize(fdt_totalsize(next.data()));
+  return next;
+}
+
+std::optional<Range> DecodeReg(std::span<const uint8_t> reg) {
+  if (reg.size() < kRegionBytes) return std::nullopt;
+  const uint64_t begin = BigEndian(reg.first(kCellPairBytes));
+  const uint64_t size = BigEndian(reg.subspan(kCellPairBytes, kCellPairBytes));
+  if (size > UINT64_MAX - begin) return std::nullopt;
+  return Range{begin, begin + size};
+}
+
+}  // namespace guest_init

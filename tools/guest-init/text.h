@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_TOOLS_GUEST_INIT_TEXT_H_
+#define PARKVMM_TOOLS_GUEST_INIT_TEXT_H_
+
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace guest_init {
+
+// All of `text` as a number without sign or prefix; else nothing. Pure.
+inline std::optional<uint64_t> ParseNumber(std::string_view text, int base) {
+  uint64_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number, base);
+  if (error != std::errc() || rest != end) return std::nullopt;
+  return number;
+}
+
+inline std::string_view WithoutTrailingSpace(std::string_view text) {
+  return text.substr(0, text.find_last_not_of(" \n") + 1);
+}
+
+}  // namespace guest_init
+
+#endif  // PARKVMM_TOOLS_GUEST_INIT_TEXT_H_
