@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/support/fake_vcpu.h"
+
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace vmm {
+
+void FakeVcpu::Then(VcpuExit exit, std::array<uint64_t, 3> x1_to_x3) {
+  std::lock_guard lock(mutex_);
+  script_.push_back({std::move(exit), x1_to_x3});
+}
+
+void FakeVcpu::Note(std::string call) {
+  std::lock_guard lock(mutex_);
+  calls_.push_back(std::move(call));
+}
+
+std::vector<std::string> FakeVcpu::calls() const {
+  std::lock_guard lock(mutex_);
+  return calls_;
+}
+
+uint64_t FakeVcpu::x0() const {
+  std::lock_guard lock(mutex_);
+  return x_[0];
+}
+
+absl::StatusOr<VcpuExit> FakeVcpu::Run() {
+  std::unique_lock lock(mutex_);
+  calls_.push_back("run");
+  if (script_.empty()) {
+    kicked_changed_.wait(lock, [this] { return kicked_; });
+    return Interrupted{};
+  }
+  Step step = std::move(script_.front());
+  script_.pop_front();
+  for (size_t i = 0; i < 3; ++i) x_[i + 1] = step.x1_to_x3[i];
+  return step.exit;
+}
+
+void FakeVcpu::AnswerRead(uint64_t value) {
+  Note(absl::StrFormat("answer %#x", value));
+}
+
+absl::StatusOr<uint64_t> FakeVcpu::ReadX(unsigned index) {
+  Note(absl::StrFormat("read x%d", index));
+  std::lock_guard lock(mutex_);
+  return x_[index];
+}
+
+absl::Status FakeVcpu::WriteX(unsigned index, uint64_t value) {
+  Note(absl::StrFormat("x%d = %d", index, static_cast<int64_t>(value)));
+  std::lock_guard lock(mutex_);
+  x_[index] = value;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> FakeVcpu::ReadPc() { return 0xfeed; }
+
+absl::Status FakeVcpu::Reset() {
+  Note("reset");
+  return absl::OkStatus();
+}
+
+absl::Status FakeVcpu::SetEntry(GuestAddress entry, uint64_t x0) {
+  Note(absl::StrFormat("enter %#x %d", entry.value(), x0));
+  return absl::OkStatus();
+}
+
+absl::Status FakeVcpu::Suspend() {
+  Note("suspend");
+  return absl::OkStatus();
+}
+
+absl::Status FakeVcpu::Resume() {
+  Note("resume");
+  return absl::OkStatus();
+}
+
+absl::Status FakeVcpu::InjectDataAbort() {
+  Note("abort");
+  return absl::OkStatus();
+}
+
+void FakeVcpu::Kick() {
+  std::lock_guard lock(mutex_);
+  kicked_ = true;
+  kicked_changed_.notify_all();
+}
+
+}  // namespace vmm

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_TESTS_SUPPORT_FAKE_VCPU_H_
+#define PARKVMM_TESTS_SUPPORT_FAKE_VCPU_H_
+
+#include <array>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "vmm/kvm/vcpu.h"
+
+namespace vmm {
+
+// A vCPU whose "guest" is a script of exits. When the script is over it runs
+// until it is kicked, as a guest in a loop would. What the VMM does to it is
+// recorded in the order in which it is done.
+class FakeVcpu : public Vcpu {
+ public:
+  explicit FakeVcpu(uint64_t mpidr) : mpidr_(mpidr) {}
+
+  // What the guest does next: an exit, with X1 to X3 set before it.
+  void Then(VcpuExit exit, std::array<uint64_t, 3> x1_to_x3 = {});
+  // Any thread, at any time.
+  std::vector<std::string> calls() const;
+  uint64_t x0() const;
+
+  uint64_t mpidr() const override { return mpidr_; }
+  absl::StatusOr<VcpuExit> Run() override;
+  void AnswerRead(uint64_t value) override;
+  absl::StatusOr<uint64_t> ReadX(unsigned index) override;
+  absl::Status WriteX(unsigned index, uint64_t value) override;
+  absl::StatusOr<uint64_t> ReadPc() override;
+  absl::Status Reset() override;
+  absl::Status SetEntry(GuestAddress entry, uint64_t x0) override;
+  absl::Status Suspend() override;
+  absl::Status Resume() override;
+  absl::Status InjectDataAbort() override;
+  void Kick() override;
+
+ private:
+  struct Step {
+    VcpuExit exit;
+    std::array<uint64_t, 3> x1_to_x3;
+  };
+  void Note(std::string call);
+
+  const uint64_t mpidr_;
+  mutable std::mutex mutex_;
+  std::condition_variable kicked_changed_;
+  bool kicked_ = false;
+  std::deque<Step> script_;
+  std::array<uint64_t, 4> x_ = {};
+  std::vector<std::string> calls_;
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_TESTS_SUPPORT_FAKE_VCPU_H_

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// One test per register that matters: PL011, PL031, mark device.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "vmm/devices/mark_abi.h"
+#include "vmm/devices/mark_device.h"
+#include "vmm/devices/pl011.h"
+#include "vmm/devices/pl031.h"
+
+namespace vmm {
+namespace {
+
+MmioAccess At(uint64_t offset, unsigned size = 4) { return {0, offset, size}; }
+
+uint32_t PrimecellIdOf(MmioDevice& device, uint64_t first) {
+  uint32_t id = 0;
+  for (uint64_t i = 0; i < 4; ++i) {
+    id |= static_cast<uint32_t>(device.Read(At(first + 4 * i))) << (8 * i);
+  }
+  return id;
+}
+
+class Pl011Test : public testing::Test {
+ protected:
+  static constexpr uint64_t kData = 0x00, kFlag = 0x18, kMask = 0x38,
+                            kRaw = 0x3c, kMasked = 0x40, kClear = 0x44;
+  static constexpr uint64_t kReceive = 1 << 4, kTransmit = 1 << 5,
+                            kTimeout = 1 << 6;
+  static constexpr uint64_t kReceiveEmpty = 1 << 4, kTransmitFull = 1 << 5,
+                            kTransmitEmpty = 1 << 7;
+
+  std::string sent_;
+  bool room_ = true;
+  std::vector<bool> interrupt_;
+  Pl011 uart_{Pl011::Host{
+      .transmit =
+          [this](uint8_t byte) { sent_.push_back(static_cast<char>(byte)); },
+      .can_transmit = [this] { return room_; },
+      .set_interrupt = [this](bool level) { interrupt_.push_back(level); },
+  }};
+};
+
+TEST_F(Pl011Test, WrittenBytesAreSent) {
+  for (const char c : std::string("hi")) uart_.Write(At(kData), uint8_t(c));
+  EXPECT_EQ(sent_, "hi");
+}
+
+TEST_F(Pl011Test, OnlyTheLowByteIsACharacter) {
+  uart_.Write(At(kData), 0xffffff41);
+  EXPECT_EQ(sent_, "A");
+}
+
+TEST_F(Pl011Test, ASlowHostMakesTheFifoFull) {
+  EXPECT_EQ(uart_.Read(At(kFlag)), kReceiveEmpty | kTransmitEmpty);
+  room_ = false;
+  EXPECT_EQ(uart_.Read(At(kFlag)), kReceiveEmpty | kTransmitFull);
+}
+
+TEST_F(Pl011Test, TransmitInterruptFollowsAWriteAndIsClearedByTheGuest) {
+  uart_.Write(At(kMask), kTransmit);
+  uart_.Write(At(kData), 'x');
+  EXPECT_EQ(uart_.Read(At(kMasked)), kTransmit);
+  uart_.Write(At(kClear), kTransmit);
+  EXPECT_EQ(uart_.Read(At(kRaw)), 0u);
+  EXPECT_EQ(interrupt_, (std::vector<bool>{true, false}));
+}
+
+TEST_F(Pl011Test, TypedBytesInterruptUntilTheyAreRead) {
+  uart_.Write(At(kMask), kReceive | kTimeout);
+  const uint8_t typed[] = {'a', 'b'};
+  EXPECT_EQ(uart_.Receive(typed), 2u);
+  EXPECT_EQ(uart_.Read(At(kFlag)) & kReceiveEmpty, 0u);
+  EXPECT_EQ(uart_.Read(At(kData)), 'a');
+  uart_.Write(At(kClear), kReceive | kTimeout);
+  EXPECT_EQ(uart_.Read(At(kRaw)) & kReceive, kReceive);  // One is left.
+  EXPECT_EQ(uart_.Read(At(kData)), 'b');
+  EXPECT_EQ(uart_.Read(At(kRaw)), 0u);
+  EXPECT_EQ(interrupt_, (std::vector<bool>{true, false}));
+}
+
+TEST_F(Pl011Test, AFullReceiveQueueTakesNoMore) {
+  const std::vector<uint8_t> flood(1000, 'x');
+  const size_t taken = uart_.Receive(flood);
+  EXPECT_EQ(taken, 256u);
+  EXPECT_EQ(uart_.Receive(flood), 0u);
+  EXPECT_EQ(uart_.Read(At(kData)), 'x');
+  EXPECT_EQ(uart_.Receive(flood), 1u);
+}
+
+TEST_F(Pl011Test, ReadingWithNothingReceivedGivesZero) {
+  EXPECT_EQ(uart_.Read(At(kData)), 0u);
+}
+
+TEST_F(Pl011Test, IdentifiesItself) {
+  EXPECT_EQ(PrimecellIdOf(uart_, 0xfe0), 0x00241011u);
+  EXPECT_EQ(PrimecellIdOf(uart_, 0xff0), 0xb105f00du);
+}
+
+TEST(Pl031Test, ReadsTheHostsSeconds) {
+  int64_t now = 1'000'000;
+  Pl031 rtc([&] { return now; });
+  EXPECT_EQ(rtc.Read(At(0)), 1'000'000u);
+  now += 5;
+  EXPECT_EQ(rtc.Read(At(0)), 1'000'005u);
+}
+
+TEST(Pl031Test, KeepsTheTimeTheGuestSets) {
+  int64_t now = 1'000'000;
+  Pl031 rtc([&] { return now; });
+  rtc.Write(At(0x08), 77);
+  now += 3;
+  EXPECT_EQ(rtc.Read(At(0)), 80u);
+}
+
+TEST(Pl031Test, IdentifiesItself) {
+  Pl031 rtc([] { return 0; });
+  EXPECT_EQ(PrimecellIdOf(rtc, 0xfe0), 0x00041031u);
+}
+
+class MarkDeviceTest : public testing::Test {
+ protected:
+  std::vector<MarkDevice::Report> marks_;
+  std::vector<MarkDevice::Report> verdicts_;
+  MarkDevice device_{MarkDevice::Listener{
+      .clock_ns = [] { return int64_t{123456789012}; },
+      .on_mark = [this](const auto& report) { marks_.push_back(report); },
+      .on_verdict = [this](const auto& report) { verdicts_.push_back(report); },
+  }};
+};
+
+TEST_F(MarkDeviceTest, IdentifiesItself) {
+  EXPECT_EQ(device_.Read(At(MARK_REG_MAGIC)), 0x4b52414du);
+  EXPECT_EQ(device_.Read(At(MARK_REG_VERSION)), 1u);
+}
+
+TEST_F(MarkDeviceTest, ShowsTheVmmsClock) {
+  EXPECT_EQ(device_.Read(At(MARK_REG_CLOCK, 8)), 123456789012u);
+}
+
+TEST_F(MarkDeviceTest, OneStoreCarriesCodeValueAndCpu) {
+  device_.Write({5, MARK_REG_MARK, 8}, MARK_CODE_UP | 4 << MARK_VALUE_SHIFT);
+  ASSERT_EQ(marks_.size(), 1u);
+  EXPECT_EQ(marks_[0].vcpu, 5u);
+  EXPECT_EQ(marks_[0].code, MARK_CODE_UP);
+  EXPECT_EQ(marks_[0].value, 4u);
+}
+
+TEST_F(MarkDeviceTest, AVerdictIsNoMark) {
+  device_.Write(At(MARK_REG_VERDICT, 8), 1 | 99 << MARK_VALUE_SHIFT);
+  EXPECT_TRUE(marks_.empty());
+  ASSERT_EQ(verdicts_.size(), 1u);
+  EXPECT_EQ(verdicts_[0].value, 99u);
+}
+
+TEST_F(MarkDeviceTest, NarrowOrMisplacedStoresAreIgnored) {
+  device_.Write(At(MARK_REG_MARK, 4), MARK_CODE_UP);
+  device_.Write(At(MARK_REG_MARK + 4, 8), MARK_CODE_UP);
+  device_.Write(At(MARK_REG_MAGIC, 8), MARK_CODE_UP);
+  EXPECT_TRUE(marks_.empty());
+  EXPECT_TRUE(verdicts_.empty());
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/measure/kexec_tracker.h"
+
+#include <gtest/gtest.h>
+
+#include "nlohmann/json.hpp"
+#include "psci-emul/psci_abi.h"
+#include "vmm/devices/mark_abi.h"
+#include "vmm/measure/report.h"
+
+namespace vmm {
+namespace {
+
+using Kind = Event::Kind;
+
+// Tells the story of a guest to a tracker, one event per call.
+class Story {
+ public:
+  explicit Story(uint32_t vcpus) : tracker(Mpidrs(vcpus)) {}
+
+  static std::vector<uint64_t> Mpidrs(uint32_t vcpus) {
+    std::vector<uint64_t> mpidrs;
+    for (uint64_t i = 0; i < vcpus; ++i) {
+      mpidrs.push_back((i & 0xf) | (i >> 4) << 8);
+    }
+    return mpidrs;
+  }
+  bool Psci(int64_t ns, uint32_t vcpu, uint32_t function, uint64_t x1 = 0,
+            int64_t result = 0) {
+    return tracker.Add({.ns = ns,
+                        .vcpu = vcpu,
+                        .kind = Kind::kPsci,
+                        .function = function,
+                        .args = {x1},
+                        .result = result});
+  }
+  bool Other(int64_t ns, uint32_t vcpu, Kind kind) {
+    return tracker.Add({.ns = ns, .vcpu = vcpu, .kind = kind});
+  }
+  bool Mark(int64_t ns, uint64_t code, uint64_t cpus) {
+    return tracker.Add({.ns = ns, .kind = Kind::kMark, .args = {code, cpus}});
+  }
+  void TurnOn(int64_t ns, uint32_t vcpu) {
+    Psci(ns, 0, PSCI_CPU_ON_64, vcpu);
+    Other(ns + 1, vcpu, Kind::kStart);
+  }
+  void TurnOff(int64_t ns, uint32_t vcpu) {
+    Psci(ns, vcpu, PSCI_CPU_OFF);
+    Other(ns + 1, vcpu, Kind::kOff);
+  }
+  // Starts at `ns`, ends with the up mark at ns + 100.
+  void Boot(int64_t ns, uint32_t cpus) {
+    Psci(ns, 0, PSCI_VERSION);
+    for (uint32_t i = 1; i < cpus; ++i) TurnOn(ns + 10 * i, i);
+    Mark(ns + 100, MARK_CODE_UP, cpus);
+  }
+
+  KexecTracker tracker;
+};
+
+TEST(KexecTrackerTest, TheFirstBootIsNoKexec) {
+  Story story(3);
+  story.Other(5, 0, Kind::kStart);
+  story.Boot(10, 3);
+  ASSERT_EQ(story.tracker.boots().size(), 1u);
+  const Boot& boot = story.tracker.boots()[0];
+  EXPECT_FALSE(boot.kexec);
+  EXPECT_TRUE(boot.complete);
+  EXPECT_EQ(boot.cpus_back, 3u);
+  EXPECT_EQ(boot.total, 105);
+  EXPECT_EQ(boot.phases.prepare, std::nullopt);
+  EXPECT_EQ(boot.phases.early, 10);
+  EXPECT_EQ(boot.phases.up, 11);
+  EXPECT_EQ(boot.phases.userspace, 79);
+}
+
+TEST(KexecTrackerTest, PhasesOfAKexecFollowEachOtherWithoutAGap) {
+  Story story(3);
+  story.Boot(0, 3);
+  story.Mark(1000, MARK_CODE_KEXEC, 3);
+  EXPECT_TRUE(story.tracker.InKexec());
+  story.TurnOff(1100, 1);
+  story.Psci(1105, 0, PSCI_AFFINITY_INFO_64, 1, PSCI_AFFINITY_OFF);
+  story.TurnOff(1300, 2);
+  story.Psci(1310, 0, PSCI_AFFINITY_INFO_64, 2, PSCI_AFFINITY_OFF);
+  story.Boot(1500, 3);
+  EXPECT_FALSE(story.tracker.InKexec());
+
+  ASSERT_EQ(story.tracker.boots().size(), 2u);
+  const Boot& kexec = story.tracker.boots()[1];
+  EXPECT_TRUE(kexec.kexec);
+  EXPECT_EQ(Verdict(kexec), "pass");
+  EXPECT_EQ(kexec.phases.prepare, 100);
+  EXPECT_EQ(kexec.phases.down, 201);
+  EXPECT_EQ(kexec.phases.jump, 199);
+  EXPECT_EQ(kexec.phases.early, 10);
+  EXPECT_EQ(kexec.phases.up, 11);
+  EXPECT_EQ(kexec.phases.userspace, 79);
+  EXPECT_EQ(kexec.total, 600);
+  EXPECT_EQ(*kexec.phases.prepare + *kexec.phases.down + *kexec.phases.jump +
+                *kexec.phases.early + *kexec.phases.up +
+                *kexec.phases.userspace,
+            *kexec.total);
+}
+
+TEST(KexecTrackerTest, EachCpusTimeIsGivenToWhoHadIt) {
+  Story story(3);
+  story.Boot(0, 3);
+  story.Mark(1000, MARK_CODE_KEXEC, 3);
+  story.TurnOff(1100, 1);
+  story.Psci(1105, 0, PSCI_AFFINITY_INFO_64, 1, PSCI_AFFINITY_OFF);
+  story.TurnOff(1300, 2);
+  story.Psci(1310, 0, PSCI_AFFINITY_INFO_64, 2, PSCI_AFFINITY_OFF);
+  story.Boot(1500, 3);
+  const auto& cpus = story.tracker.boots()[1].per_cpu;
+  ASSERT_EQ(cpus.size(), 2u);
+  EXPECT_EQ(cpus[0].vcpu, 1u);
+  EXPECT_EQ(cpus[0].kernel_before_off, 100);
+  EXPECT_EQ(cpus[0].vmm_off, 1);
+  EXPECT_EQ(cpus[0].guest_poll, 4);
+  EXPECT_EQ(cpus[0].vmm_on, 1);
+  EXPECT_EQ(cpus[0].kernel_after_on, 9);
+  EXPECT_EQ(cpus[1].kernel_before_off, 200);
+  EXPECT_EQ(cpus[1].kernel_after_on, 79);
+}
+
+TEST(KexecTrackerTest, ALostCpuIsAVerdict) {
+  Story story(3);
+  story.Boot(0, 3);
+  story.Mark(1000, MARK_CODE_KEXEC, 3);
+  story.TurnOff(1100, 1);
+  story.TurnOff(1200, 2);
+  story.Boot(1500, 2);
+  EXPECT_EQ(Verdict(story.tracker.boots()[1]), "cpus-lost");
+}
+
+// What user space read counts, not what the VMM saw start.
+TEST(KexecTrackerTest, CpusBackIsWhatTheGuestRead) {
+  Story story(2);
+  story.Boot(0, 2);
+  story.Mark(1000, MARK_CODE_KEXEC, 2);
+  story.TurnOff(1100, 1);
+  story.Psci(1500, 0, PSCI_VERSION);
+  story.TurnOn(1510, 1);
+  story.Mark(1600, MARK_CODE_UP, 1);
+  EXPECT_EQ(Verdict(story.tracker.boots()[1]), "cpus-lost");
+}
+
+TEST(KexecTrackerTest, OneCpuHasNobodyToWaitFor) {
+  Story story(1);
+  story.Boot(0, 1);
+  story.Mark(1000, MARK_CODE_KEXEC, 1);
+  story.Boot(1500, 1);
+  const Boot& kexec = story.tracker.boots()[1];
+  EXPECT_EQ(kexec.phases.prepare, 500);
+  EXPECT_EQ(kexec.phases.down, 0);
+  EXPECT_EQ(kexec.phases.jump, 0);
+  EXPECT_EQ(kexec.phases.early, 100);
+  EXPECT_EQ(kexec.phases.up, 0);
+  EXPECT_EQ(kexec.phases.userspace, 0);
+}
+
+TEST(KexecTrackerTest, WithoutPsciOnlyTheMarksAreKnown) {
+  Story story(4);
+  story.Mark(100, MARK_CODE_UP, 4);
+  story.Mark(1000, MARK_CODE_KEXEC, 4);
+  story.Mark(1600, MARK_CODE_UP, 4);
+  const Boot& kexec = story.tracker.boots()[1];
+  EXPECT_EQ(kexec.total, 600);
+  EXPECT_EQ(kexec.phases.prepare, std::nullopt);
+  EXPECT_EQ(kexec.phases.down, std::nullopt);
+  EXPECT_EQ(kexec.phases.up, std::nullopt);
+  EXPECT_EQ(Verdict(kexec), "pass");
+}
+
+TEST(KexecTrackerTest, WithoutMarksAKexecIsSeenByPsciAlone) {
+  Story story(3);
+  story.Psci(0, 0, PSCI_VERSION);
+  story.TurnOn(10, 1);
+  story.TurnOn(20, 2);
+  for (int64_t start : {1000, 2000}) {
+    story.TurnOff(start, 1);
+    story.TurnOff(start + 100, 2);
+    story.Psci(start + 200, 0, PSCI_VERSION);
+    story.TurnOn(start + 210, 1);
+    story.TurnOn(start + 220, 2);
+  }
+  ASSERT_EQ(story.tracker.boots().size(), 3u);
+  EXPECT_EQ(story.tracker.boots()[2].cpus, 3u);
+  EXPECT_EQ(story.tracker.boots()[2].cpus_back, 3u);
+}
+
+TEST(KexecTrackerTest, AFailedKexecCallIsNotCountedTwice) {
+  Story story(2);
+  story.Boot(0, 2);
+  story.Mark(1000, MARK_CODE_KEXEC, 2);
+  story.Mark(1100, MARK_CODE_KEXEC, 2);
+  story.TurnOff(1200, 1);
+  story.Boot(1500, 2);
+  ASSERT_EQ(story.tracker.boots().size(), 2u);
+  EXPECT_EQ(story.tracker.boots()[1].total, 500);
+}
+
+TEST(KexecTrackerTest, AGuestThatMarksWithoutEndIsBounded) {
+  Story story(1);
+  for (int64_t i = 0; i < 3 * int64_t{KexecTracker::kMaxBoots}; ++i) {
+    story.Mark(2 * i, MARK_CODE_KEXEC, 1);
+    story.Mark(2 * i + 1, MARK_CODE_UP, 1);
+  }
+  EXPECT_LE(story.tracker.boots().size(), KexecTracker::kMaxBoots);
+}
+
+TEST(KexecTrackerTest, StrangeTargetsAndCodesAreIgnored) {
+  Story story(2);
+  story.Psci(0, 0, PSCI_CPU_ON_64, 0xdead);
+  story.Psci(1, 0, PSCI_AFFINITY_INFO_64, 0xdead, PSCI_AFFINITY_OFF);
+  story.Mark(2, 0xffff, 0xffffffffffff);
+  EXPECT_EQ(story.tracker.boots().size(), 1u);
+}
+
+TEST(ReportTest, PhasesThatWereNotSeenAreNull) {
+  Story story(4);
+  story.Mark(100, MARK_CODE_UP, 4);
+  const std::string json =
+      ToJson(story.tracker.boots()[0], "stock", Story::Mpidrs(4)).dump();
+  EXPECT_NE(json.find(R"("down":null)"), std::string::npos) << json;
+  EXPECT_NE(json.find(R"("arm":"stock")"), std::string::npos);
+  EXPECT_NE(TableRow(0, story.tracker.boots()[0]).find(" - "),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace vmm
