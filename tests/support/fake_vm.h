@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_TESTS_SUPPORT_FAKE_VM_H_
+#define PARKVMM_TESTS_SUPPORT_FAKE_VM_H_
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "tests/support/fake_vcpu.h"
+#include "vmm/kvm/vm.h"
+
+namespace vmm {
+
+// A VM of fake vCPUs, whose MPIDRs are KVM's: 16 CPUs per Aff0, RES1 set.
+class FakeVm : public Vm {
+ public:
+  explicit FakeVm(const VmSpec& spec) : spec_(spec) {
+    for (uint64_t i = 0; i < spec.vcpus; ++i) {
+      owned_.push_back(std::make_unique<FakeVcpu>(
+          uint64_t{1} << 31 | (i >> 4) << 8 | (i & 0xf)));
+      vcpus.push_back(owned_.back().get());
+    }
+  }
+  GicVersion gic() const override { return GicVersion::kV3; }
+  absl::Status AddRam(GuestRange range, void* memory) override {
+    ram = static_cast<uint8_t*>(memory);
+    ram_base = range.base().value();
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<std::unique_ptr<Vcpu>>> CreateVcpus() override {
+    std::vector<std::unique_ptr<Vcpu>> result;
+    for (auto& vcpu : owned_) result.push_back(std::move(vcpu));
+    return result;
+  }
+  absl::Status SetSpi(unsigned, bool) override { return absl::OkStatus(); }
+
+  std::vector<FakeVcpu*> vcpus;  // Live as long as the machine.
+  uint8_t* ram = nullptr;
+  uint64_t ram_base = 0;
+
+ private:
+  const VmSpec spec_;
+  std::vector<std::unique_ptr<FakeVcpu>> owned_;
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_TESTS_SUPPORT_FAKE_VM_H_

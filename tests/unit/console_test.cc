@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include "vmm/core/console_buffer.h"
+#include "vmm/core/console_watch.h"
+#include "vmm/core/terminal.h"
+
+namespace vmm {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+bool IsReadable(int fd) {
+  pollfd poller = {fd, POLLIN, 0};
+  return poll(&poller, 1, 0) == 1;
+}
+
+TEST(ConsoleBufferTest, WakesItsReaderAtTheEndOfALine) {
+  ConsoleBuffer buffer;
+  buffer.Put('a');
+  EXPECT_FALSE(IsReadable(buffer.fd()));
+  buffer.Put('\n');
+  EXPECT_TRUE(IsReadable(buffer.fd()));
+  EXPECT_EQ(buffer.Take(), "a\n");
+  EXPECT_FALSE(IsReadable(buffer.fd()));
+}
+
+TEST(ConsoleBufferTest, IsBounded) {
+  ConsoleBuffer buffer;
+  for (size_t i = 0; i < 2 * ConsoleBuffer::kCapacity; ++i) buffer.Put('x');
+  EXPECT_TRUE(buffer.Full());
+  EXPECT_EQ(buffer.Take().size(), ConsoleBuffer::kCapacity);
+  EXPECT_FALSE(buffer.Full());
+}
+
+TEST(ConsoleWatchTest, NoticesAPanicHoweverItArrives) {
+  ConsoleWatch watch;
+  watch.Add("[ 1.0] Kernel pan");
+  watch.Add("ic - not syncing: out of luck\r\n");
+  EXPECT_EQ(watch.panic(), "[ 1.0] Kernel panic - not syncing: out of luck");
+  watch.ForgetPanic();
+  EXPECT_EQ(watch.panic(), "");
+}
+
+TEST(ConsoleWatchTest, KeepsTheLastLinesAndNothingElse) {
+  ConsoleWatch watch;
+  for (int i = 0; i < 100; ++i) watch.Add("line\n");
+  watch.Add(std::string(1 << 20, 'x'));
+  const auto lines = watch.LastLines();
+  EXPECT_EQ(lines.size(), ConsoleWatch::kLines + 1);
+  EXPECT_EQ(lines.back().size(), ConsoleWatch::kLineLength);
+}
+
+TEST(ConsoleWatchTest, RemovesWhatATerminalWouldObey) {
+  ConsoleWatch watch;
+  watch.Add("\x1b[2Jgone\x07\n");
+  EXPECT_THAT(watch.LastLines(), ElementsAre("[2Jgone"));
+}
+
+std::vector<uint8_t> Bytes(absl::string_view text) {
+  return {text.begin(), text.end()};
+}
+
+TEST(EscapeKeysTest, OrdinaryKeysGoToTheGuest) {
+  EXPECT_EQ(EscapeKeys().Feed(Bytes("ls\r")).to_guest, Bytes("ls\r"));
+}
+
+TEST(EscapeKeysTest, CtrlAxQuitsAlsoWhenTypedSlowly) {
+  EscapeKeys keys;
+  EXPECT_FALSE(keys.Feed(Bytes("\x01")).quit);
+  const auto result = keys.Feed(Bytes("x"));
+  EXPECT_TRUE(result.quit);
+  EXPECT_THAT(result.to_guest, IsEmpty());
+}
+
+TEST(EscapeKeysTest, CtrlAhHelpsAndCtrlATwiceIsOne) {
+  EXPECT_TRUE(EscapeKeys().Feed(Bytes("\x01h")).help);
+  EXPECT_EQ(EscapeKeys().Feed(Bytes("\x01\x01")).to_guest, Bytes("\x01"));
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// The whole machine on fake vCPUs: boot, CPU_ON, CPU_OFF, stops.
+#include "vmm/core/machine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include "psci-emul/psci_abi.h"
+#include "tests/support/fake_vm.h"
+#include "vmm/boot/memory_map.h"
+#include "vmm/devices/mark_abi.h"
+
+namespace vmm {
+namespace {
+
+using testing::ElementsAre;
+using testing::StartsWith;
+using Kind = StopReason::Kind;
+
+constexpr uint64_t kEntry = 0x40100000;
+constexpr int kDeadlineMs = 10'000;
+
+class MachineTest : public testing::Test {
+ protected:
+  MachineSpec Spec(uint32_t vcpus) {
+    return {.kernel = *ParseRaw("stub", std::vector<uint8_t>(64, 0x42)),
+            .memory_bytes = uint64_t{64} << 20,
+            .vcpus = vcpus,
+            .seed = 1};
+  }
+  void Create(uint32_t vcpus) {
+    auto machine = Machine::Create(Spec(vcpus), [this](const VmSpec& spec) {
+      auto vm = std::make_unique<FakeVm>(spec);
+      vm_ = vm.get();
+      return vm;
+    });
+    ASSERT_TRUE(machine.ok()) << machine.status();
+    machine_ = *std::move(machine);
+  }
+  FakeVcpu& Vcpu(uint32_t i) { return *vm_->vcpus[i]; }
+  void Calls(uint32_t i, uint32_t function,
+             std::array<uint64_t, 3> x1_to_x3 = {}) {
+    Vcpu(i).Then(Hypercall{function, false}, x1_to_x3);
+  }
+  // Runs the scripts to the machine's end.
+  StopReason Run() {
+    machine_->Start();
+    pollfd stop = {machine_->stop_fd(), POLLIN, 0};
+    if (poll(&stop, 1, kDeadlineMs) != 1) {
+      ADD_FAILURE() << "no stop within the deadline";
+      machine_->RequestStop({.kind = Kind::kTimeout});
+    }
+    machine_->Join();
+    return *machine_->stop_reason();
+  }
+  std::vector<Event> Events() {
+    std::vector<Event> events;
+    EXPECT_TRUE(machine_->events()
+                    .Drain(INT64_MAX,
+                           [&](const Event& event) { events.push_back(event); })
+                    .ok());
+    return events;
+  }
+
+  FakeVm* vm_ = nullptr;
+  std::unique_ptr<Machine> machine_;
+};
+
+TEST_F(MachineTest, TheBootCpuEntersTheKernelWithTheDeviceTree) {
+  Create(1);
+  Calls(0, PSCI_SYSTEM_OFF);
+  EXPECT_EQ(Run().kind, Kind::kPowerOff);
+  EXPECT_EQ(vm_->ram[0x80000], 0x42);  // ParseRaw's place.
+  EXPECT_THAT(Vcpu(0).calls(), ElementsAre(StartsWith("enter 0x40080000 "),
+                                           "run"));
+}
+
+// kvmtool enters KVM_RUN with stopped vCPUs and pays for it at each CPU_ON.
+TEST_F(MachineTest, SecondariesStayOutOfTheGuestUntilCpuOn) {
+  Create(2);
+  Calls(0, PSCI_SYSTEM_OFF);
+  Run();
+  EXPECT_TRUE(Vcpu(1).calls().empty());
+}
+
+TEST_F(MachineTest, CpuOnEntersWithEntryAndContext) {
+  Create(2);
+  Calls(0, PSCI_CPU_ON_64, {1, kEntry, 42});
+  Calls(1, PSCI_SYSTEM_OFF);
+  EXPECT_EQ(Run().vcpu, 1u);
+  EXPECT_THAT(Vcpu(1).calls(), ElementsAre("enter 0x40100000 42", "run"));
+}
+
+// Parked with its reset registers in place: CPU_ON is not the one to pay.
+TEST_F(MachineTest, CpuOffResetsBeforeTheNextCpuOn) {
+  Create(2);
+  Calls(0, PSCI_CPU_ON_64, {1, kEntry, 1});
+  Calls(1, PSCI_CPU_ON_64, {0, kEntry, 0});  // Just something to wait for.
+  Calls(1, PSCI_CPU_OFF);
+  machine_->Start();
+  pollfd never = {machine_->stop_fd(), POLLIN, 0};
+  while (Vcpu(1).calls().empty() || Vcpu(1).calls().back() != "reset") {
+    ASSERT_EQ(poll(&never, 1, 0), 0);
+  }
+  machine_->RequestStop({.kind = Kind::kInterrupt});
+  machine_->Join();
+  EXPECT_EQ(machine_->PostMortem()[0].state, psci::PowerState::kOn);
+  EXPECT_EQ(machine_->PostMortem()[0].pc, 0xfeedu);
+  EXPECT_EQ(machine_->PostMortem()[1].state, psci::PowerState::kOff);
+}
+
+TEST_F(MachineTest, EveryOffAndStartIsAnEventWithItsCpu) {
+  Create(2);
+  Calls(0, PSCI_CPU_ON_64, {1, kEntry, 1});
+  Calls(1, PSCI_CPU_OFF);
+  Calls(0, PSCI_CPU_OFF);
+  EXPECT_EQ(Run().kind, Kind::kAllOff);
+  int parked = 0;
+  for (const Event& event : Events()) parked += event.kind == Event::Kind::kOff;
+  EXPECT_EQ(parked, 2);
+}
+
+TEST_F(MachineTest, WhenTheLastCpuLeavesTheMachineStops) {
+  Create(4);
+  Calls(0, PSCI_CPU_OFF);
+  EXPECT_EQ(Run().kind, Kind::kAllOff);
+}
+
+// SYSTEM_OFF with other CPUs running returns to none of them.
+TEST_F(MachineTest, AStopReachesCpusThatRunAndCpusThatAreParked) {
+  Create(20);
+  for (uint64_t i = 1; i < 10; ++i) {
+    Calls(0, PSCI_CPU_ON_64, {i, kEntry, i});
+  }
+  Calls(0, PSCI_SYSTEM_OFF);
+  EXPECT_EQ(Run().kind, Kind::kPowerOff);
+  for (uint32_t i = 1; i < 10; ++i) {
+    EXPECT_LE(Vcpu(i).calls().size(), 2u);  // At most entered, and run once.
+  }
+}
+
+TEST_F(MachineTest, CpusAreReachedByKvmsAffinity) {
+  Create(20);
+  EXPECT_EQ(machine_->mpidrs()[19], 0x103u);
+  Calls(0, PSCI_CPU_ON_64, {0x103, kEntry, 5});
+  Calls(19, PSCI_SYSTEM_OFF);
+  EXPECT_EQ(Run().vcpu, 19u);
+}
+
+TEST_F(MachineTest, AVerdictEndsTheRun) {
+  Create(1);
+  Vcpu(0).Then(MmioWrite{
+      GuestAddress(kMarkDevice.base().value() + MARK_REG_VERDICT), 8,
+      3 | 77 << MARK_VALUE_SHIFT});
+  const StopReason reason = Run();
+  EXPECT_EQ(reason.kind, Kind::kVerdict);
+  EXPECT_EQ(reason.code, 3u);
+  EXPECT_EQ(reason.value, 77u);
+}
+
+TEST_F(MachineTest, ConsoleOutputComesOut) {
+  Create(1);
+  for (const char c : std::string("hello\n")) {
+    Vcpu(0).Then(MmioWrite{kPl011.base(), 4, static_cast<uint8_t>(c)});
+  }
+  Calls(0, PSCI_SYSTEM_OFF);
+  Run();
+  EXPECT_EQ(machine_->console().Take(), "hello\n");
+}
+
+TEST_F(MachineTest, TheFirstStopReasonStands) {
+  Create(1);
+  machine_->RequestStop({.kind = Kind::kInterrupt});
+  machine_->RequestStop({.kind = Kind::kTimeout});
+  EXPECT_EQ(Run().kind, Kind::kInterrupt);
+}
+
+TEST_F(MachineTest, TheSameSeedMakesTheSameDeviceTree) {
+  Create(2);
+  const auto first = machine_->dtb();
+  Create(2);
+  EXPECT_EQ(machine_->dtb(), first);
+}
+
+TEST_F(MachineTest, DestructionWithoutARunLeavesNoThread) {
+  Create(4);
+  machine_->Start();
+}
+
+TEST_F(MachineTest, ImpossibleSpecsAreRefusedInOneSentence) {
+  const auto refusal = [](const MachineSpec& spec) {
+    return std::string(Validate(spec).message());
+  };
+  MachineSpec spec = Spec(0);
+  EXPECT_EQ(refusal(spec), "--cpus must be 1 to 512");
+  spec = Spec(513);
+  EXPECT_EQ(refusal(spec), "--cpus must be 1 to 512");
+  spec = Spec(1);
+  spec.memory_bytes = (64 << 20) + 4096;
+  EXPECT_THAT(refusal(spec), StartsWith("--memory must be a multiple of 2M"));
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/run_options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "nlohmann/json.hpp"
+
+namespace vmm {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class RunOptionsTest : public testing::Test {
+ protected:
+  RunOptionsTest() { DefineRunOptions(app_, options_); }
+
+  absl::Status Parse(std::vector<std::string> words) {
+    std::reverse(words.begin(), words.end());  // As CLI11 wants them.
+    app_.parse(words);
+    return ApplyConfigFile(app_, options_);
+  }
+  std::string ConfigFile(const std::string& text) {
+    const std::string path = testing::TempDir() + "/config.json";
+    std::ofstream(path) << text;
+    return path;
+  }
+
+  CLI::App app_;
+  RunOptions options_;
+};
+
+TEST_F(RunOptionsTest, SizesTakeSuffixes) {
+  ASSERT_TRUE(Parse({"-m", "2G", "Image"}).ok());
+  EXPECT_EQ(options_.memory, uint64_t{2} << 30);
+}
+
+TEST_F(RunOptionsTest, ParamsRepeatAndLeaveTheKernelAlone) {
+  ASSERT_TRUE(Parse({"-p", "quiet", "-p", "a=b c", "Image"}).ok());
+  EXPECT_EQ(options_.params, (std::vector<std::string>{"quiet", "a=b c"}));
+  EXPECT_EQ(options_.kernel, "Image");
+}
+
+TEST_F(RunOptionsTest, NonsenseIsRefused) {
+  EXPECT_THROW(Parse({"-c", "0", "Image"}), CLI::ParseError);
+  EXPECT_THROW(Parse({"-c", "513", "Image"}), CLI::ParseError);
+  EXPECT_THROW(Parse({"-m", "lots", "Image"}), CLI::ParseError);
+  EXPECT_THROW(Parse({"--psci", "smc", "Image"}), CLI::ParseError);
+  EXPECT_THROW(Parse({"--frob", "Image"}), CLI::ParseError);
+}
+
+TEST_F(RunOptionsTest, WhatDryRunPrintsIsAConfigFile) {
+  ASSERT_TRUE(Parse({"-c", "4", "-m", "512M", "-p", "x", "-p", "y z", "--raw",
+                     "--seed", "7", "Image"})
+                  .ok());
+  const json printed = ToJson(options_);
+
+  RunOptions again;
+  CLI::App app;
+  DefineRunOptions(app, again);
+  app.parse("--config " + ConfigFile(printed.dump()));
+  ASSERT_TRUE(ApplyConfigFile(app, again).ok());
+  EXPECT_EQ(ToJson(again), printed);
+}
+
+TEST_F(RunOptionsTest, TheCommandLineWinsOverTheFile) {
+  const std::string path =
+      ConfigFile(R"({"cpus": 8, "memory": "1G", "kernel": "Image"})");
+  ASSERT_TRUE(Parse({"-c", "2", "--config", path}).ok());
+  EXPECT_EQ(options_.cpus, 2u);
+  EXPECT_EQ(options_.memory, uint64_t{1} << 30);
+  EXPECT_EQ(options_.kernel, "Image");
+}
+
+TEST_F(RunOptionsTest, BadFilesAreNamedWithTheirKey) {
+  EXPECT_THAT(
+      Parse({"--config", ConfigFile(R"({"cpu": 1})")}).message(),
+      HasSubstr("unknown key cpu"));
+}
+
+TEST_F(RunOptionsTest, BadValuesAreNamedWithTheirKey) {
+  EXPECT_THAT(
+      Parse({"--config", ConfigFile(R"({"cpus": 1000})")}).message(),
+      HasSubstr("cpus"));
+}
+
+TEST_F(RunOptionsTest, WhatIsNoJsonIsRefused) {
+  EXPECT_THAT(Parse({"--config", ConfigFile("cpus = 4")}).message(),
+              HasSubstr("not a JSON object"));
+}
+
+}  // namespace
+}  // namespace vmm
