@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "fdt/machine_tree.h"
+#include "tests/support/tree_view.h"
+#include "tools/guest-init/command_line.h"
+#include "tools/guest-init/cpu_list.h"
+#include "tools/guest-init/next_tree.h"
+#include "tools/guest-init/segments.h"
+
+namespace guest_init {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Optional;
+
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+constexpr uint64_t kGiB = uint64_t{1} << 30;
+
+// --- CPU lists ---------------------------------------------------------------
+
+TEST(CpuList, ReadsWhatLinuxPrints) {
+  EXPECT_THAT(ParseCpuList("0\n"), Optional(ElementsAre(0)));
+  EXPECT_THAT(ParseCpuList("0-3\n"), Optional(ElementsAre(0, 1, 2, 3)));
+  EXPECT_THAT(ParseCpuList("0,2-3,511"), Optional(ElementsAre(0, 2, 3, 511)));
+  EXPECT_THAT(ParseCpuList("\n"), Optional(IsEmpty()));
+}
+
+TEST(CpuList, RefusesEverythingElse) {
+  for (const char* text :
+       {"-", "0-", "-3", "3-0", "0,", ",0", "0,,1", "x", "0x1", "0 1",
+        "0-99999999999", "18446744073709551616"}) {
+    EXPECT_FALSE(ParseCpuList(text)) << text;
+  }
+}
+
+// --- the command line --------------------------------------------------------
+
+TEST(CommandLine, FindsTheLastValueBeforeInitsOwnWords) {
+  constexpr std::string_view kLine =
+      "console=ttyAMA0 park.cycle=1 park.shell park.cycle=2 -- park.cycle=3\n";
+  EXPECT_THAT(FindKey(kLine, "park.cycle"), Optional(std::string_view("2")));
+  EXPECT_THAT(FindKey(kLine, "park.shell"), Optional(std::string_view()));
+  EXPECT_EQ(FindKey(kLine, "park.cycles"), std::nullopt);
+}
+
+TEST(CommandLine, QuotesKeepWordsTogether) {
+  constexpr std::string_view kLine = R"(dyndbg="file a.c +p" x="1 park.end=2")";
+  EXPECT_THAT(FindKey(kLine, "dyndbg"),
+              Optional(std::string_view("file a.c +p")));
+  EXPECT_EQ(FindKey(kLine, "park.end"), std::nullopt);
+}
+
+TEST(CommandLine, ReplacesAKeyAndNothingElse) {
+  EXPECT_EQ(WithKey("", "park.cycle", "1"), "park.cycle=1");
+  EXPECT_EQ(WithKey("a=1 park.cycle=1 nokaslr", "park.cycle", "2"),
+            "a=1 nokaslr park.cycle=2");
+  EXPECT_EQ(WithKey(R"(x="b  c" -- init words)", "park.cycle", "1"),
+            R"(x="b  c" park.cycle=1 -- init words)");
+  EXPECT_EQ(WithKey("park.cycles=9 park.cycle park.cycle=7", "park.cycle", "8"),
+            "park.cycles=9 park.cycle=8");
+}
+
+TEST(CommandLine, DoesNotGrowWithTheCycles) {
+  std::string line = WithKey("console=ttyAMA0", "park.cycle", "1");
+  const size_t size = line.size();
+  for (int cycle = 2; cycle < 10; ++cycle) {
+    line = WithKey(line, "park.cycle", std::to_string(cycle));
+    EXPECT_EQ(line.size(), size);
+  }
+}
+
+TEST(Options, AreTheDefaultsWithoutKeys) {
+  const auto parsed = ParseOptions("console=ttyAMA0 -- park.end=hang");
+  const auto& options = std::get<Options>(parsed);
+  EXPECT_EQ(options.cycles, 0u);
+  EXPECT_EQ(options.cycle, 0u);
+  EXPECT_EQ(options.kexec, KexecCall::kAuto);
+  EXPECT_EQ(options.end, End::kPowerOff);
+  EXPECT_FALSE(options.offline_all);
+  EXPECT_FALSE(options.shell);
+  EXPECT_EQ(options.program, "");
+}
+
+TEST(Options, AreWhatTheKeysSay) {
+  const auto parsed = ParseOptions(
+      "park.cycles=3 park.cycle=2 park.kexec=file park.end=panic "
+      "park.offline=all park.shell park.exec=/bin/test");
+  const auto& options = std::get<Options>(parsed);
+  EXPECT_EQ(options.cycles, 3u);
+  EXPECT_EQ(options.cycle, 2u);
+  EXPECT_EQ(options.kexec, KexecCall::kFile);
+  EXPECT_EQ(options.end, End::kPanic);
+  EXPECT_TRUE(options.offline_all);
+  EXPECT_TRUE(options.shell);
+  EXPECT_EQ(options.program, "/bin/test");
+}
+
+TEST(Options, RefuseATypoByItsWord) {
+  for (const char* word :
+       {"park.cycels=3", "park.cycles=three", "park.cycles=", "park.end=never",
+        "park.kexec=", "park.offline=1", "park.shell=yes", "park.exec=test"}) {
+    const auto parsed = ParseOptions(std::string("quiet ") + word);
+    ASSERT_TRUE(std::holds_alternative<std::string>(parsed)) << word;
+    EXPECT_THAT(std::get<std::string>(parsed), HasSubstr(word));
+  }
+}
+
+// --- the Image header --------------------------------------------------------
+
+std::vector<uint8_t> Image(uint64_t text_offset, uint64_t image_size,
+                           uint64_t flags = 0xa) {
+  std::vector<uint8_t> image(4096);
+  std::memcpy(&image[8], &text_offset, 8);
+  std::memcpy(&image[16], &image_size, 8);
+  std::memcpy(&image[24], &flags, 8);
+  std::memcpy(&image[56], "ARMd", 4);
+  return image;
+}
+
+TEST(ImageHeader, IsRead) {
+  const auto header = ParseImageHeader(Image(0x80000, 36 * kMiB));
+  ASSERT_TRUE(header);
+  EXPECT_EQ(header->text_offset, 0x80000u);
+  EXPECT_EQ(header->image_size, 36 * kMiB);
+}
+
+TEST(ImageHeader, RefusesWhatIsNoPlainImage) {
+  std::vector<uint8_t> packed = Image(0, kMiB);
+  packed[56] = 0;
+  EXPECT_FALSE(ParseImageHeader(packed));
+  EXPECT_FALSE(ParseImageHeader({}));
+  EXPECT_FALSE(ParseImageHeader(Image(0, 4095))) << "smaller than the file";
+  EXPECT_FALSE(ParseImageHeader(Image(0, 2 * kGiB)));
+  EXPECT_FALSE(ParseImageHeader(Image(2 * kMiB, kMiB)));
+  EXPECT_FALSE(ParseImageHeader(Image(0, kMiB, 0xb))) << "big-endian";
+}
+
+// --- where the segments go ---------------------------------------------------
+
+TEST(SystemRam, IsTheTopLevelLinesOnly) {
+  EXPECT_THAT(ParseSystemRam("09000000-09000fff : pl011@9000000\n"
+                             "40000000-bfffffff : System RAM\n"
+                             "  40200000-41a7ffff : Kernel code\n"
+                             "  48000000-4a3acfff : reserved\n"
+                             "  50000000-50000fff : System RAM\n"
+                             "100000000-13fffffff : System RAM"),
+              ElementsAre(Range{0x40000000, 0xc0000000},
+                          Range{0x100000000, 0x140000000}));
+  EXPECT_THAT(ParseSystemRam(""), IsEmpty());
+  // What /proc/iomem shows to those who may not see it.
+  EXPECT_THAT(ParseSystemRam("00000000-00000000 : System RAM\n"), IsEmpty());
+}
+
+TEST(Without, CutsOutOfEveryRange) {
+  const std::vector<Range> ranges = {{0, 10}, {20, 30}};
+  EXPECT_THAT(Without(ranges, {5, 25}),
+              ElementsAre(Range{0, 5}, Range{25, 30}));
+  EXPECT_THAT(Without(ranges, {3, 4}),
+              ElementsAre(Range{0, 3}, Range{4, 10}, Range{20, 30}));
+  EXPECT_THAT(Without(ranges, {0, 30}), IsEmpty());
+  EXPECT_EQ(Without(ranges, {10, 20}), ranges);
+}
+
+Sizes DebianSizes() {
+  return {.kernel = {.text_offset = 0, .image_size = 0x2240000},
+          .initrd = 0x23ac400};
+}
+
+TEST(Placement, BeginsWhereRamBegins) {
+  EXPECT_THAT(PlaceSegments({{kGiB, 2 * kGiB}}, DebianSizes()),
+              Optional(Layout{.kernel = 0x40000000,
+                              .trampoline = 0x42240000,
+                              .dtb = 0x42400000,
+                              .initrd = 0x42600000}));
+}
+
+TEST(Placement, KeepsTheTextOffset) {
+  Sizes sizes = DebianSizes();
+  sizes.kernel.text_offset = 0x80000;
+  const auto layout = PlaceSegments({{kGiB + 4096, 2 * kGiB}}, sizes);
+  ASSERT_TRUE(layout);
+  EXPECT_EQ(layout->kernel, kGiB + 0x80000);
+}
+
+TEST(Placement, GoesRoundReservedMemory) {
+  // A page in the middle of where the kernel would go, such as a park page.
+  const auto free =
+      Without({{kGiB, 2 * kGiB}}, {kGiB + kMiB, kGiB + kMiB + 4096});
+  const auto layout = PlaceSegments(free, DebianSizes());
+  ASSERT_TRUE(layout);
+  EXPECT_EQ(layout->kernel, kGiB + 2 * kMiB);
+  EXPECT_EQ(layout->trampoline, kGiB);
+}
+
+TEST(Placement, TakesRamInAnyOrder) {
+  const auto layout =
+      PlaceSegments({{4 * kGiB, 5 * kGiB}, {kGiB, 2 * kGiB}}, DebianSizes());
+  ASSERT_TRUE(layout);
+  EXPECT_EQ(layout->kernel, kGiB);
+}
+
+TEST(Placement, NeedsRoomForEverything) {
+  const Sizes sizes = DebianSizes();
+  const auto fits = [&](uint64_t bytes) {
+    return PlaceSegments({{kGiB, kGiB + bytes}}, sizes).has_value();
+  };
+  // Up to 0x42600000, and then the initrd in whole pages.
+  constexpr uint64_t kNeeded = 0x2600000 + 0x23ad000;
+  EXPECT_TRUE(fits(kNeeded));
+  EXPECT_FALSE(fits(kNeeded - 4096));
+  EXPECT_FALSE(PlaceSegments({}, sizes));
+}
+
+TEST(Placement, KeepsTheInitrdWithinTheKernelsWindow) {
+  const std::vector<Range> far = {{kGiB, kGiB + 40 * kMiB},
+                                  {40 * kGiB, 41 * kGiB}};
+  EXPECT_FALSE(PlaceSegments(far, DebianSizes()));
+  const std::vector<Range> near = {{kGiB, kGiB + 40 * kMiB},
+                                   {32 * kGiB, 33 * kGiB}};
+  EXPECT_TRUE(PlaceSegments(near, DebianSizes()));
+}
+
+TEST(Placement, RoundsToThePagesOfTheKernel) {
+  Sizes sizes = DebianSizes();
+  sizes.page = 65536;
+  sizes.kernel.image_size += 4096;
+  const auto layout = PlaceSegments({{kGiB, 2 * kGiB}}, sizes);
+  ASSERT_TRUE(layout);
+  EXPECT_EQ(layout->trampoline, kGiB + 0x2250000);
+}
+
+TEST(Trampoline, LoadsBothAddressesFromItsEnd) {
+  const auto code = MakeTrampoline(0x1'4000'0000, 0x2'4240'0000);
+  // LDR (literal): imm19 words from the instruction itself.
+  const auto target = [&](size_t at) { return at + (code[at] >> 5 & 0x7ffff); };
+  const auto word = [&](size_t at) {
+    return code[at] | uint64_t{code[at + 1]} << 32;
+  };
+  EXPECT_EQ(code[0] & 0xff00001f, 0x58000004u) << "ldr x4";
+  EXPECT_EQ(word(target(0)), 0x1'4000'0000u);
+  EXPECT_EQ(code[1] & 0xff00001f, 0x58000000u) << "ldr x0";
+  EXPECT_EQ(word(target(1)), 0x2'4240'0000u);
+  EXPECT_EQ(code[5], 0xd61f0080u) << "br x4";
+}
+
+// --- the devicetree ----------------------------------------------------------
+
+std::vector<uint8_t> MachineTree() {
+  fdt::MachineDescription machine;
+  machine.cpu_affinities = {0, 1};
+  machine.memory = {{kGiB, kGiB}};
+  machine.bootargs = "console=ttyAMA0";
+  machine.initrd = fdt::Region{0x48000000, 0x1000};
+  machine.reserved_memory = {{.name = "park", .region = {0x7fff0000, 0x1000}}};
+  machine.gic = fdt::GicV3{{0x8000000, 0x10000}, {{0x80a0000, 0x40000}}};
+  machine.pl011 = {{0x9000000, 0x1000}, 1};
+  machine.pl031 = {{0x9010000, 0x1000}, 2};
+  machine.mark = {0x9020000, 0x1000};
+  return fdt::BuildMachineTree(machine).value();
+}
+
+Chosen SomeChosen() {
+  return {.bootargs = "console=ttyAMA0 park.cycle=1",
+          .initrd = {0x42600000, 0x449ac400},
+          .kaslr_seed = 0x0123456789abcdef,
+          .rng_seed = std::vector<uint8_t>(64, 0x5a)};
+}
+
+TEST(NextTree, SaysWhatTheNextKernelNeeds) {
+  const auto next = MakeNextTree(MachineTree(), SomeChosen());
+  ASSERT_TRUE(next);
+  const TreeView tree(*next);
+  EXPECT_THAT(tree.Strings("/chosen", "bootargs"),
+              ElementsAre("console=ttyAMA0 park.cycle=1"));
+  EXPECT_THAT(tree.Cells("/chosen", "linux,initrd-start"),
+              ElementsAre(0, 0x42600000));
+  EXPECT_THAT(tree.Cells("/chosen", "linux,initrd-end"),
+              ElementsAre(0, 0x449ac400));
+  EXPECT_THAT(tree.Cells("/chosen", "kaslr-seed"),
+              ElementsAre(0x01234567, 0x89abcdef));
+  EXPECT_EQ(tree.Bytes("/chosen", "rng-seed"), std::vector<uint8_t>(64, 0x5a));
+}
+
+TEST(NextTree, KeepsTheRest) {
+  const std::vector<uint8_t> before = MachineTree();
+  const auto next = MakeNextTree(before, SomeChosen());
+  ASSERT_TRUE(next);
+  const TreeView old_tree(before);
+  const TreeView tree(*next);
+  EXPECT_EQ(tree.Children("/"), old_tree.Children("/"));
+  EXPECT_EQ(tree.Strings("/chosen", "stdout-path"),
+            old_tree.Strings("/chosen", "stdout-path"));
+  EXPECT_EQ(ReservedRanges(*next), ReservedRanges(before));
+}
+
+TEST(NextTree, GoesOnFromItsOwnOutputWithoutGrowing) {
+  const auto first = MakeNextTree(MachineTree(), SomeChosen());
+  ASSERT_TRUE(first);
+  EXPECT_EQ(MakeNextTree(*first, SomeChosen()), first);
+}
+
+TEST(NextTree, DropsAnOldRngSeedIfThereIsNoNewOne) {
+  Chosen chosen = SomeChosen();
+  const auto first = MakeNextTree(MachineTree(), chosen);
+  ASSERT_TRUE(first);
+  chosen.rng_seed.clear();
+  const auto next = MakeNextTree(*first, chosen);
+  ASSERT_TRUE(next);
+  EXPECT_FALSE(TreeView(*next).Has("/chosen", "rng-seed"));
+}
+
+TEST(NextTree, RefusesADamagedTree) {
+  std::vector<uint8_t> tree = MachineTree();
+  tree.resize(tree.size() / 2);
+  EXPECT_FALSE(MakeNextTree(tree, SomeChosen()));
+  EXPECT_FALSE(ReservedRanges(tree));
+  EXPECT_FALSE(ReservedRanges({}));
+}
+
+TEST(ReservedRanges, AreTheChildrenOfReservedMemory) {
+  EXPECT_THAT(ReservedRanges(MachineTree()),
+              Optional(ElementsAre(Range{0x7fff0000, 0x7fff1000})));
+}
+
+TEST(Reg, IsTwoAddressAndTwoSizeCells) {
+  const std::vector<uint8_t> reg = {0, 0, 0, 1, 0x90, 2, 0,  0,
+                                    0, 0, 0, 0, 0,    0, 16, 0};
+  EXPECT_THAT(DecodeReg(reg), Optional(Range{0x190020000, 0x190021000}));
+  EXPECT_FALSE(DecodeReg(std::span(reg).first(15)));
+  EXPECT_FALSE(DecodeReg(std::vector<uint8_t>(16, 0xff))) << "wraps";
+}
+
+}  // namespace
+}  // namespace guest_init
