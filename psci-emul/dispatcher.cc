@@ -55,7 +55,8 @@ Outcome Dispatcher::Handle(const SmcccCall& raw) {
     case PSCI_SYSTEM_RESET2_32:
     case PSCI_SYSTEM_RESET2_64:
       return Reset2(x1, x2);
-    default:  // Refused PSCI calls (SYSTEM_SUSPEND, MIGRATE, ...) and strangers.
+    default:  // Refused PSCI calls (SYSTEM_SUSPEND, MIGRATE, ...) and
+              // strangers.
       return Result(Status::kNotSupported);
   }
 }
@@ -64,8 +65,7 @@ bool Dispatcher::IsValidEntry(uint64_t entry) const {
   return entry % 4 == 0 && is_ram_(entry);
 }
 
-Status Dispatcher::CpuOn(uint64_t target, uint64_t entry,
-                         uint64_t context_id) {
+Status Dispatcher::CpuOn(uint64_t target, uint64_t entry, uint64_t context_id) {
   const auto vcpu = table_.Find(Mpidr{target});
   if (!vcpu) return Status::kInvalidParameters;
   if (!IsValidEntry(entry)) return Status::kInvalidAddress;

@@ -40,7 +40,8 @@ struct SystemReset {
   uint64_t cookie = 0;
   friend bool operator==(const SystemReset&, const SystemReset&) = default;
 };
-using Outcome = std::variant<Return, Suspend, PowerDown, SystemOff, SystemReset>;
+using Outcome =
+    std::variant<Return, Suspend, PowerDown, SystemOff, SystemReset>;
 
 // Answers PSCI 1.1 (DEN0022D). Stateless but for the PowerTable; any vCPU
 // thread may call it, concurrently.

@@ -24,8 +24,7 @@ PowerTable::PowerTable(std::vector<Mpidr> topology)
       slots_(std::make_unique<Slot[]>(topology_.size())) {
   by_mpidr_.reserve(topology_.size());
   for (uint32_t i = 0; i < size(); ++i) {
-    const bool inserted =
-        by_mpidr_.emplace(topology_[i], VcpuId{i}).second;
+    const bool inserted = by_mpidr_.emplace(topology_[i], VcpuId{i}).second;
     assert(inserted);
     static_cast<void>(inserted);
   }

@@ -35,8 +35,7 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   spec.command_line = absl::StrJoin(options.params, " ");
   spec.memory_bytes = options.memory;
   spec.vcpus = options.cpus;
-  spec.psci =
-      options.psci == "kvm" ? PsciHandler::kKvm : PsciHandler::kVmm;
+  spec.psci = options.psci == "kvm" ? PsciHandler::kKvm : PsciHandler::kVmm;
   spec.seed = options.seed;
   RETURN_IF_ERROR(Validate(spec));
   return spec;

@@ -38,8 +38,9 @@ CLI::Option* FindOption(CLI::App& command, const std::string& key) {
 
 void DefineRunOptions(CLI::App& command, RunOptions& options) {
   command.option_defaults()->always_capture_default();
-  command.add_option("kernel", options.kernel,
-                     "arm64 Image (plain, gzip, zstd) or EFI zboot file")
+  command
+      .add_option("kernel", options.kernel,
+                  "arm64 Image (plain, gzip, zstd) or EFI zboot file")
       ->type_name("KERNEL");
   command.add_option("-i,--initrd", options.initrd, "initial RAM disk")
       ->type_name("FILE");
@@ -52,8 +53,7 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
   command.add_option("-c,--cpus", options.cpus, "vCPUs, 1 to 512")
       ->type_name("N")
       ->check(CLI::Range(1, 512));
-  command
-      .add_option("-m,--memory", options.memory, "RAM, such as 512M or 4G")
+  command.add_option("-m,--memory", options.memory, "RAM, such as 512M or 4G")
       ->type_name("SIZE[KMGT]")
       ->transform(CLI::AsSizeValue(false));
   command

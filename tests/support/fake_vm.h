@@ -16,8 +16,8 @@ class FakeVm : public Vm {
  public:
   explicit FakeVm(const VmSpec& spec) : spec_(spec) {
     for (uint64_t i = 0; i < spec.vcpus; ++i) {
-      owned_.push_back(std::make_unique<FakeVcpu>(
-          uint64_t{1} << 31 | (i >> 4) << 8 | (i & 0xf)));
+      owned_.push_back(std::make_unique<FakeVcpu>(uint64_t{1} << 31 |
+                                                  (i >> 4) << 8 | (i & 0xf)));
       vcpus.push_back(owned_.back().get());
     }
   }

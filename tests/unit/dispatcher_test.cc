@@ -131,8 +131,7 @@ TEST_P(CpuOnTest, IsAlreadyOnInEveryOtherState) {
 TEST_P(CpuOnTest, RefusesATargetThatDoesNotExist) {
   for (const uint64_t target : {0x10ull, 0x200ull, 0x10000ull, 0x80000000ull,
                                 0x01000001ull, 0x40000001ull}) {
-    EXPECT_EQ(Call(GetParam(), target, kEntry),
-              Is(Status::kInvalidParameters))
+    EXPECT_EQ(Call(GetParam(), target, kEntry), Is(Status::kInvalidParameters))
         << std::hex << target;
   }
 }
@@ -159,9 +158,8 @@ TEST_F(DispatcherTest, ReservedAffinityBitsOfA64BitTargetAreInvalid) {
 
 TEST_F(DispatcherTest, UpperHalvesOfA32BitCpuOnAreIgnored) {
   constexpr uint64_t kGarbage = 0xffffffff00000000;
-  EXPECT_EQ(
-      Call(PSCI_CPU_ON_32, kGarbage | 1, kGarbage | kEntry, kGarbage | 7),
-      Is(Status::kSuccess));
+  EXPECT_EQ(Call(PSCI_CPU_ON_32, kGarbage | 1, kGarbage | kEntry, kGarbage | 7),
+            Is(Status::kSuccess));
   EXPECT_EQ(table_.AwaitBoot(VcpuId{1}), (BootContext{kEntry, 7}));
 }
 
@@ -188,7 +186,7 @@ TEST_P(AffinityInfoTest, KnowsOnAndOffAndNoThirdValue) {
 }
 
 TEST_P(AffinityInfoTest, HigherLevelsCoverAllCpusBelow) {
-  EXPECT_EQ(Call(GetParam(), 0x00, 1), Is(PSCI_AFFINITY_ON));   // CPU 0 is.
+  EXPECT_EQ(Call(GetParam(), 0x00, 1), Is(PSCI_AFFINITY_ON));  // CPU 0 is.
   EXPECT_EQ(Call(GetParam(), 0x100, 1), Is(PSCI_AFFINITY_OFF));
   TurnOn(VcpuId{17});
   EXPECT_EQ(Call(GetParam(), 0x100, 1), Is(PSCI_AFFINITY_ON));
@@ -215,8 +213,7 @@ TEST_F(DispatcherTest, A64BitAffinityLevelIsReadWhole) {
 
 TEST_F(DispatcherTest, SuspendWaitsInStandbyAndInPowerDown) {
   EXPECT_EQ(Call(PSCI_CPU_SUSPEND_64, 0), Outcome(Suspend{}));
-  EXPECT_EQ(Call(PSCI_CPU_SUSPEND_64, 1 << 16 | 3, kEntry),
-            Outcome(Suspend{}));
+  EXPECT_EQ(Call(PSCI_CPU_SUSPEND_64, 1 << 16 | 3, kEntry), Outcome(Suspend{}));
 }
 
 // tgoskits #1692 and others read StateType from bit 30, the extended format;

@@ -26,12 +26,15 @@ class EventLogTest : public testing::Test {
  protected:
   std::vector<int64_t> Drain(int64_t until) {
     std::vector<int64_t> stamps;
-    EXPECT_TRUE(log_.Drain(until, [&](const Event& event) {
-                      stamps.push_back(event.ns);
-                    }).ok());
+    EXPECT_TRUE(
+        log_.Drain(until,
+                   [&](const Event& event) { stamps.push_back(event.ns); })
+            .ok());
     return stamps;
   }
-  const std::string path_ = testing::TempDir() + "/events.jsonl";
+  const std::string path_ =
+      testing::TempDir() + "/" +
+      testing::UnitTest::GetInstance()->current_test_info()->name();
   EventLog log_{{0x0, 0x1}};
 };
 

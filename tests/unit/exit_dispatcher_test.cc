@@ -84,8 +84,8 @@ TEST_F(ExitDispatcherTest, FetchesOnlyTheRegistersThatTheCallUses) {
   Call(PSCI_AFFINITY_INFO_64, {1, 0});
   Call(PSCI_CPU_ON_64, {1, kEntry, 7});
   EXPECT_THAT(vcpu_.calls(),
-              ElementsAre("run", "x0 = 65537",                            //
-                          "run", "read x1", "read x2", "x0 = 1",          //
+              ElementsAre("run", "x0 = 65537",                    //
+                          "run", "read x1", "read x2", "x0 = 1",  //
                           "run", "read x1", "read x2", "read x3", "x0 = 0"));
 }
 
@@ -114,9 +114,8 @@ TEST_F(ExitDispatcherTest, CpuOffTurnsOff) {
 TEST_F(ExitDispatcherTest, SuspendWaitsForItsWakeUp) {
   Call(PSCI_CPU_SUSPEND_64, {0, 0, 0});
   Dispatch(Wakeup{});
-  EXPECT_THAT(vcpu_.calls(), ElementsAre("run", "read x1", "read x2",
-                                         "read x3", "x0 = 0", "suspend",
-                                         "resume"));
+  EXPECT_THAT(vcpu_.calls(), ElementsAre("run", "read x1", "read x2", "read x3",
+                                         "x0 = 0", "suspend", "resume"));
 }
 
 TEST_F(ExitDispatcherTest, SystemOffStopsTheMachine) {
@@ -146,8 +145,7 @@ TEST_F(ExitDispatcherTest, KvmsOwnPsciStopsTheMachineToo) {
 }
 
 TEST_F(ExitDispatcherTest, WhatKvmCannotRunIsStuckWhatWeDoNotKnowIsOurs) {
-  EXPECT_EQ(std::get<Stop>(Dispatch(EntryFailed{5})).reason.kind,
-            Kind::kStuck);
+  EXPECT_EQ(std::get<Stop>(Dispatch(EntryFailed{5})).reason.kind, Kind::kStuck);
   EXPECT_EQ(std::get<Stop>(Dispatch(Unhandled{99})).reason.kind,
             Kind::kVmmError);
 }

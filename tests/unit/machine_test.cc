@@ -72,8 +72,8 @@ TEST_F(MachineTest, TheBootCpuEntersTheKernelWithTheDeviceTree) {
   Calls(0, PSCI_SYSTEM_OFF);
   EXPECT_EQ(Run().kind, Kind::kPowerOff);
   EXPECT_EQ(vm_->ram[0x80000], 0x42);  // ParseRaw's place.
-  EXPECT_THAT(Vcpu(0).calls(), ElementsAre(StartsWith("enter 0x40080000 "),
-                                           "run"));
+  EXPECT_THAT(Vcpu(0).calls(),
+              ElementsAre(StartsWith("enter 0x40080000 "), "run"));
 }
 
 // kvmtool enters KVM_RUN with stopped vCPUs and pays for it at each CPU_ON.
@@ -150,9 +150,9 @@ TEST_F(MachineTest, CpusAreReachedByKvmsAffinity) {
 
 TEST_F(MachineTest, AVerdictEndsTheRun) {
   Create(1);
-  Vcpu(0).Then(MmioWrite{
-      GuestAddress(kMarkDevice.base().value() + MARK_REG_VERDICT), 8,
-      3 | 77 << MARK_VALUE_SHIFT});
+  Vcpu(0).Then(
+      MmioWrite{GuestAddress(kMarkDevice.base().value() + MARK_REG_VERDICT), 8,
+                3 | 77 << MARK_VALUE_SHIFT});
   const StopReason reason = Run();
   EXPECT_EQ(reason.kind, Kind::kVerdict);
   EXPECT_EQ(reason.code, 3u);

@@ -90,7 +90,8 @@ TEST_F(PowerTableTest, ACpuThatIsStartingIsNotTheLast) {
 }
 
 TEST_F(PowerTableTest, ShutdownEndsEveryWaitNowAndLater) {
-  std::thread waiter([&] { EXPECT_EQ(table_.AwaitBoot(kOther), std::nullopt); });
+  std::thread waiter(
+      [&] { EXPECT_EQ(table_.AwaitBoot(kOther), std::nullopt); });
   table_.Shutdown();
   waiter.join();
   EXPECT_EQ(table_.AwaitBoot(VcpuId{2}), std::nullopt);

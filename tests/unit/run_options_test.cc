@@ -24,7 +24,9 @@ class RunOptionsTest : public testing::Test {
     return ApplyConfigFile(app_, options_);
   }
   std::string ConfigFile(const std::string& text) {
-    const std::string path = testing::TempDir() + "/config.json";
+    const std::string path =
+        testing::TempDir() + "/" +
+        testing::UnitTest::GetInstance()->current_test_info()->name() + ".json";
     std::ofstream(path) << text;
     return path;
   }
@@ -76,15 +78,13 @@ TEST_F(RunOptionsTest, TheCommandLineWinsOverTheFile) {
 }
 
 TEST_F(RunOptionsTest, BadFilesAreNamedWithTheirKey) {
-  EXPECT_THAT(
-      Parse({"--config", ConfigFile(R"({"cpu": 1})")}).message(),
-      HasSubstr("unknown key cpu"));
+  EXPECT_THAT(Parse({"--config", ConfigFile(R"({"cpu": 1})")}).message(),
+              HasSubstr("unknown key cpu"));
 }
 
 TEST_F(RunOptionsTest, BadValuesAreNamedWithTheirKey) {
-  EXPECT_THAT(
-      Parse({"--config", ConfigFile(R"({"cpus": 1000})")}).message(),
-      HasSubstr("cpus"));
+  EXPECT_THAT(Parse({"--config", ConfigFile(R"({"cpus": 1000})")}).message(),
+              HasSubstr("cpus"));
 }
 
 TEST_F(RunOptionsTest, WhatIsNoJsonIsRefused) {

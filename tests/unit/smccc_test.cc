@@ -40,8 +40,8 @@ TEST(SmcccTest, FunctionIdsAreTheSpecifications) {
 
 TEST(SmcccTest, EveryImplementedCallHasAName) {
   for (uint32_t number = 0; number < PSCI_NUMBERS; ++number) {
-    for (const uint32_t function : {uint32_t{PSCI_32(number)},
-                                    uint32_t{PSCI_64(number)}}) {
+    for (const uint32_t function :
+         {uint32_t{PSCI_32(number)}, uint32_t{PSCI_64(number)}}) {
       if (IsImplemented(function)) {
         EXPECT_NE(FunctionName(function), "unknown") << std::hex << function;
       }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/base/sha256.h"
 
-#include <sys/types.h>
-
 #include <sha256.h>
+#include <sys/types.h>
 
 namespace vmm {
 

@@ -6,16 +6,16 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-#define RETURN_IF_ERROR(expression)                                   \
-  do {                                                                \
-    if (absl::Status status_ = (expression); !status_.ok()) {         \
-      return status_;                                                 \
-    }                                                                 \
+#define RETURN_IF_ERROR(expression)                           \
+  do {                                                        \
+    if (absl::Status status_ = (expression); !status_.ok()) { \
+      return status_;                                         \
+    }                                                         \
   } while (false)
 
 #define STATUS_MACROS_JOIN_(a, b) a##b
 #define STATUS_MACROS_NAME_(a, b) STATUS_MACROS_JOIN_(a, b)
-#define ASSIGN_OR_RETURN(target, expression) \
+#define ASSIGN_OR_RETURN(target, expression)                           \
   ASSIGN_OR_RETURN_(STATUS_MACROS_NAME_(status_or_, __LINE__), target, \
                     expression)
 #define ASSIGN_OR_RETURN_(temporary, target, expression) \

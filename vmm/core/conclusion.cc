@@ -46,10 +46,10 @@ Conclusion JudgeReset(const RunFacts& facts) {
     return {ExitCode::kUnexpectedReset, "reset",
             "the guest called SYSTEM_RESET"};
   }
-  return {ExitCode::kUnexpectedReset, "reset",
-          absl::StrFormat(
-              "the guest called SYSTEM_RESET2, type %#x, cookie %#x",
-              facts.stop.code, facts.stop.value)};
+  return {
+      ExitCode::kUnexpectedReset, "reset",
+      absl::StrFormat("the guest called SYSTEM_RESET2, type %#x, cookie %#x",
+                      facts.stop.code, facts.stop.value)};
 }
 
 Conclusion JudgeVerdict(const RunFacts& facts) {

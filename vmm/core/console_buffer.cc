@@ -12,7 +12,8 @@ constexpr size_t kWakeAt = 256;
 
 }  // namespace
 
-ConsoleBuffer::ConsoleBuffer() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+ConsoleBuffer::ConsoleBuffer()
+    : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   MutexLock lock(mutex_);
   bytes_.reserve(kCapacity);
 }

@@ -19,7 +19,8 @@ void ConsoleWatch::Add(absl::string_view output) {
 
 void ConsoleWatch::EndLine() {
   if (line_.empty()) return;
-  if (panic_.empty() && absl::StrContains(line_, "Kernel panic - not syncing")) {
+  if (panic_.empty() &&
+      absl::StrContains(line_, "Kernel panic - not syncing")) {
     panic_ = line_;
   }
   lines_.push_back(std::move(line_));

@@ -75,9 +75,8 @@ std::string EventLog::Line(const Event& event) const {
 absl::Status EventLog::Drain(int64_t until_ns,
                              const std::function<void(const Event&)>& each) {
   for (EventRing& ring : rings_) ring.Drain(pending_);
-  std::stable_sort(
-      pending_.begin(), pending_.end(),
-      [](const Event& a, const Event& b) { return a.ns < b.ns; });
+  std::stable_sort(pending_.begin(), pending_.end(),
+                   [](const Event& a, const Event& b) { return a.ns < b.ns; });
   const auto end = std::find_if(
       pending_.begin(), pending_.end(),
       [until_ns](const Event& event) { return event.ns >= until_ns; });

@@ -32,8 +32,7 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const MmioWrite& exit, Vcpu&) {
   return Resume{};
 }
 
-absl::StatusOr<NextStep> ExitDispatcher::On(const Hypercall& exit,
-                                            Vcpu& vcpu) {
+absl::StatusOr<NextStep> ExitDispatcher::On(const Hypercall& exit, Vcpu& vcpu) {
   Event event = {.ns = clock_.Now(),
                  .vcpu = self_,
                  .kind = Event::Kind::kPsci,
@@ -122,11 +121,11 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const NoSyndrome&, Vcpu& vcpu) {
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const EntryFailed& exit, Vcpu&) {
-  return Stop{{.kind = Kind::kStuck,
-               .detail = absl::StrFormat(
-                   "KVM could not run vCPU %d (reason %#x)", self_,
-                   exit.reason),
-               .vcpu = self_}};
+  return Stop{
+      {.kind = Kind::kStuck,
+       .detail = absl::StrFormat("KVM could not run vCPU %d (reason %#x)",
+                                 self_, exit.reason),
+       .vcpu = self_}};
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const Unhandled& exit, Vcpu&) {

@@ -24,9 +24,9 @@ constexpr uint64_t kMemoryUnit = uint64_t{2} << 20;
 absl::StatusOr<GuestRange> RamOf(uint64_t bytes) {
   if (bytes < kMinMemory || bytes % kMemoryUnit != 0 ||
       bytes > kRamWindow.size()) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "--memory must be a multiple of 2M from %dM to %dG",
-        kMinMemory >> 20, kRamWindow.size() >> 30));
+    return absl::InvalidArgumentError(
+        absl::StrFormat("--memory must be a multiple of 2M from %dM to %dG",
+                        kMinMemory >> 20, kRamWindow.size() >> 30));
   }
   return *GuestRange::Make(kRamWindow.base(), bytes);
 }
@@ -108,9 +108,9 @@ absl::Status Machine::Build(const MachineSpec& spec, const OpenVm& open_vm) {
   }
   events_ = std::make_unique<EventLog>(mpidrs_);
   power_ = std::make_unique<psci::PowerTable>(std::move(topology));
-  psci_ = std::make_unique<psci::Dispatcher>(
-      *power_,
-      [ram](uint64_t address) { return ram.Contains(GuestAddress(address)); });
+  psci_ = std::make_unique<psci::Dispatcher>(*power_, [ram](uint64_t address) {
+    return ram.Contains(GuestAddress(address));
+  });
   RETURN_IF_ERROR(CreateDevices());
   RETURN_IF_ERROR(LoadGuest(spec));
   CreateThreads(std::move(vcpus), spec.psci);
@@ -175,11 +175,10 @@ absl::Status Machine::LoadGuest(const MachineSpec& spec) {
   AddSeeds(spec.seed, machine);
   ASSIGN_OR_RETURN(dtb_, fdt::BuildMachineTree(machine));
   boot_ = {placement.kernel.value(), placement.dtb.value()};
-  return LoadBoot(placement,
-                  {.kernel = spec.kernel.bytes,
-                   .dtb = dtb_,
-                   .initrd = spec.initrd},
-                  *memory_);
+  return LoadBoot(
+      placement,
+      {.kernel = spec.kernel.bytes, .dtb = dtb_, .initrd = spec.initrd},
+      *memory_);
 }
 
 void Machine::CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,

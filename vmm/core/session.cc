@@ -151,8 +151,8 @@ absl::Status Session::Prepare() {
   watch_ = ConsoleWatch();
   panic_ns_ = 0;
   if (!options_.events_path.empty()) {
-    RETURN_IF_ERROR(machine_->events().WriteTo(options_.events_path,
-                                               result_.resets > 0));
+    RETURN_IF_ERROR(
+        machine_->events().WriteTo(options_.events_path, result_.resets > 0));
   }
   if (!options_.dump_dtb_path.empty()) {
     RETURN_IF_ERROR(WriteFile(options_.dump_dtb_path, machine_->dtb()));
@@ -248,8 +248,8 @@ void Session::TakeInput() {
       input_open_ = size < 0 && (errno == EINTR || errno == EAGAIN);
       return;
     }
-    const auto bytes = absl::MakeConstSpan(typed.data(),
-                                           static_cast<size_t>(size));
+    const auto bytes =
+        absl::MakeConstSpan(typed.data(), static_cast<size_t>(size));
     if (!terminal_.active()) {
       input_.assign(bytes.begin(), bytes.end());
     } else {
@@ -321,9 +321,8 @@ void Session::ReportPostMortem(const StopReason& stop) const {
   for (size_t i = 0; i < vcpus.size(); ++i) {
     const std::string pc =
         vcpus[i].pc ? absl::StrFormat(", PC %#x", *vcpus[i].pc) : "";
-    LogPlain(absl::StrFormat("vCPU %d (MPIDR 0x%x): %s%s", i,
-                             result_.mpidrs[i], psci::Name(vcpus[i].state),
-                             pc));
+    LogPlain(absl::StrFormat("vCPU %d (MPIDR 0x%x): %s%s", i, result_.mpidrs[i],
+                             psci::Name(vcpus[i].state), pc));
   }
 }
 

@@ -19,7 +19,7 @@ namespace vmm {
 struct SessionOptions {
   absl::Duration timeout = absl::Minutes(5);
   bool reboot_on_reset = false;
-  std::string events_path;   // Empty: none.
+  std::string events_path;    // Empty: none.
   std::string dump_dtb_path;  // Empty: none.
   std::optional<uint32_t> expected_kexecs;
   bool verbose = false;
@@ -30,7 +30,7 @@ struct SessionResult {
   Conclusion conclusion;
   StopReason stop;
   std::vector<Boot> boots;
-  uint32_t resets = 0;      // Followed by a reboot (reboot_on_reset).
+  uint32_t resets = 0;  // Followed by a reboot (reboot_on_reset).
   std::vector<uint64_t> mpidrs;
   std::vector<uint8_t> dtb;
   GicVersion gic = GicVersion::kV3;

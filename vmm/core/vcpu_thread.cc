@@ -24,7 +24,9 @@ VcpuThread::~VcpuThread() {
   Join();
 }
 
-void VcpuThread::Start() { thread_ = std::thread([this] { Main(); }); }
+void VcpuThread::Start() {
+  thread_ = std::thread([this] { Main(); });
+}
 
 void VcpuThread::Stop() {
   stopping_ = true;
@@ -68,8 +70,8 @@ absl::Status VcpuThread::Live() {
     const bool nobody_left = machine_.power.PowerOff(id_);
     Record(Event::Kind::kOff, {});
     if (nobody_left) {
-      machine_.request_stop({.kind = StopReason::Kind::kAllOff,
-                             .vcpu = psci::Index(id_)});
+      machine_.request_stop(
+          {.kind = StopReason::Kind::kAllOff, .vcpu = psci::Index(id_)});
     }
     // After it is off for all to see: off the caller's critical path.
     RETURN_IF_ERROR(vcpu_->Reset());

@@ -21,8 +21,7 @@ absl::Status MmioBus::Attach(GuestRange range, MmioDevice& device) {
   return absl::OkStatus();
 }
 
-const MmioBus::Slot* MmioBus::Find(GuestAddress address,
-                                   unsigned size) const {
+const MmioBus::Slot* MmioBus::Find(GuestAddress address, unsigned size) const {
   const auto access = GuestRange::Make(address, size);
   if (!access) return nullptr;
   for (const Slot& slot : slots_) {

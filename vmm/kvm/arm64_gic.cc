@@ -18,8 +18,7 @@ constexpr uint32_t kMaxV2Vcpus = 8;
 absl::StatusOr<UniqueFd> CreateDevice(int vm_fd, uint32_t type) {
   kvm_create_device request = {};
   request.type = type;
-  RETURN_IF_ERROR(
-      KVM_IOCTL(vm_fd, KVM_CREATE_DEVICE, &request).status());
+  RETURN_IF_ERROR(KVM_IOCTL(vm_fd, KVM_CREATE_DEVICE, &request).status());
   return UniqueFd(static_cast<int>(request.fd));
 }
 
@@ -81,9 +80,9 @@ absl::Status Arm64Gic::PlaceV3(const VmSpec& spec) const {
                       KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION,
                       RedistributorRegion(spec.gic_redistributors, fit, 0)));
   if (fit == spec.vcpus) return absl::OkStatus();
-  return Set(KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION,
-             RedistributorRegion(spec.gic_redistributors_high,
-                                 spec.vcpus - fit, 1));
+  return Set(
+      KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST_REGION,
+      RedistributorRegion(spec.gic_redistributors_high, spec.vcpus - fit, 1));
 }
 
 absl::Status Arm64Gic::Initialize() const {

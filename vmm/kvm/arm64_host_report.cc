@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/klog.h>
 #include <sys/utsname.h>
 
@@ -12,8 +13,6 @@
 #include "vmm/kvm/arm64_registers.h"
 #include "vmm/kvm/host_report.h"
 #include "vmm/kvm/uapi.h"
-
-#include <sys/ioctl.h>
 
 namespace vmm {
 namespace {
@@ -115,8 +114,8 @@ std::string GicVersions(const Probe& probe) {
 void ExamineKvm(const Probe& probe, std::vector<HostCheck>& checks) {
   const auto add = [&](std::string id, std::string title, std::string value,
                        std::string remedy = "") {
-    checks.push_back({std::move(id), std::move(title), std::move(value),
-                      std::move(remedy)});
+    checks.push_back(
+        {std::move(id), std::move(title), std::move(value), std::move(remedy)});
   };
   const int api = probe.Api();
   add("kvm_api", "KVM API", absl::StrCat(api),

@@ -16,8 +16,7 @@ constexpr uint64_t CoreRegister(size_t offset) {
          offset / sizeof(uint32_t);
 }
 constexpr uint64_t XRegister(unsigned index) {
-  return CoreRegister(offsetof(kvm_regs, regs) +
-                      offsetof(user_pt_regs, regs) +
+  return CoreRegister(offsetof(kvm_regs, regs) + offsetof(user_pt_regs, regs) +
                       index * sizeof(uint64_t));
 }
 inline constexpr uint64_t kPcRegister =

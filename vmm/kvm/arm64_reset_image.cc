@@ -23,8 +23,7 @@ absl::StatusOr<std::vector<uint64_t>> ListRegisters(int vcpu_fd) {
   return list;
 }
 
-bool IsSystemRegisterOf(uint64_t id, uint64_t op0, uint64_t op1,
-                        uint64_t crn) {
+bool IsSystemRegisterOf(uint64_t id, uint64_t op0, uint64_t op1, uint64_t crn) {
   constexpr uint64_t kMask =
       KVM_REG_ARM_COPROC_MASK | KVM_REG_ARM64_SYSREG_OP0_MASK |
       KVM_REG_ARM64_SYSREG_OP1_MASK | KVM_REG_ARM64_SYSREG_CRN_MASK;
@@ -52,10 +51,10 @@ bool ChangesWithTheGuest(uint64_t id) {
 absl::StatusOr<int> Access(int vcpu_fd, unsigned long request, uint64_t id,
                            const void* value) {
   kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(value)};
-  return Ioctl(vcpu_fd,
-               request == KVM_GET_ONE_REG ? "KVM_GET_ONE_REG"
-                                          : "KVM_SET_ONE_REG",
-               request, &reg);
+  return Ioctl(
+      vcpu_fd,
+      request == KVM_GET_ONE_REG ? "KVM_GET_ONE_REG" : "KVM_SET_ONE_REG",
+      request, &reg);
 }
 
 }  // namespace
@@ -66,8 +65,7 @@ absl::StatusOr<ResetImage> ResetImage::Capture(int vcpu_fd) {
   for (const uint64_t id : ids) {
     if (!ChangesWithTheGuest(id)) continue;
     const size_t offset = image.values_.size();
-    image.values_.resize(offset +
-                         std::max<size_t>(1, RegisterSize(id) / 8));
+    image.values_.resize(offset + std::max<size_t>(1, RegisterSize(id) / 8));
     void* const value = &image.values_[offset];
     RETURN_IF_ERROR(Access(vcpu_fd, KVM_GET_ONE_REG, id, value).status());
     // What cannot be set to its own value is read-only on this host.

@@ -30,12 +30,11 @@ int KickSignal() {
 
 absl::StatusOr<std::unique_ptr<Arm64Vcpu>> Arm64Vcpu::Create(
     UniqueFd fd, size_t run_size, std::shared_ptr<const ResetImage> reset) {
-  void* const run = mmap(nullptr, run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-                         fd.get(), 0);
+  void* const run =
+      mmap(nullptr, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (run == MAP_FAILED) return ErrnoStatus("mapping a vCPU's run page");
-  auto vcpu = std::unique_ptr<Arm64Vcpu>(
-      new Arm64Vcpu(std::move(fd), static_cast<kvm_run*>(run), run_size,
-                    std::move(reset)));
+  auto vcpu = std::unique_ptr<Arm64Vcpu>(new Arm64Vcpu(
+      std::move(fd), static_cast<kvm_run*>(run), run_size, std::move(reset)));
   ASSIGN_OR_RETURN(vcpu->mpidr_, vcpu->Get(kMpidrEl1));
   KickSignal();  // The handler is in place before anybody can kick.
   return vcpu;

@@ -127,8 +127,7 @@ absl::StatusOr<VcpuFeatures> Arm64Vm::Features() const {
 
 absl::StatusOr<UniqueFd> Arm64Vm::CreateVcpu(
     uint32_t index, const VcpuFeatures& features) const {
-  ASSIGN_OR_RETURN(const int raw,
-                   KVM_IOCTL(fd_.get(), KVM_CREATE_VCPU, index));
+  ASSIGN_OR_RETURN(const int raw, KVM_IOCTL(fd_.get(), KVM_CREATE_VCPU, index));
   UniqueFd vcpu(raw);
   kvm_vcpu_init init = features.boot;
   // Only KVM's own PSCI needs to know who starts off; ours keeps the others
@@ -136,8 +135,7 @@ absl::StatusOr<UniqueFd> Arm64Vm::CreateVcpu(
   if (spec_.psci == PsciHandler::kKvm && index != 0) {
     init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
   }
-  RETURN_IF_ERROR(
-      KVM_IOCTL(vcpu.get(), KVM_ARM_VCPU_INIT, &init).status());
+  RETURN_IF_ERROR(KVM_IOCTL(vcpu.get(), KVM_ARM_VCPU_INIT, &init).status());
   if (features.sve) {
     int feature = KVM_ARM_VCPU_SVE;
     RETURN_IF_ERROR(
@@ -158,9 +156,9 @@ absl::StatusOr<std::vector<std::unique_ptr<Vcpu>>> Arm64Vm::CreateVcpus() {
       ASSIGN_OR_RETURN(ResetImage image, ResetImage::Capture(fd.get()));
       reset = std::make_shared<const ResetImage>(std::move(image));
     }
-    ASSIGN_OR_RETURN(vcpus.emplace_back(),
-                     Arm64Vcpu::Create(std::move(fd),
-                                       static_cast<size_t>(run_size), reset));
+    ASSIGN_OR_RETURN(
+        vcpus.emplace_back(),
+        Arm64Vcpu::Create(std::move(fd), static_cast<size_t>(run_size), reset));
   }
   RETURN_IF_ERROR(gic_.Initialize());
   if (spec_.psci == PsciHandler::kVmm) RETURN_IF_ERROR(ForwardPsci(fd_.get()));

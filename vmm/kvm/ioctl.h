@@ -17,8 +17,8 @@ namespace vmm {
 // An ioctl repeated over EINTR. Failure becomes a Status that names the
 // request; the result is the ioctl's own.
 template <typename Argument>
-absl::StatusOr<int> Ioctl(int fd, absl::string_view name,
-                          unsigned long request, Argument argument) {
+absl::StatusOr<int> Ioctl(int fd, absl::string_view name, unsigned long request,
+                          Argument argument) {
   int result;
   do {
     result = ioctl(fd, request, argument);

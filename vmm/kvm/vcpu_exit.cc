@@ -48,9 +48,8 @@ VcpuExit DecodeExit(const kvm_run& run) {
       return DecodeMmio(run);
     case KVM_EXIT_HYPERCALL:
       // `longmode` is what 6.1's headers call the low half of `flags`.
-      return Hypercall{
-          static_cast<uint32_t>(run.hypercall.nr),
-          (run.hypercall.longmode & uapi::kHypercallExitSmc) != 0};
+      return Hypercall{static_cast<uint32_t>(run.hypercall.nr),
+                       (run.hypercall.longmode & uapi::kHypercallExitSmc) != 0};
     case KVM_EXIT_INTR:
       return Interrupted{};
     case KVM_EXIT_SYSTEM_EVENT:

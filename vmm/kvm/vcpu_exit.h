@@ -60,9 +60,9 @@ struct Unhandled {
   uint32_t reason;  // KVM_EXIT_*.
   friend bool operator==(const Unhandled&, const Unhandled&) = default;
 };
-using VcpuExit = std::variant<MmioRead, MmioWrite, Hypercall, Interrupted,
-                              Wakeup, SystemEvent, NoSyndrome, EntryFailed,
-                              Unhandled>;
+using VcpuExit =
+    std::variant<MmioRead, MmioWrite, Hypercall, Interrupted, Wakeup,
+                 SystemEvent, NoSyndrome, EntryFailed, Unhandled>;
 
 // Pure: tests feed it a hand-made run page. Reads each field once.
 VcpuExit DecodeExit(const kvm_run& run);

@@ -135,11 +135,10 @@ bool KexecTracker::AddMark(const Event& event) {
 
 void KexecTracker::Refresh() {
   Boot& boot = boots_.back();
-  boot.cpus_back = 1 + static_cast<uint32_t>(std::count_if(
-                           started_.begin(), started_.end(),
-                           [this](uint32_t i) {
-                             return seen_[i].started.has_value();
-                           }));
+  boot.cpus_back =
+      1 + static_cast<uint32_t>(std::count_if(
+              started_.begin(), started_.end(),
+              [this](uint32_t i) { return seen_[i].started.has_value(); }));
   if (!at_.up) return;
   boot.total = Difference(at_.kexec, at_.up);
   boot.phases = PhasesNow();
@@ -173,9 +172,8 @@ std::vector<CpuTimes> KexecTracker::PerCpuNow() const {
   for (size_t i = 0; i < started_.size(); ++i) {
     const uint32_t vcpu = started_[i];
     const Seen& cpu = seen_[vcpu];
-    const auto next_on = i + 1 < started_.size()
-                             ? seen_[started_[i + 1]].on_called
-                             : at_.up;
+    const auto next_on =
+        i + 1 < started_.size() ? seen_[started_[i + 1]].on_called : at_.up;
     // Whoever left before it; found by time, as the order may differ.
     auto before = at_.kexec;
     for (const Seen& other : seen_) {

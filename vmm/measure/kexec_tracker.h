@@ -29,10 +29,10 @@ struct CpuTimes {
   uint32_t vcpu = 0;
   std::optional<int64_t> kernel_before_off;  // previous CPU_OFF, or the kexec
                                              // mark -> this CPU_OFF
-  std::optional<int64_t> vmm_off;     // -> off for all to see
-  std::optional<int64_t> guest_poll;  // -> AFFINITY_INFO answers OFF
-  std::optional<int64_t> vmm_on;      // CPU_ON -> first instruction
-  std::optional<int64_t> kernel_after_on;  // -> next CPU_ON, or the up mark
+  std::optional<int64_t> vmm_off;            // -> off for all to see
+  std::optional<int64_t> guest_poll;         // -> AFFINITY_INFO answers OFF
+  std::optional<int64_t> vmm_on;             // CPU_ON -> first instruction
+  std::optional<int64_t> kernel_after_on;    // -> next CPU_ON, or the up mark
 };
 
 // One boot of a kernel: the first, or one that a kexec brought.

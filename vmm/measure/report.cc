@@ -72,9 +72,9 @@ std::string TableRow(size_t number, const Boot& boot) {
 }
 
 std::string PerCpuTable(const Boot& boot, absl::Span<const uint64_t> mpidrs) {
-  std::string table = absl::StrFormat(
-      "%-6s %-12s %12s %12s %12s %12s %12s\n", "vCPU", "MPIDR", "kernel->off",
-      "VMM off", "guest poll", "VMM on", "kernel on->");
+  std::string table = absl::StrFormat("%-6s %-12s %12s %12s %12s %12s %12s\n",
+                                      "vCPU", "MPIDR", "kernel->off", "VMM off",
+                                      "guest poll", "VMM on", "kernel on->");
   for (const CpuTimes& cpu : boot.per_cpu) {
     absl::StrAppendFormat(
         &table, "%-6d %-12s %12s %12s %12s %12s %12s\n", cpu.vcpu,

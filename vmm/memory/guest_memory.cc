@@ -44,8 +44,7 @@ absl::StatusOr<uint8_t*> GuestMemory::HostPointer(GuestAddress base,
     return absl::OutOfRangeError(
         absl::StrFormat("%#x+%#x is not guest RAM", base.value(), size));
   }
-  return static_cast<uint8_t*>(host_) +
-         (base.value() - range_.base().value());
+  return static_cast<uint8_t*>(host_) + (base.value() - range_.base().value());
 }
 
 absl::Status GuestMemory::Write(GuestAddress to,
@@ -59,8 +58,7 @@ absl::Status GuestMemory::Write(GuestAddress to,
 absl::Status GuestMemory::Read(GuestAddress from,
                                absl::Span<uint8_t> bytes) const {
   if (bytes.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const uint8_t* const host,
-                   HostPointer(from, bytes.size()));
+  ASSIGN_OR_RETURN(const uint8_t* const host, HostPointer(from, bytes.size()));
   std::memcpy(bytes.data(), host, bytes.size());
   return absl::OkStatus();
 }

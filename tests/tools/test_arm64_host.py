@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tools/arm64-host, always emulated so that it is the same test everywhere."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TOOL = ROOT / "tools" / "arm64-host"
+DEADLINE = 60  # seconds for one boot; it takes three
+
+needs_emulator = pytest.mark.skipif(
+    not (ROOT / "build/guest/debian/Image").exists()
+    or not shutil.which("qemu-system-aarch64"), reason="run tools/setup")
+
+
+def run(*words: str, tool: pathlib.Path = TOOL) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(tool), *words], capture_output=True, text=True,
+                          timeout=DEADLINE, check=False)
+
+
+def emulated(*words: str) -> subprocess.CompletedProcess[str]:
+    return run("--emulated", "--cpus", "2", "--memory", "1G", *words)
+
+
+def processes_of_group(leader: int) -> list[str]:
+    """Command names of what runs below a process, itself included."""
+    children = f"/proc/{leader}/task/{leader}/children"
+    with open(f"/proc/{leader}/comm") as name, open(children) as pids:
+        return [name.read().strip()] + [
+            line for pid in pids.read().split() for line in processes_of_group(int(pid))]
+
+
+@pytest.mark.parametrize("words, complaint", [
+    ([], "no command"),
+    (["--", ], "no command"),
+    (["--cpus", "0", "--", "true"], "no number from 1 to 512"),
+    (["--cpus", "9", "--gic", "2", "--", "true"], "GICv2 serves 8 CPUs at most"),
+    (["--memory", "lots", "--", "true"], "no size"),
+    (["--timeout", "soon", "--", "true"], "no duration"),
+    (["--file", "../etc/passwd", "--", "true"], "inside the repository"),
+    (["--deterministic", "--native", "--", "true"], "--native forbids it"),
+    (["--frobnicate", "--", "true"], "--frobnicate"),
+])
+def test_bad_options_get_one_line(words: list[str], complaint: str) -> None:
+    result = run(*words)
+    assert result.returncode == 2
+    assert complaint in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_missing_kernel_names_the_remedy(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "tools").mkdir()
+    tool = pathlib.Path(shutil.copy(TOOL, tmp_path / "tools"))
+    result = run("--emulated", "--", "true", tool=tool)
+    assert result.returncode == 69
+    assert "run tools/setup" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@needs_emulator
+def test_streams_status_files_and_results(tmp_path: pathlib.Path) -> None:
+    result = emulated(
+        "--out", str(tmp_path / "out"), "--file", "tools/cmake", "--", "sh", "-c", """
+          test -c /dev/kvm && head -n 2 "$1" && ls tools/cmake/arm64.cmake && echo loud >&2
+          echo again >/dev/stderr
+          mkdir $RESULTS/deep && echo kept >@RESULTS@/deep/file
+          ln -s /etc/passwd $RESULTS/link
+          exit 3""", "sh", "tools/arm64-host")
+    assert result.returncode == 3, result.stderr
+    assert result.stdout.splitlines() == [
+        *TOOL.read_text().splitlines()[:2], "tools/cmake/arm64.cmake"]
+    announcement, *stderr = result.stderr.splitlines()
+    assert "label kvm-on-tcg" in announcement
+    assert stderr[:2] == ["loud", "again"]
+    assert (tmp_path / "out/deep/file").read_text() == "kept\n"
+    assert not (tmp_path / "out/link").is_symlink()
+    assert "Linux version" in (tmp_path / "out/host-dmesg.log").read_text()
+    assert (tmp_path / "out/host-console.log").exists()
+
+
+@needs_emulator
+def test_status_124_of_the_command_is_no_deadline() -> None:
+    result = emulated("--gic", "2", "--cpu-model", "cortex-a72", "--",
+                      "sh", "-c", "dmesg; test -c /dev/kvm && exit 124")
+    assert result.returncode == 124
+    assert "waited" not in result.stderr
+    assert "Root IRQ handler: gic_handle_irq" in result.stdout
+    assert "nVHE mode initialized" in result.stdout
+
+
+@needs_emulator
+def test_deadline_says_what_it_waited_for() -> None:
+    result = emulated("--timeout", "7s", "--", "tail", "-f", "/dev/null")
+    assert result.returncode == 124
+    assert "waited 7 s for the" in result.stderr
+    assert "tail -f /dev/null" in result.stderr
+
+
+@needs_emulator
+def test_panic_of_the_host_shows_its_console() -> None:
+    result = emulated("--", "sh", "-c", "echo c >/proc/sysrq-trigger")
+    assert result.returncode == 70
+    assert ("went down while we waited for the command to end: "
+            "Kernel panic - not syncing: sysrq") in result.stderr
+
+
+@needs_emulator
+def test_unknown_cpu_model_is_reported() -> None:
+    result = emulated("--cpu-model", "z80", "--", "true")
+    assert result.returncode == 70
+    assert "z80" in result.stderr
+
+
+@needs_emulator
+def test_output_is_live_and_interrupt_leaves_nothing() -> None:
+    with subprocess.Popen(
+            [str(TOOL), "--emulated", "--cpus", "2", "--timeout", "50s", "--",
+             "sh", "-c", "echo up; exec tail -f /dev/null"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "up\n"
+        with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:
+            (qemu,) = file.read().split()
+        assert "qemu" in processes_of_group(process.pid)[1]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE) == 130
+    assert not os.path.exists(f"/proc/{qemu}")
+
+
+@needs_emulator
+def test_deterministic_runs_are_identical_under_any_load() -> None:
+    command = ("--deterministic", "--", "sh", "-c", """
+        for i in 1 2 3 4 5 6 7 8; do
+          echo "$i $(cat /proc/uptime)"; echo $i >/dev/kmsg; usleep 500
+          head -c 40000 /dev/zero | od | tail -n 1
+        done
+        cat /proc/cmdline /proc/interrupts /proc/stat >&2; dmesg""")
+    quiet = run(*command)
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as load:
+        try:
+            loaded = run(*command)
+        finally:
+            load.kill()
+    assert quiet.returncode == 0, quiet.stderr
+    assert "parkvmm.label=kvm-on-tcg-icount" in quiet.stderr
+    assert loaded.stdout == quiet.stdout
+    assert loaded.stderr == quiet.stderr

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs groups of tests and says what passed, failed, was skipped and was slow.
+
+Called by tools/test, which has installed what this needs.
+"""
+
+import argparse
+import dataclasses
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+REPORTS = ROOT / "build" / "reports"
+SLOWEST = 8  # how many slow tests are named
+GROUP_DEADLINE = 900  # seconds
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    seconds: float
+    outcome: str  # "passed", "failed" or "skipped"
+    reason: str = ""
+
+
+def say(message: str) -> None:
+    print(f"test: {message}", file=sys.stderr, flush=True)
+
+
+def run(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, cwd=ROOT, timeout=GROUP_DEADLINE,
+                              stdin=subprocess.DEVNULL).returncode == 0
+    except subprocess.TimeoutExpired:
+        say(f"gave up after {GROUP_DEADLINE} s waiting for: {' '.join(command)}")
+        return False
+
+
+def read_junit(group: str, path: pathlib.Path) -> list[Case]:
+    """The cases of a JUnit file, ctest's or pytest's."""
+    cases = []
+    for case in ElementTree.parse(path).getroot().iter("testcase"):
+        skipped = case.find("skipped")
+        failed = case.find("failure") is not None or case.find(
+            "error") is not None
+        outcome = ("failed" if failed else
+                   "skipped" if skipped is not None else "passed")
+        reason = skipped.get("message", "") if skipped is not None else ""
+        cases.append(Case(f"{group}: {case.get('name')}",
+                          float(case.get("time") or 0), outcome, reason))
+    return cases
+
+
+def step(group: str, name: str, command: list[str]) -> list[Case]:
+    """One command that is a test by itself."""
+    begin = time.monotonic()
+    good = run(command)
+    return [Case(f"{group}: {name}", time.monotonic() - begin,
+                 "passed" if good else "failed")]
+
+
+def unit(preset: str):
+    def group() -> list[Case]:
+        built = step(preset, "build", ["tools/build", preset])
+        if built[0].outcome != "passed":
+            return built
+        report = REPORTS / f"{preset}.xml"
+        report.unlink(missing_ok=True)
+        good = run(["ctest", "--test-dir", f"build/{preset}", "--quiet",
+                    "--parallel", "2", "--output-on-failure",
+                    "--no-tests=error", "--output-junit", str(report)])
+        cases = read_junit(preset, report) if report.exists() else []
+        if not good and not any(c.outcome == "failed" for c in cases):
+            cases.append(Case(f"{preset}: ctest", 0, "failed"))
+        return built + cases
+    return group
+
+
+def python(name: str, folders: list[str]):
+    """Tests that drive whole programs; most of them in an arm64 host."""
+    def group() -> list[Case]:
+        built = step(name, "build", ["tools/build", "arm64"])
+        built += step(name, "guest image", ["tools/guest-image"])
+        if any(case.outcome != "passed" for case in built):
+            return built
+        report = REPORTS / f"{name}.xml"
+        report.unlink(missing_ok=True)
+        good = run([sys.executable, "-m", "pytest", "-q", "-p",
+                    "no:cacheprovider", f"--junitxml={report}", *folders])
+        cases = read_junit(name, report) if report.exists() else []
+        if not good and not any(c.outcome == "failed" for c in cases):
+            cases.append(Case(f"{name}: pytest", 0, "failed"))
+        return built + cases
+    return group
+
+
+def style() -> list[Case]:
+    sources = subprocess.run(
+        ["git", "ls-files", "*.cc", "*.h"], cwd=ROOT, check=True,
+        capture_output=True, text=True).stdout.split()
+    return (step("style", "clang-format",
+                 ["clang-format", "--dry-run", "-Werror", *sources]) +
+            step("style", "layering", ["tools/check-layering"]) +
+            step("style", "SPDX lines", ["tools/check-spdx"]))
+
+
+GROUPS = {
+    "style": (style, "formatting, layering, licence lines"),
+    "unit": (unit("host"), "unit tests on this machine"),
+    "asan": (unit("host-asan"), "the same under AddressSanitizer and UBSan"),
+    "tsan": (unit("host-tsan"), "the same under ThreadSanitizer"),
+    "analysis": (lambda: step("analysis", "clang-analysis",
+                              ["tools/build", "clang-analysis"]),
+                 "clang's thread-safety analysis and clang-tidy"),
+    "tools": (python("tools", ["tests/tools"]), "the tools themselves"),
+    "guest": (python("guest", ["tests/guest"]),
+              "small guests in the real VMM on real KVM"),
+    "linux": (python("linux", ["tests/linux"]),
+              "Linux guests, kexec and all"),
+}
+QUICK = ["style", "unit"]
+
+
+def parse() -> list[str]:
+    lines = "\n".join(f"  {name:9} {text}"
+                      for name, (_, text) in GROUPS.items())
+    parser = argparse.ArgumentParser(
+        prog="tools/test", formatter_class=argparse.RawTextHelpFormatter,
+        description="Runs the tests: everything, or these groups.",
+        epilog=f"groups:\n{lines}\n  quick     {' and '.join(QUICK)}: "
+               "the inner loop")
+    parser.add_argument("groups", nargs="*", metavar="GROUP",
+                        choices=[*GROUPS, "quick", []])
+    chosen = parser.parse_args().groups
+    if "quick" in chosen:
+        chosen = QUICK + [group for group in chosen if group != "quick"]
+    return list(dict.fromkeys(chosen)) or list(GROUPS)
+
+
+def summarise(cases: list[Case], seconds: float) -> int:
+    by_outcome = {outcome: [case for case in cases if case.outcome == outcome]
+                  for outcome in ("passed", "failed", "skipped")}
+    print(f"\nslowest of {len(cases)} ({seconds:.0f} s in all):")
+    for case in sorted(cases, key=lambda c: -c.seconds)[:SLOWEST]:
+        print(f"  {case.seconds:7.1f} s  {case.name}")
+    for case in by_outcome["skipped"]:
+        print(f"skipped: {case.name}: {case.reason}")
+    for case in by_outcome["failed"]:
+        print(f"FAILED: {case.name}")
+    print(", ".join(f"{len(found)} {outcome}"
+                    for outcome, found in by_outcome.items()), flush=True)
+    return 1 if by_outcome["failed"] or not by_outcome["passed"] else 0
+
+
+def main() -> int:
+    os.chdir(ROOT)
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    begin = time.monotonic()
+    cases = []
+    for group in parse():
+        say(f"{group}: {GROUPS[group][1]}")
+        cases += GROUPS[group][0]()
+    return summarise(cases, time.monotonic() - begin)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
