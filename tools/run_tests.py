@@ -89,8 +89,8 @@ def python(name: str, folders: list[str]):
             return built
         report = REPORTS / f"{name}.xml"
         report.unlink(missing_ok=True)
-        good = run([sys.executable, "-m", "pytest", "-q", "-p",
-                    "no:cacheprovider", f"--junitxml={report}", *folders])
+        good = run([sys.executable, "-m", "pytest", "-q", "-n", "2",
+                    "-p", "no:cacheprovider", f"--junitxml={report}", *folders])
         cases = read_junit(name, report) if report.exists() else []
         if not good and not any(c.outcome == "failed" for c in cases):
             cases.append(Case(f"{name}: pytest", 0, "failed"))

@@ -11,6 +11,7 @@
 #include "vmm/base/file.h"
 #include "vmm/base/log.h"
 #include "vmm/base/status_macros.h"
+#include "vmm/kvm/host_report.h"
 #include "vmm/results.h"
 
 namespace vmm {
@@ -69,6 +70,20 @@ ExitCode ExitCodeOf(const absl::Status& status, const RunOptions& options) {
   }
 }
 
+// What the reader of the table must know.
+void Caveat(const RunOptions& options) {
+  if (options.psci == "kvm") {
+    LogInfo(
+        "PSCI was answered by KVM: the VMM saw only the guest's marks, so the "
+        "phases between them are not known");
+  }
+  if (HostLabel() == "kvm-on-tcg") {
+    LogInfo(
+        "label kvm-on-tcg: an emulated host in wall-clock time; counts and "
+        "verdicts mean something, times do not");
+  }
+}
+
 ExitCode Usage(const absl::Status& status) {
   LogError(status.message());
   return ExitCode::kUsage;
@@ -95,6 +110,7 @@ ExitCode RunCommand(const RunOptions& options) {
         WriteResults(options.results, ResultsJson(options, *spec, *result));
     if (!written.ok()) return Usage(written);
   }
+  Caveat(options);
   const Conclusion& conclusion = result->conclusion;
   if (conclusion.code != ExitCode::kOk) {
     LogError(absl::StrCat(conclusion.sentence, " [", conclusion.id, "]"));

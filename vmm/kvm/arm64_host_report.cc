@@ -32,16 +32,13 @@ std::string HypervisorMode() {
   const int size = klogctl(kReadAll, log.data(), static_cast<int>(log.size()));
   if (size < 0) return "unknown (the kernel log is not readable)";
   log.resize(static_cast<size_t>(size));
-  if (absl::StrContains(log, "Protected hVHE mode initialized") ||
-      absl::StrContains(log, "Protected nVHE mode initialized")) {
-    return "protected";
-  }
-  if (absl::StrContains(log, "VHE mode initialized")) {
-    return absl::StrContains(log, "hVHE mode initialized") ? "hVHE" : "VHE";
-  }
-  if (absl::StrContains(log, "Hyp mode initialized") ||
-      absl::StrContains(log, "nVHE mode initialized")) {
-    return "nVHE";
+  // "kvm [1]: VHE mode initialized successfully", with these words for modes.
+  for (const absl::string_view mode : {"VHE", "hVHE", "nVHE", "Hyp", "Hyp nVHE",
+                                       "Protected hVHE", "Protected nVHE"}) {
+    if (absl::StrContains(log,
+                          absl::StrCat("]: ", mode, " mode initialized"))) {
+      return mode == "Hyp" || mode == "Hyp nVHE" ? "nVHE" : std::string(mode);
+    }
   }
   return "unknown (no longer in the kernel log)";
 }

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debian's unmodified kernel as a guest: boot, kexec, and every way to end."""
+
+import itertools
+import json
+import subprocess
+
+import pytest
+from arm64_host import IMAGE, INITRAMFS, PARAMS, ROOT, Host, Outcome
+
+OK, USAGE, PANIC, RESET, CANNOT, SKIPPED, TIMEOUT = 0, 2, 64, 67, 69, 77, 124
+PHASES = ("prepare", "down", "jump", "early", "up", "userspace")
+
+
+def assert_kexecs(outcome: Outcome, cycles: int, cpus: int) -> None:
+    """Every kexec came up with every CPU, as the guest read it."""
+    assert outcome.status == OK, outcome.explain()
+    kexecs = outcome.json()["kexecs"]
+    assert [(k["cpus"], k["cpus_back"], k["verdict"]) for k in kexecs] == [
+        (cpus, cpus, "pass")] * cycles
+    for kexec in kexecs:
+        phases = kexec["phase_ns"]
+        assert sum(phases[name] for name in PHASES) == kexec["total_ns"]
+
+
+def test_demo_shows_three_kexecs_in_wall_clock_time(tmp_path) -> None:
+    results = tmp_path / "results.json"
+    demo = subprocess.run(
+        ["tools/demo", "--json", str(results), "--out", str(tmp_path / "out")],
+        cwd=ROOT, text=True, capture_output=True, timeout=600, check=False)
+    outcome = Outcome(demo.returncode, demo.stdout, demo.stderr, tmp_path)
+    assert_kexecs(outcome, cycles=3, cpus=4)
+    assert outcome.stderr.count("4 of 4") == 4  # the first boot, and three
+    assert outcome.json()["label"] in ("kvm", "kvm-on-tcg")
+
+
+def test_two_deterministic_runs_are_the_same_bytes(host: Host) -> None:
+    runs = [host.linux("--cpus", "4", params="park.cycles=1")
+            for _ in range(2)]
+    for outcome in runs:
+        assert_kexecs(outcome, cycles=1, cpus=4)
+    for name in ("results.json", "events.jsonl"):
+        first, second = ((r.results / name).read_bytes() for r in runs)
+        assert first == second
+    assert runs[0].stdout == runs[1].stdout
+
+
+def test_twenty_cpus_boot_and_their_affinities_are_kvms(host: Host) -> None:
+    outcome = host.linux("--cpus", "20")
+    assert outcome.status == OK, outcome.explain()
+    boot = outcome.json()["boots"][0]
+    assert (boot["cpus"], boot["cpus_back"]) == (20, 20)
+    assert boot["per_cpu"][-1]["mpidr"] == "0x103"
+
+
+@pytest.mark.parametrize("options, gic, mode", [
+    (("--gic", "2"), 2, "VHE"),
+    (("--cpu-model", "cortex-a72"), 3, "nVHE"),
+], ids=["gicv2", "nvhe"])
+def test_other_hosts(host: Host, options, gic, mode) -> None:
+    outcome = host.linux("--cpus", "4", params="park.cycles=1",
+                         options=options)
+    assert_kexecs(outcome, cycles=1, cpus=4)
+    assert outcome.json()["guest"]["gic"] == gic
+    assert outcome.json()["host"]["mode"] == mode
+
+
+def test_kvms_own_psci_works_and_the_table_says_what_differs(
+        host: Host) -> None:
+    outcome = host.linux("--cpus", "4", "--psci", "kvm",
+                         params="park.cycles=1")
+    assert outcome.status == OK, outcome.explain()
+    kexec = outcome.json()["kexecs"][0]
+    assert (kexec["cpus_back"], kexec["verdict"]) == (4, "pass")
+    assert all(kexec["phase_ns"][name] is None for name in PHASES)
+    assert kexec["total_ns"] > 0
+    assert "PSCI was answered by KVM" in outcome.stderr
+    assert all(event["event"] != "psci" for event in outcome.events())
+
+
+@pytest.mark.parametrize("end, status, sentence", [
+    ("panic", PANIC, "the guest panicked: "),
+    ("reboot", RESET, "the guest called SYSTEM_RESET"),
+    ("idle", TIMEOUT, "waited 20s for the guest to power off"),
+])
+def test_how_it_ends_is_its_exit_code(host: Host, end, status,
+                                      sentence) -> None:
+    outcome = host.linux("--cpus", "2", "--timeout", "20s",
+                         params=f"park.end={end}")
+    assert outcome.status == status, outcome.explain()
+    assert sentence in outcome.stderr
+    assert outcome.json()["stop"]["exit_code"] == status
+    # The post mortem: the console's end, and where each vCPU is.
+    assert "  | " in outcome.stderr
+    assert outcome.stderr.count("vCPU ") == 2
+
+
+def test_what_cannot_run_says_so_in_one_line(host: Host) -> None:
+    outcome = host.script(f"""
+        try() {{ name=$1; shift; status=0
+                "$@" 2>$RESULTS/$name.err || status=$?
+                echo $status >$RESULTS/$name.status; }}
+        head -c 40 {IMAGE} >/tmp/cut
+        try missing vmm run /nowhere/Image
+        try cut vmm run /tmp/cut
+        try shell vmm run /bin/busybox
+        rm /dev/kvm
+        try nokvm vmm run {IMAGE}
+        try skip vmm run --skip-if-no-kvm {IMAGE}
+        vmm doctor --json >$RESULTS/doctor.json || true
+        """, files=(IMAGE,))
+    assert outcome.status == OK, outcome.explain()
+
+    def said(name: str) -> tuple[int, str]:
+        error = (outcome.results / f"{name}.err").read_text()
+        assert error.count("\n") == 1, error
+        return int((outcome.results / f"{name}.status").read_text()), error
+
+    for name, status, words in (
+            ("missing", USAGE, "/nowhere/Image"), ("cut", USAGE, "/tmp/cut"),
+            ("shell", USAGE, "/bin/busybox"), ("nokvm", CANNOT, "/dev/kvm"),
+            ("skip", SKIPPED, "/dev/kvm")):
+        found, error = said(name)
+        assert (found, words in error) == (status, True), error
+    doctor = json.loads((outcome.results / "doctor.json").read_text())
+    assert not doctor["usable"]
+    assert [c["id"] for c in doctor["checks"] if not c["ok"]] == ["dev_kvm"]
+
+
+def test_doctor_knows_its_host(host: Host) -> None:
+    outcome = host.run(["vmm", "doctor", "--json"])
+    assert outcome.status == OK, outcome.explain()
+    doctor = json.loads(outcome.stdout)
+    found = {check["id"]: check["value"] for check in doctor["checks"]}
+    assert doctor["usable"]
+    assert found["smccc_filter"] == "yes"
+    assert found["max_vcpus"] == "512"
+    assert found["mode"] == "VHE"
+    assert found["label"] == "kvm-on-tcg-icount"
+
+
+def test_parked_cpus_use_no_host_time(host: Host) -> None:
+    """While the guest kexecs, /proc shows the secondary threads standing
+    still, and the boot CPU's thread running."""
+    outcome = host.script(f"""
+        vmm run --cpus 4 --memory 1G --seed 1 --initrd {INITRAMFS} \\
+            --params '{PARAMS} park.cycles=1' \\
+            --results $RESULTS/results.json {IMAGE} &
+        vmm=$!
+        while kill -0 $vmm 2>/dev/null; do
+            usleep 20000  # The distance of the samples: 20 ms.
+            read now rest </proc/uptime
+            for task in /proc/$vmm/task/*; do
+                read name <$task/comm && read ran rest <$task/schedstat &&
+                    echo $now $name $ran || true
+            done 2>/dev/null >>$RESULTS/samples
+        done
+        wait $vmm
+        """, files=(IMAGE, INITRAMFS), cpus=6)
+    assert_kexecs(outcome, cycles=1, cpus=4)
+    samples: dict[str, list[tuple[float, int]]] = {}
+    for line in (outcome.results / "samples").read_text().splitlines():
+        now, name, ran = line.split()
+        samples.setdefault(name, []).append((float(now), int(ran)))
+    phases = outcome.json()["kexecs"][0]["phase_ns"]
+    parked = (phases["jump"] + phases["early"]) / 1e9
+    still = {name: max(stretch[-1][0] - stretch[0][0]
+                       for stretch in stretches(samples[name])[1:])
+             for name in ("vcpu0", "vcpu1", "vcpu2", "vcpu3")}
+    assert parked > 0.2
+    for name in ("vcpu1", "vcpu2", "vcpu3"):
+        # 50 ms for the samples' own distance, and uptime's resolution.
+        assert still[name] >= parked - 0.05, (name, still, parked)
+    assert still["vcpu0"] < parked / 2
+
+
+def stretches(samples: list[tuple[float, int]]) -> list[list]:
+    """Neighbouring samples between which the thread did not run."""
+    return [list(group) for _, group in
+            itertools.groupby(samples, key=lambda sample: sample[1])]

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs vmm, or a script around it, in an arm64 host, and reads what it left."""
+
+import dataclasses
+import json
+import pathlib
+import shutil
+import subprocess
+from typing import Any
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+IMAGE = "build/guest/debian/Image"
+INITRAMFS = "build/guest/initramfs.cpio"
+# What every Linux guest of ours is told.
+PARAMS = "console=ttyAMA0 quiet panic=-1 retain_initrd"
+SLACK = 120  # seconds that a host may take beyond its command's own deadline
+
+
+def what_is_missing() -> str:
+    """Why there can be no arm64 host here; empty if there can."""
+    for path in (ROOT / IMAGE, ROOT / "build/arm64/bin/vmm"):
+        if not path.exists():
+            return f"{path.relative_to(ROOT)} is missing; run tools/test"
+    if not shutil.which("qemu-system-aarch64"):
+        return "qemu-system-aarch64 is not installed; run tools/setup"
+    return ""
+
+
+@dataclasses.dataclass
+class Outcome:
+    status: int
+    stdout: str
+    stderr: str
+    results: pathlib.Path  # what the command left in $RESULTS
+
+    def json(self, name: str = "results.json") -> dict[str, Any]:
+        return json.loads((self.results / name).read_text())
+
+    def events(self, name: str = "events.jsonl") -> list[dict[str, Any]]:
+        return [json.loads(line)
+                for line in (self.results / name).read_text().splitlines()]
+
+    def explain(self) -> str:
+        return f"status {self.status}\n{self.stderr}\n{self.stdout[-2000:]}"
+
+
+class Host:
+    """One folder's worth of runs. Virtual time unless a test needs wall-clock
+    time: it takes one core of ours, and a busy machine changes nothing."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._folder = folder
+        self._runs = 0
+
+    def run(self, command: list[str], *, options: tuple[str, ...] = (),
+            deterministic: bool = True, cpus: int = 4,
+            deadline: int = 240) -> Outcome:
+        self._runs += 1
+        out = self._folder / f"run{self._runs}"
+        words = ["tools/arm64-host", "--cpus", str(cpus), "--out", str(out),
+                 "--timeout", f"{deadline}s", *options]
+        if deterministic:
+            words.append("--deterministic")
+        done = subprocess.run([*words, "--", *command], cwd=ROOT, text=True,
+                              capture_output=True, timeout=deadline + SLACK,
+                              stdin=subprocess.DEVNULL, check=False)
+        return Outcome(done.returncode, done.stdout, done.stderr, out)
+
+    def linux(self, *words: str, params: str = "", **how: Any) -> Outcome:
+        """vmm run of Debian's kernel with guest-init."""
+        return self.run(
+            ["vmm", "run", "--seed", "1", "--memory", "1G",
+             "--params", f"{PARAMS} {params}", "--initrd", INITRAMFS,
+             "--results", "@RESULTS@/results.json",
+             "--events", "@RESULTS@/events.jsonl", *words, IMAGE], **how)
+
+    def script(self, text: str, files: tuple[str, ...] = (),
+               **how: Any) -> Outcome:
+        """A shell script; --file takes along what it names."""
+        options = tuple(how.pop("options", ()))
+        for file in files:
+            options += ("--file", file)
+        return self.run(["sh", "-euc", text], options=options, **how)
