@@ -36,6 +36,7 @@ constexpr uint64_t kCpuControl = board::kGicV2CpuInterface;
 constexpr uint64_t kCpuPriorityMask = board::kGicV2CpuInterface + 0x04;
 constexpr uint64_t kCpuAcknowledge = board::kGicV2CpuInterface + 0x0c;
 constexpr uint64_t kCpuEnd = board::kGicV2CpuInterface + 0x10;
+constexpr uint64_t kCpuActivePriorities = board::kGicV2CpuInterface + 0xd0;
 
 constexpr uint32_t kMiddlePriorities = 0x80808080;
 constexpr uint32_t kSgis = 16;
@@ -96,9 +97,11 @@ void GicInitCpu() {
   }
   if (IsV3()) {
     WRITE_SYSREG(S3_0_C12_C12_5, READ_SYSREG(S3_0_C12_C12_5) | 1);  // SRE.
-    WRITE_SYSREG(S3_0_C4_C6_0, 0xff);                               // PMR.
-    WRITE_SYSREG(S3_0_C12_C12_7, 1);                                // IGRPEN1.
+    WRITE_SYSREG(S3_0_C12_C9_0, 0);    // AP1R0: nothing is being handled.
+    WRITE_SYSREG(S3_0_C4_C6_0, 0xff);  // PMR.
+    WRITE_SYSREG(S3_0_C12_C12_7, 1);   // IGRPEN1.
   } else {
+    WriteMmio32(kCpuActivePriorities, 0);
     WriteMmio32(kCpuPriorityMask, 0xff);
     WriteMmio32(kCpuControl, 1);
   }
