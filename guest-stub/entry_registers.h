@@ -6,6 +6,7 @@
 #ifndef PARKVMM_GUEST_STUB_ENTRY_REGISTERS_H_
 #define PARKVMM_GUEST_STUB_ENTRY_REGISTERS_H_
 
+/* clang-format off */
 /* Before anything else, with the MMU still off. ELR_EL1 is the scratch. */
 #define ENTRY_SYSTEM_REGISTERS(R)                                             \
   R(currentel) R(daif) R(spsel) R(sctlr_el1) R(cpacr_el1) R(mdscr_el1)        \
@@ -16,6 +17,7 @@
   R(spsr_el1) R(sp_el0) R(mdccint_el1) R(oslsr_el1) R(osdlr_el1)              \
   R(dbgbvr0_el1) R(dbgbcr0_el1) R(dbgwvr0_el1) R(dbgwcr0_el1)                 \
   R(cntv_cval_el0) R(cntp_cval_el0)
+/* clang-format on */
 
 /* After CPACR_EL1 lets them be read. */
 #define ENTRY_FP_REGISTERS(R) R(fpcr) R(fpsr)

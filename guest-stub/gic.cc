@@ -55,11 +55,20 @@ uint64_t FindIn(uint64_t region, uint64_t size, uint32_t affinity) {
 
 // Of this CPU.
 uint64_t Redistributor() {
+  constexpr uint64_t kLow =
+      board::kRedistributorsSize / board::kRedistributorStride;
   const uint64_t mpidr = ThisCpu().mpidr;
   const auto affinity =
       static_cast<uint32_t>((mpidr >> 32 & 0xff) << 24 | (mpidr & 0xffffff));
+  // Most likely they are in the order of the CPUs: no search then.
+  const uint64_t index = ThisCpu().index;
   uint64_t frame =
-      FindIn(board::kRedistributors, board::kRedistributorsSize, affinity);
+      index < kLow
+          ? board::kRedistributors + index * board::kRedistributorStride
+          : board::kHighRedistributors +
+                (index - kLow) * board::kRedistributorStride;
+  if (ReadMmio64(frame + kType) >> 32 == affinity) return frame;
+  frame = FindIn(board::kRedistributors, board::kRedistributorsSize, affinity);
   if (frame == 0) {
     frame = FindIn(board::kHighRedistributors,
                    board::kMaxCpus * board::kRedistributorStride, affinity);

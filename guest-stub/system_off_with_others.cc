@@ -25,7 +25,7 @@ void Mark() {
   }
 }
 void Call() {
-  for (;;) Psci(PSCI_VERSION);
+  for (;;) Psci(PSCI_FEATURES, PSCI_CPU_OFF);
 }
 void Wait() {
   for (;;) WaitForInterrupt();
