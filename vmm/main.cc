@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <exception>
 #include <iostream>
 
 #include "CLI/CLI.hpp"
@@ -52,4 +53,10 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace vmm
 
-int main(int argc, char** argv) { return vmm::Main(argc, argv); }
+// Our own code throws nothing; the standard library may run out of memory.
+int main(int argc, char** argv) try {
+  return vmm::Main(argc, argv);
+} catch (const std::exception& exception) {
+  std::cerr << "vmm: error: " << exception.what() << std::endl;
+  return static_cast<int>(vmm::ExitCode::kVmmBug);
+}

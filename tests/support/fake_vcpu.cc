@@ -9,7 +9,7 @@ namespace vmm {
 
 void FakeVcpu::Then(VcpuExit exit, std::array<uint64_t, 3> x1_to_x3) {
   std::lock_guard lock(mutex_);
-  script_.push_back({std::move(exit), x1_to_x3});
+  script_.push_back({exit, x1_to_x3});
 }
 
 void FakeVcpu::Note(std::string call) {
@@ -34,7 +34,7 @@ absl::StatusOr<VcpuExit> FakeVcpu::Run() {
     kicked_changed_.wait(lock, [this] { return kicked_; });
     return Interrupted{};
   }
-  Step step = std::move(script_.front());
+  const Step step = script_.front();
   script_.pop_front();
   for (size_t i = 0; i < 3; ++i) x_[i + 1] = step.x1_to_x3[i];
   return step.exit;

@@ -146,7 +146,7 @@ TEST_P(CpuOnTest, RefusesAnEntryThatIsNotAlignedRam) {
 }
 
 TEST_F(DispatcherTest, ReservedAffinityBitsOfA64BitTargetAreInvalid) {
-  for (const uint64_t bit : {24, 30, 31, 40, 63}) {
+  for (const uint64_t bit : {24u, 30u, 31u, 40u, 63u}) {
     EXPECT_EQ(Call(PSCI_CPU_ON_64, uint64_t{1} << bit | 1, kEntry),
               Is(Status::kInvalidParameters))
         << bit;

@@ -16,7 +16,7 @@ namespace {
 using testing::HasSubstr;
 
 std::string FileOf(const std::string& name, const std::string& content) {
-  const std::string path = absl::StrCat(testing::TempDir(), name);
+  std::string path = absl::StrCat(testing::TempDir(), name);
   std::ofstream(path, std::ios::binary) << content;
   return path;
 }

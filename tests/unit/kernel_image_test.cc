@@ -111,7 +111,7 @@ KernelImage Parsed(Bytes file) {
 std::string Refusal(Bytes file) {
   const absl::Status status = ParseKernel("boot/k", std::move(file)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  const std::string message(status.message());
+  std::string message(status.message());
   EXPECT_EQ(message.find('\n'), std::string::npos) << message;
   EXPECT_THAT(message, HasSubstr("boot/k"));
   EXPECT_THAT(message, HasSubstr("; ")) << "There is no remedy.";

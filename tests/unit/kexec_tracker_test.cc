@@ -51,7 +51,7 @@ class Story {
   // Starts at `ns`, ends with the up mark at ns + 100.
   void Boot(int64_t ns, uint32_t cpus) {
     Psci(ns, 0, PSCI_VERSION);
-    for (uint32_t i = 1; i < cpus; ++i) TurnOn(ns + 10 * i, i);
+    for (uint32_t i = 1; i < cpus; ++i) TurnOn(ns + int64_t{10} * i, i);
     Mark(ns + 100, MARK_CODE_UP, cpus);
   }
 

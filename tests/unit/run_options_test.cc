@@ -24,7 +24,7 @@ class RunOptionsTest : public testing::Test {
     return ApplyConfigFile(app_, options_);
   }
   std::string ConfigFile(const std::string& text) {
-    const std::string path =
+    std::string path =
         testing::TempDir() + "/" +
         testing::UnitTest::GetInstance()->current_test_info()->name() + ".json";
     std::ofstream(path) << text;

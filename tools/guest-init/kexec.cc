@@ -176,7 +176,7 @@ std::vector<Range> FreeRam(std::span<const uint8_t> tree) {
   std::vector<Range> free = ParseSystemRam(*iomem);
   const auto reserved = ReservedRanges(tree);
   if (!reserved) Fail(std::string(kTree) + " is damaged");
-  for (const Range& range : *reserved) free = Without(std::move(free), range);
+  for (const Range& range : *reserved) free = Without(free, range);
   return free;
 }
 

@@ -54,7 +54,7 @@ std::optional<uint64_t> Take(std::vector<Range>& free, uint64_t size,
     uint64_t place = range.begin / unit * unit + offset;
     if (place < range.begin) place += unit;
     if (place > range.end || range.end - place < size) continue;
-    free = Without(std::move(free), {place, place + size});
+    free = Without(free, {place, place + size});
     return place;
   }
   return std::nullopt;
@@ -95,7 +95,8 @@ std::vector<Range> ParseSystemRam(std::string_view iomem) {
   return ram;
 }
 
-std::vector<Range> Without(std::vector<Range> ranges, const Range& taken) {
+std::vector<Range> Without(const std::vector<Range>& ranges,
+                           const Range& taken) {
   std::vector<Range> left;
   for (const Range& range : ranges) {
     const Range below = {range.begin, std::min(range.end, taken.begin)};

@@ -54,7 +54,8 @@ std::optional<ImageHeader> ParseImageHeader(std::span<const uint8_t> image);
 std::vector<Range> ParseSystemRam(std::string_view iomem);
 
 // What is left of `ranges` without `taken`.
-std::vector<Range> Without(std::vector<Range> ranges, const Range& taken);
+std::vector<Range> Without(const std::vector<Range>& ranges,
+                           const Range& taken);
 
 // The lowest places by the rules of booting.rst. The running kernel need not
 // be spared: the kernel copies the segments when nothing else runs any more.

@@ -18,9 +18,12 @@
 #define ASSIGN_OR_RETURN(target, expression)                           \
   ASSIGN_OR_RETURN_(STATUS_MACROS_NAME_(status_or_, __LINE__), target, \
                     expression)
+// `target` may be a declaration, so it cannot have parentheses.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define ASSIGN_OR_RETURN_(temporary, target, expression) \
   auto temporary = (expression);                         \
   if (!temporary.ok()) return temporary.status();        \
   target = *std::move(temporary)
+// NOLINTEND(bugprone-macro-parentheses)
 
 #endif  // PARKVMM_VMM_BASE_STATUS_MACROS_H_

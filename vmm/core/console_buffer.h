@@ -18,7 +18,7 @@ namespace vmm {
 // thread ever blocks in a write.
 class ConsoleBuffer {
  public:
-  static constexpr size_t kCapacity = 64 * 1024;
+  static constexpr size_t kCapacity = size_t{64} * 1024;
 
   ConsoleBuffer();
 
