@@ -14,17 +14,15 @@ namespace {
 constinit std::atomic<uint32_t> up = 0;
 constinit std::atomic<uint32_t> released = 0;
 
-constexpr uint64_t kNapMicroseconds = 200'000;
+constexpr uint32_t kReleaseSgi = 1;
 
 // Asleep meanwhile: hundreds that spin leave no time to whom they wait for.
 void Wait(uint64_t round) {
   GicInitCpu();
-  GicEnable(board::kVirtualTimerIntid);
+  GicClear(1u << kReleaseSgi);
+  GicEnable(kReleaseSgi);
   up.fetch_add(1);
-  while (released != round) {
-    StartTimer(kNapMicroseconds);
-    WaitForInterrupt();
-  }
+  while (released != round) WaitForInterrupt();
 }
 
 void AwaitUp(uint32_t cpus) {
@@ -49,6 +47,7 @@ STUB_PAYLOAD(wide) {
     for (uint32_t i = 0; i < others; ++i) TurnOn(OtherCpu(i), Wait, round);
     AwaitUp(others);
     released = round;
+    for (uint32_t i = 0; i < others; ++i) GicSendSgi(kReleaseSgi, OtherCpu(i));
     for (uint32_t i = 0; i < others; ++i) {
       AwaitOff(OtherCpu(i));
       EXPECT_EQ(OtherCpu(i).entries.load(), round);

@@ -80,7 +80,7 @@ SPECIFIED = [
     Run("entry_state", cpus=2),
     Run("cpu_on_race", cpus=4, params="rounds=1000"),
     Run("on_off_chase", cpus=4, params="rounds=50"),
-    Run("affinity_poll", cpus=3, params="rounds=200"),
+    Run("affinity_poll", cpus=3, params="rounds=100"),
     Run("off_on_cycles", cpus=16, params="rounds=667"),  # 10,005 cycles
     Run("suspend", cpus=2),
     Run("leftover_interrupts", cpus=2),

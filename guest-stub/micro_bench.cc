@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// What calls and accesses cost, as the guest sees it. One line per figure:
+//   [bench] NAME nanoseconds N of M
+// the average of M rounds. In virtual time the loops themselves cost a handful
+// of instructions per round, which is nothing beside an exit.
+//
+// Nobody spins here while another CPU is being measured: in virtual time all
+// CPUs share one clock, and who spins has it.
+#include "guest-stub/devicetree.h"
+#include "guest-stub/gic.h"
+#include "guest-stub/psci.h"
+#include "guest-stub/report.h"
+#include "guest-stub/smp.h"
+#include "guest-stub/timer.h"
+#include "vmm/devices/mark_abi.h"
+
+namespace stub {
+namespace {
+
+constexpr uint64_t kMarkMagic = board::kMarkDevice + MARK_REG_MAGIC;
+
+uint64_t Nanoseconds(uint64_t ticks) {
+  return ticks * 1'000'000'000 / READ_SYSREG(cntfrq_el0);
+}
+
+void Report(const char* name, uint64_t ticks, uint64_t rounds) {
+  Print("[bench] ", name, " nanoseconds ", Nanoseconds(ticks) / rounds, " of ",
+        rounds);
+}
+
+void Measure(const char* name, uint64_t rounds, auto body) {
+  body();  // What the first one pays for is not what it costs.
+  const uint64_t begin = Now();
+  for (uint64_t i = 0; i < rounds; ++i) body();
+  Report(name, Now() - begin, rounds);
+}
+
+// Sleeps; whoever else has something to do does it meanwhile.
+void Sleep(uint64_t microseconds) {
+  StartTimer(microseconds);
+  WaitForInterrupt();
+  StopTimer();
+}
+
+struct alignas(64) Stamp {
+  std::atomic<uint64_t> first;
+};
+Stamp stamps[board::kMaxCpus];
+
+void StampAndLeave(uint64_t index) { stamps[index].first = Now(); }
+
+// From CPU_ON to the target's first C++ instruction, and the same for `count`
+// CPUs at once: from the first call to the last CPU's.
+void MeasureOn(const char* name, uint32_t count, uint64_t rounds) {
+  uint64_t total = 0;
+  for (uint64_t round = 0; round < rounds; ++round) {
+    for (uint32_t i = 0; i < count; ++i) stamps[i].first = 0;
+    const uint64_t begin = Now();
+    for (uint32_t i = 0; i < count; ++i) {
+      TurnOn(OtherCpu(i), StampAndLeave, i);
+    }
+    uint64_t last = begin;
+    for (uint32_t i = 0; i < count; ++i) {
+      while (stamps[i].first.load() == 0) Sleep(200);
+      if (stamps[i].first.load() > last) last = stamps[i].first.load();
+    }
+    total += last - begin;
+    for (uint32_t i = 0; i < count; ++i) {
+      while (AffinityInfo(OtherCpu(i).mpidr) != PSCI_AFFINITY_OFF) Sleep(200);
+    }
+    Sleep(1000);  // Until what CPU_OFF leaves to do is done.
+  }
+  Report(name, total, rounds);
+}
+
+void LeaveAt(uint64_t when) {
+  // Each sleeps on its own, so that all leave at the same moment.
+  WRITE_SYSREG(cntv_cval_el0, when);
+  WRITE_SYSREG(cntv_ctl_el0, kTimerEnable);
+  while (Now() < when) WaitForInterrupt();
+  StopTimer();
+}
+
+// `count` CPUs turn themselves off at one moment; from that moment until all
+// are seen off.
+void MeasureOff(const char* name, uint32_t count, uint64_t rounds) {
+  uint64_t total = 0;
+  for (uint64_t round = 0; round < rounds; ++round) {
+    const uint64_t when = Now() + Ticks(1000 + 1000 * count);
+    for (uint32_t i = 0; i < count; ++i) TurnOn(OtherCpu(i), LeaveAt, when);
+    LeaveAt(when);
+    for (uint32_t i = 0; i < count; ++i) {
+      while (AffinityInfo(OtherCpu(i).mpidr) != PSCI_AFFINITY_OFF) Sleep(2);
+    }
+    total += Now() - when;
+    Sleep(1000);
+  }
+  Report(name, total, rounds);
+}
+
+}  // namespace
+}  // namespace stub
+
+STUB_PAYLOAD(micro_bench) {
+  using namespace stub;  // NOLINT(google-build-using-namespace)
+  EnableTimerInterrupt();
+  constexpr uint64_t kRounds = 1000;
+  Measure("hvc_kvm", kRounds, [] { Psci(SMCCC_VERSION_ID); });
+  Measure("psci_version", kRounds, [] { Psci(PSCI_VERSION); });
+  Measure("psci_affinity_info", kRounds,
+          [] { AffinityInfo(ThisCpu().mpidr); });
+  Measure("mmio_read", kRounds, [] { ReadMmio32(kMarkMagic); });
+  Measure("mmio_write", kRounds, [] { WriteMmio32(kMarkMagic, 0); });
+  const uint32_t others = CpuCount() - 1;
+  if (others == 0) return;
+  MeasureOn("cpu_on_1", 1, 20);
+  MeasureOff("cpu_off_1", 1, 20);
+  if (others >= 8) {
+    MeasureOn("cpu_on_8", 8, 5);
+    MeasureOff("cpu_off_8", 8, 5);
+  }
+  if (others >= 32) {
+    MeasureOn("cpu_on_32", 32, 5);
+    MeasureOff("cpu_off_32", 32, 5);
+  }
+}
