@@ -35,7 +35,13 @@ void Measure(const char* name, uint64_t rounds, auto body) {
   Report(name, Now() - begin, rounds);
 }
 
-// Sleeps; whoever else has something to do does it meanwhile.
+void OpenTimer() {
+  GicInitCpu();
+  GicEnable(board::kVirtualTimerIntid);
+}
+
+// Sleeps, interrupts masked; whoever else has something to do does it
+// meanwhile.
 void Sleep(uint64_t microseconds) {
   StartTimer(microseconds);
   WaitForInterrupt();
@@ -74,6 +80,7 @@ void MeasureOn(const char* name, uint32_t count, uint64_t rounds) {
 }
 
 void LeaveAt(uint64_t when) {
+  OpenTimer();
   // Each sleeps on its own, so that all leave at the same moment.
   WRITE_SYSREG(cntv_cval_el0, when);
   WRITE_SYSREG(cntv_ctl_el0, kTimerEnable);
@@ -103,12 +110,12 @@ void MeasureOff(const char* name, uint32_t count, uint64_t rounds) {
 
 STUB_PAYLOAD(micro_bench) {
   using namespace stub;  // NOLINT(google-build-using-namespace)
-  EnableTimerInterrupt();
+  GicInitDistributor();
+  OpenTimer();
   constexpr uint64_t kRounds = 1000;
   Measure("hvc_kvm", kRounds, [] { Psci(SMCCC_VERSION_ID); });
   Measure("psci_version", kRounds, [] { Psci(PSCI_VERSION); });
-  Measure("psci_affinity_info", kRounds,
-          [] { AffinityInfo(ThisCpu().mpidr); });
+  Measure("psci_affinity_info", kRounds, [] { AffinityInfo(ThisCpu().mpidr); });
   Measure("mmio_read", kRounds, [] { ReadMmio32(kMarkMagic); });
   Measure("mmio_write", kRounds, [] { WriteMmio32(kMarkMagic, 0); });
   const uint32_t others = CpuCount() - 1;

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// What KVM itself costs on this host, with nothing of ours around it: loops
+// that do one thing, and a guest of three instructions. What vmm's own share
+// is, is what tools/bench-micro finds above this.
+//
+// Prints "[floor] NAME nanoseconds N of M" per figure.
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+constexpr uint64_t kRounds = 2000;
+constexpr uint64_t kCode = 0x40000000;
+constexpr uint64_t kDevice = 0x0c000000;
+constexpr size_t kPage = 4096;
+
+// x1 is the device's address, x0 the function id. Each loops for ever.
+constexpr uint32_t kReadLoop[] = {0xb9400022,   // ldr w2, [x1]
+                                  0x17ffffff};  // b .-4
+constexpr uint32_t kWriteLoop[] = {0xb9000022,  // str w2, [x1]
+                                   0x17ffffff};
+constexpr uint32_t kCallLoop[] = {0xd4000002,  // hvc #0
+                                  0x17ffffff};
+constexpr uint64_t kPsciVersion = 0x84000000;
+
+// Documentation/virt/kvm/devices/vm.rst; newer than Debian 12's headers.
+struct SmcccFilter {
+  uint32_t base, functions;
+  uint8_t action, pad[15];
+};
+
+[[noreturn]] void Die(const char* what) {
+  std::perror(what);
+  std::exit(69);
+}
+
+int Check(int result, const char* what) {
+  if (result < 0) Die(what);
+  return result;
+}
+
+int64_t Now() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+template <typename Body>
+void Measure(const char* name, Body body) {
+  body();
+  const int64_t begin = Now();
+  for (uint64_t i = 0; i < kRounds; ++i) body();
+  std::printf("[floor] %s nanoseconds %lld of %llu\n", name,
+              static_cast<long long>((Now() - begin) / int64_t{kRounds}),
+              static_cast<unsigned long long>(kRounds));
+}
+
+constexpr uint64_t CoreRegister(size_t offset) {
+  return KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE |
+         offset / sizeof(uint32_t);
+}
+
+class Guest {
+ public:
+  Guest() {
+    const int kvm = Check(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
+    vm_ = Check(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+    code_ = mmap(nullptr, kPage, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (code_ == MAP_FAILED) Die("mmap");
+    kvm_userspace_memory_region region = {};
+    region.guest_phys_addr = kCode;
+    region.memory_size = kPage;
+    region.userspace_addr = reinterpret_cast<uintptr_t>(code_);
+    Check(ioctl(vm_, KVM_SET_USER_MEMORY_REGION, &region), "memory region");
+    vcpu_ = Check(ioctl(vm_, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
+    kvm_vcpu_init init = {};
+    Check(ioctl(vm_, KVM_ARM_PREFERRED_TARGET, &init), "preferred target");
+    init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
+    Check(ioctl(vcpu_, KVM_ARM_VCPU_INIT, &init), "KVM_ARM_VCPU_INIT");
+    const int size = Check(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "mmap size");
+    void* const run = mmap(nullptr, static_cast<size_t>(size),
+                           PROT_READ | PROT_WRITE, MAP_SHARED, vcpu_, 0);
+    if (run == MAP_FAILED) Die("mmap");
+    run_ = static_cast<kvm_run*>(run);
+    ForwardPsci();
+  }
+
+  void Load(const uint32_t (&code)[2], uint64_t x0, uint64_t x1) {
+    std::memcpy(code_, code, sizeof(code));
+    __builtin___clear_cache(static_cast<char*>(code_),
+                            static_cast<char*>(code_) + sizeof(code));
+    Set(kPc, kCode);
+    Set(X(0), x0);
+    Set(X(1), x1);
+  }
+  void Run(uint32_t expected) {
+    Check(ioctl(vcpu_, KVM_RUN, 0), "KVM_RUN");
+    if (run_->exit_reason != expected) {
+      std::fprintf(stderr, "exit reason %u, not %u\n", run_->exit_reason,
+                   expected);
+      std::exit(70);
+    }
+  }
+  void RunNothing() {
+    run_->immediate_exit = 1;
+    static_cast<void>(ioctl(vcpu_, KVM_RUN, 0));
+    run_->immediate_exit = 0;
+  }
+  uint64_t Get(uint64_t id) { return Access(KVM_GET_ONE_REG, id, 0); }
+  void Set(uint64_t id, uint64_t value) { Access(KVM_SET_ONE_REG, id, value); }
+
+  static constexpr uint64_t kPc =
+      CoreRegister(offsetof(kvm_regs, regs) + offsetof(user_pt_regs, pc));
+  static constexpr uint64_t X(unsigned index) {
+    return CoreRegister(offsetof(kvm_regs, regs) +
+                        offsetof(user_pt_regs, regs) + index * 8);
+  }
+
+ private:
+  uint64_t Access(unsigned long request, uint64_t id, uint64_t value) {
+    kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(&value)};
+    Check(ioctl(vcpu_, request, &reg), "KVM_{GET,SET}_ONE_REG");
+    return value;
+  }
+  void ForwardPsci() {
+    constexpr uint8_t kForwardToUser = 2;
+    SmcccFilter filter = {kPsciVersion, 0x20, kForwardToUser, {}};
+    kvm_device_attr attribute = {};
+    attribute.addr = reinterpret_cast<uintptr_t>(&filter);
+    Check(ioctl(vm_, KVM_SET_DEVICE_ATTR, &attribute), "SMCCC filter");
+  }
+
+  int vm_ = -1;
+  int vcpu_ = -1;
+  void* code_ = nullptr;
+  kvm_run* run_ = nullptr;
+};
+
+}  // namespace
+
+int main() {
+  Guest guest;
+  Measure("clock_gettime", [] { Now(); });
+  Measure("get_one_reg", [&] { guest.Get(Guest::X(1)); });
+  Measure("set_one_reg", [&] { guest.Set(Guest::X(1), kDevice); });
+  Measure("run_immediate_exit", [&] { guest.RunNothing(); });
+  guest.Load(kReadLoop, 0, kDevice);
+  Measure("mmio_read", [&] { guest.Run(KVM_EXIT_MMIO); });
+  guest.Run(KVM_EXIT_MMIO);
+  guest.RunNothing();  // Completes the read before the code changes.
+  guest.Load(kWriteLoop, 0, kDevice);
+  Measure("mmio_write", [&] { guest.Run(KVM_EXIT_MMIO); });
+  guest.RunNothing();
+  guest.Load(kCallLoop, kPsciVersion, 0);
+  Measure("hypercall", [&] { guest.Run(KVM_EXIT_HYPERCALL); });
+  Measure("hypercall_answered", [&] {
+    guest.Run(KVM_EXIT_HYPERCALL);
+    guest.Set(Guest::X(0), kPsciVersion);
+  });
+  return 0;
+}
