@@ -1,0 +1,573 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/model/psci_model.h"
+
+#include <cstring>
+
+namespace model {
+namespace {
+
+using psci::PowerState;
+
+// Whether a thread is between taking its start and leaving for CPU_OFF: it may
+// execute guest code, now or without asking anybody.
+bool Executes(const Cpu& cpu) {
+  switch (cpu.pc) {
+    case Pc::kCheck:
+    case Pc::kGuest:
+    case Pc::kSuspended:
+    case Pc::kClaimLoad:
+    case Pc::kClaimCas:
+    case Pc::kCount:
+    case Pc::kWrite:
+    case Pc::kPublishLoad:
+    case Pc::kPublishCas:
+    case Pc::kNotify:
+      return true;
+    case Pc::kStops:
+      return !cpu.flag;
+    default:
+      return false;
+  }
+}
+
+// Forgets what a thread in this place has no more use for, so that states
+// that differ in nothing are one.
+void Enter(Cpu& cpu, Pc pc, bool flag = false) {
+  cpu.pc = pc;
+  cpu.seen = {};
+  cpu.flag = flag;
+  if (pc < Pc::kClaimLoad || pc > Pc::kNotify) cpu.target = 0;
+}
+
+// Bits into a key, lowest first.
+class Packer {
+ public:
+  void Put(unsigned value, unsigned bits) {
+    key_ |= Key{value} << at_;
+    at_ += bits;
+  }
+  void Put(const Word& word) {
+    Put(static_cast<unsigned>(word.state), 2);
+    Put(word.stopping ? 1 : 0, 1);
+  }
+  Key key() const { return key_; }
+
+ private:
+  Key key_ = 0;
+  unsigned at_ = 0;
+};
+
+class Unpacker {
+ public:
+  explicit Unpacker(Key key) : key_(key) {}
+  uint8_t Take(unsigned bits) {
+    const auto value = static_cast<uint8_t>(key_ & ((1u << bits) - 1));
+    key_ >>= bits;
+    return value;
+  }
+  Word TakeWord() {
+    const auto state = static_cast<PowerState>(Take(2));
+    return {state, Take(1) != 0};
+  }
+
+ private:
+  Key key_;
+};
+
+}  // namespace
+
+// 18 bits for each CPU and 10 for the rest.
+Key PsciModel::Pack(const State& state) {
+  Packer packer;
+  for (const Cpu& cpu : state.cpus) {
+    packer.Put(static_cast<unsigned>(cpu.pc), 5);
+    packer.Put(cpu.target, 2);
+    packer.Put(cpu.seen);
+    packer.Put(cpu.flag ? 1 : 0, 1);
+    packer.Put(cpu.word);
+    packer.Put(cpu.next, 2);
+    packer.Put(cpu.owed, 2);
+  }
+  packer.Put(state.not_off, 3);
+  packer.Put(state.stopper, 3);
+  packer.Put(state.stop, 4);
+  return packer.key();
+}
+
+State PsciModel::Unpack(Key key) {
+  Unpacker unpacker(key);
+  State state;
+  for (Cpu& cpu : state.cpus) {
+    cpu.pc = static_cast<Pc>(unpacker.Take(5));
+    cpu.target = unpacker.Take(2);
+    cpu.seen = unpacker.TakeWord();
+    cpu.flag = unpacker.Take(1) != 0;
+    cpu.word = unpacker.TakeWord();
+    cpu.next = unpacker.Take(2);
+    cpu.owed = unpacker.Take(2);
+  }
+  state.not_off = unpacker.Take(3);
+  state.stopper = unpacker.Take(3);
+  state.stop = unpacker.Take(4);
+  return state;
+}
+
+// Builds the successors of one state.
+class PsciModel::Emitter {
+ public:
+  Emitter(std::vector<Step>& steps) : steps_(steps) {}
+  void Must(uint8_t actor, const char* what, const State& to,
+            uint8_t target = kNobody, const char* wrong = nullptr) {
+    steps_.push_back({Pack(to), actor, target, what, true, wrong});
+  }
+  void May(uint8_t actor, const char* what, const State& to,
+           uint8_t target = kNobody, const char* wrong = nullptr) {
+    steps_.push_back({Pack(to), actor, target, what, false, wrong});
+  }
+  static constexpr uint8_t kNobody = 0xff;
+
+ private:
+  std::vector<Step>& steps_;
+};
+
+// Machine::Start is over: CPU 0 is to start, with a context that counts as its
+// own. Its race with the waiters is that of any CPU_ON.
+Key PsciModel::Initial() const {
+  State state;
+  state.cpus[0].word.state = PowerState::kOnPending;
+  state.cpus[0].next = 1;
+  state.cpus[0].owed = 1;
+  state.not_off = 1;
+  for (unsigned i = cpus_; i < kMaxCpus; ++i) {
+    state.cpus[i].pc = Pc::kStopped;  // CPUs that this machine lacks.
+  }
+  return Pack(state);
+}
+
+void PsciModel::Steps(Key key, std::vector<Step>& steps) const {
+  const State state = Unpack(key);
+  Emitter emit(steps);
+  if (state.stopper == 0) {
+    State next = state;
+    next.stopper = kController;
+    emit.May(kController, "Machine::RequestStop: StopLatch::Set", next);
+  } else if (state.stop < StopSteps()) {
+    StepOfStop(state, emit);
+  }
+  for (uint8_t i = 0; i < cpus_; ++i) StepsOf(i, state, emit);
+}
+
+// Whoever set the latch: PowerTable::Shutdown, then VcpuThread::Stop for each.
+void PsciModel::StepOfStop(const State& state, Emitter& emit) const {
+  State next = state;
+  const bool in_shutdown = state.stop < 2 * cpus_;
+  const auto step =
+      static_cast<uint8_t>(in_shutdown ? state.stop : state.stop - 2 * cpus_);
+  const auto target = static_cast<uint8_t>(step / 2);
+  Cpu& cpu = next.cpus[target];
+  const char* what = "";
+  if (!in_shutdown) {  // Told and kicked: both follow from `stop`.
+    what = step % 2 == 0 ? "VcpuThread::Stop: stopping_ = true"
+                         : "VcpuThread::Stop: Kick";
+  } else if (step % 2 == 0) {
+    what = "Shutdown: word.fetch_or(stopping)";
+    cpu.word.stopping = true;
+  } else if (bug_ != Bug::kShutdownForgetsNotify) {
+    what = "Shutdown: word.notify_all";
+    if (cpu.pc == Pc::kAsleep) cpu.pc = Pc::kWait;
+  } else {
+    what = "Shutdown: [forgets to notify]";
+  }
+  const uint8_t actor = state.stopper == kController
+                            ? kController
+                            : static_cast<uint8_t>(state.stopper - 1);
+  if (++next.stop == StopSteps() && actor != kController) {
+    Cpu& self = next.cpus[actor];  // RequestStop returns.
+    Enter(self, self.flag ? Pc::kLoad : Pc::kCheck);
+    next.stopper = kController;  // It no longer matters who.
+  }
+  emit.Must(actor, what, next, target);
+}
+
+void PsciModel::StepsOf(uint8_t self, const State& state, Emitter& emit) const {
+  State next = state;
+  Cpu& cpu = next.cpus[self];
+  switch (cpu.pc) {
+    case Pc::kLoad: {  // AwaitBoot: word = slot.word.load
+      const bool looks = !(bug_ == Bug::kStopCheckedOnlyOnce && cpu.flag);
+      if (looks && cpu.word.stopping) {  // return nullopt
+        Enter(cpu, Pc::kStopped);
+        return emit.Must(self, "AwaitBoot: loads, stopping: leaves", next);
+      }
+      if (cpu.word.state == PowerState::kOnPending) {
+        Enter(cpu, Pc::kRead);
+        return emit.Must(self, "AwaitBoot: loads \"pending\"", next);
+      }
+      Enter(cpu, Pc::kWait, cpu.flag);
+      cpu.seen = cpu.word;
+      return emit.Must(self, "AwaitBoot: loads, nothing to do", next);
+    }
+    case Pc::kWait:  // slot.word.wait(word): compares and sleeps in one step.
+      if (cpu.word == cpu.seen) {
+        cpu.pc = Pc::kAsleep;
+        return emit.Must(self, "AwaitBoot: wait: unchanged, sleeps", next);
+      }
+      Enter(cpu, Pc::kLoad, bug_ == Bug::kStopCheckedOnlyOnce);
+      return emit.Must(self, "AwaitBoot: wait: the word has changed", next);
+    case Pc::kAsleep:
+      return;
+    case Pc::kRead: {  // context = slot.next
+      const char* wrong = nullptr;
+      if (cpu.owed == 0) {
+        wrong = "an entry that no CPU_ON asked for";
+      } else if (cpu.next != cpu.owed) {
+        wrong = "starts with a context that is not the winner's";
+      }
+      cpu.next = 0;
+      Enter(cpu, Pc::kTakeLoad);
+      return emit.Must(self, "AwaitBoot: reads its context", next,
+                       Emitter::kNobody, wrong);
+    }
+    case Pc::kTakeLoad:  // Transition(kOnPending, kOn): load
+      Enter(cpu, Pc::kTakeCas);
+      cpu.seen = cpu.word;
+      return emit.Must(self, "AwaitBoot: Transition: load", next,
+                       Emitter::kNobody,
+                       cpu.word.state == PowerState::kOnPending
+                           ? nullptr
+                           : "somebody else took a pending start");
+    case Pc::kTakeCas:
+      if (cpu.word != cpu.seen) {
+        cpu.seen = cpu.word;
+        return emit.Must(self, "AwaitBoot: CAS pending -> on: again", next);
+      }
+      cpu.word.state = PowerState::kOn;
+      cpu.owed = 0;
+      Enter(cpu, Pc::kCheck);  // VcpuThread::Live: SetEntry
+      return emit.Must(self, "AwaitBoot: CAS pending -> on", next);
+    case Pc::kCheck:  // RunUntilOff: while (!stopping_)
+      if (ToldToStop(self, state)) {
+        Enter(cpu, Pc::kStopped);
+        return emit.Must(self, "RunUntilOff: stopping_: leaves", next);
+      }
+      Enter(cpu, cpu.flag ? Pc::kSuspended : Pc::kGuest);
+      return emit.Must(self, "RunUntilOff: not stopping_: Run", next);
+    case Pc::kSuspended:
+      Enter(cpu, Pc::kCheck);
+      if (Kicked(self, state)) {
+        return emit.Must(self, "Run: Interrupted", next);
+      }
+      return emit.May(self, "Run: Wakeup", next);
+    case Pc::kGuest:
+      return StepsOfGuest(self, state, emit);
+    case Pc::kClaimLoad:
+    case Pc::kClaimCas:
+    case Pc::kCount:
+    case Pc::kWrite:
+    case Pc::kPublishLoad:
+    case Pc::kPublishCas:
+    case Pc::kNotify:
+      return StepOfPowerOn(self, state, emit);
+    case Pc::kOffLoad:
+    case Pc::kOffCas:
+    case Pc::kUncount:
+    case Pc::kAllOff:
+      return StepOfPowerOff(self, state, emit);
+    case Pc::kStops:  // StepOfStop moves it on.
+    case Pc::kStopped:
+      return;
+  }
+}
+
+// The guest decides, and the first step of what it decided is done.
+void PsciModel::StepsOfGuest(uint8_t self, const State& state,
+                             Emitter& emit) const {
+  State next = state;
+  Cpu& cpu = next.cpus[self];
+  if (Kicked(self, state)) {
+    Enter(cpu, Pc::kCheck);
+    return emit.Must(self, "Run: Interrupted", next);
+  }
+  for (uint8_t target = 0; target < cpus_; ++target) {
+    next = state;
+    if (state.cpus[target].word.stopping) {  // PowerOn: load & kStopping
+      Enter(cpu, Pc::kCheck);                // return false
+    } else {
+      Enter(cpu, bug_ == Bug::kWriteBeforeClaim ? Pc::kWrite : Pc::kClaimLoad);
+      cpu.target = target;
+    }
+    emit.May(self, "CPU_ON", next, target);
+    emit.May(self, "release", next, target);  // The park page's out-door.
+    // StateOf. What it answers wrong, WrongIn() finds.
+    next = state;
+    Enter(cpu, Pc::kCheck);
+    emit.May(self, "AFFINITY_INFO", next, target);
+  }
+  next = state;
+  Enter(cpu, Pc::kCheck, true);
+  emit.May(self, "CPU_SUSPEND", next);
+
+  next = state;  // PowerOff: last = not_off_.fetch_sub(1) == 1
+  const char* wrong = nullptr;
+  if (bug_ == Bug::kUncountAfterOff) {
+    Enter(cpu, Pc::kOffLoad);
+  } else {
+    Enter(cpu, Pc::kOffLoad, state.not_off == 1);
+    if (cpu.flag) wrong = WrongLast(self, state);
+    if (state.not_off == 0) wrong = "not_off_ falls below zero";
+    next.not_off = (next.not_off - 1) & 7;
+  }
+  emit.May(self, "CPU_OFF", next, Emitter::kNobody, wrong);
+  emit.May(self, "park", next, Emitter::kNobody, wrong);  // The other in-door.
+
+  next = state;  // RequestStop: latch_.Set
+  if (state.stopper != 0) {
+    Enter(cpu, Pc::kCheck);
+  } else {
+    Enter(cpu, Pc::kStops);
+    next.stopper = static_cast<uint8_t>(self + 1);
+  }
+  emit.May(self, "SYSTEM_OFF", next);
+}
+
+void PsciModel::StepOfPowerOn(uint8_t self, const State& state,
+                              Emitter& emit) const {
+  State next = state;
+  Cpu& cpu = next.cpus[self];
+  const uint8_t target = cpu.target;
+  Cpu& slot = next.cpus[target];
+  const bool notifies_first = bug_ == Bug::kNotifyBeforePublish;
+  switch (cpu.pc) {
+    case Pc::kClaimLoad:  // Transition(kOff, kClaimed): load
+      if (slot.word.state != PowerState::kOff) {
+        Enter(cpu, Pc::kCheck);
+        return emit.Must(self, "PowerOn: load: not off: ALREADY_ON", next,
+                         target);
+      }
+      cpu.pc = Pc::kClaimCas;
+      cpu.seen = slot.word;
+      return emit.Must(self, "PowerOn: load: \"off\"", next, target);
+    case Pc::kClaimCas: {
+      const bool cas = bug_ != Bug::kCheckThenStore;
+      if (cas && slot.word != cpu.seen) {
+        if (slot.word.state == PowerState::kOff) {
+          cpu.seen = slot.word;
+          return emit.Must(self, "PowerOn: CAS off -> claimed: again", next,
+                           target);
+        }
+        Enter(cpu, Pc::kCheck);
+        return emit.Must(self, "PowerOn: CAS: not off: ALREADY_ON", next,
+                         target);
+      }
+      const char* wrong =
+          slot.owed == 0 ? nullptr : "two winners: two SUCCESS for one start";
+      slot.word = {PowerState::kClaimed, cpu.seen.stopping};
+      slot.owed = static_cast<uint8_t>(self + 1);
+      cpu.seen = {};
+      cpu.pc = bug_ == Bug::kCountAfterPublish ? Pc::kWrite : Pc::kCount;
+      return emit.Must(
+          self,
+          cas ? "PowerOn: CAS off -> claimed" : "PowerOn: [stores] claimed",
+          next, target, wrong);
+    }
+    case Pc::kCount:  // not_off_.fetch_add(1)
+      ++next.not_off;
+      if (bug_ == Bug::kCountAfterPublish) {
+        Enter(cpu, Pc::kCheck);
+      } else if (bug_ == Bug::kWriteBeforeClaim) {
+        cpu.pc = Pc::kPublishLoad;
+      } else {
+        cpu.pc = Pc::kWrite;
+      }
+      return emit.Must(self, "PowerOn: not_off_.fetch_add", next, target);
+    case Pc::kWrite:  // slot.next = context
+      slot.next = static_cast<uint8_t>(self + 1);
+      if (bug_ == Bug::kWriteBeforeClaim) {
+        cpu.pc = Pc::kClaimLoad;
+      } else {
+        cpu.pc = notifies_first ? Pc::kNotify : Pc::kPublishLoad;
+      }
+      return emit.Must(self, "PowerOn: writes the context", next, target);
+    case Pc::kPublishLoad:  // Transition(kClaimed, kOnPending): load
+      cpu.pc = Pc::kPublishCas;
+      cpu.seen = slot.word;
+      return emit.Must(self, "PowerOn: Transition: load", next, target,
+                       slot.word.state == PowerState::kClaimed
+                           ? nullptr
+                           : "somebody else moved a claimed CPU");
+    case Pc::kPublishCas:
+      if (slot.word != cpu.seen) {
+        cpu.seen = slot.word;
+        return emit.Must(self, "PowerOn: CAS claimed -> pending: again", next,
+                         target);
+      }
+      slot.word.state = PowerState::kOnPending;
+      cpu.seen = {};
+      cpu.pc = Pc::kNotify;
+      if (notifies_first) Enter(cpu, Pc::kCheck);
+      return emit.Must(self, "PowerOn: CAS claimed -> pending", next, target);
+    default:  // slot.word.notify_one: wakes who sleeps, and nobody else.
+      if (slot.pc == Pc::kAsleep) slot.pc = Pc::kWait;
+      if (notifies_first) {
+        cpu.pc = Pc::kPublishLoad;
+      } else if (bug_ == Bug::kCountAfterPublish) {
+        cpu.pc = Pc::kCount;
+      } else {
+        Enter(cpu, Pc::kCheck);
+      }
+      return emit.Must(self, "PowerOn: notify_one", next, target);
+  }
+}
+
+void PsciModel::StepOfPowerOff(uint8_t self, const State& state,
+                               Emitter& emit) const {
+  State next = state;
+  Cpu& cpu = next.cpus[self];
+  switch (cpu.pc) {
+    case Pc::kOffLoad:  // Transition(kOn, kOff): load
+      cpu.pc = Pc::kOffCas;
+      cpu.seen = cpu.word;
+      return emit.Must(self, "PowerOff: Transition: load", next,
+                       Emitter::kNobody,
+                       cpu.word.state == PowerState::kOn
+                           ? nullptr
+                           : "somebody else moved a CPU that is on");
+    case Pc::kOffCas:
+      if (cpu.word != cpu.seen) {
+        cpu.seen = cpu.word;
+        return emit.Must(self, "PowerOff: CAS on -> off: again", next);
+      }
+      cpu.word.state = PowerState::kOff;
+      if (bug_ == Bug::kUncountAfterOff) {
+        Enter(cpu, Pc::kUncount);
+      } else {  // Then Reset, which nobody sees.
+        Enter(cpu, cpu.flag ? Pc::kAllOff : Pc::kLoad);
+      }
+      return emit.Must(self, "PowerOff: CAS on -> off", next);
+    case Pc::kUncount: {
+      const bool last = state.not_off == 1;
+      next.not_off = (next.not_off - 1) & 7;
+      Enter(cpu, last ? Pc::kAllOff : Pc::kLoad);
+      return emit.Must(self, "PowerOff: [late] not_off_.fetch_sub", next,
+                       Emitter::kNobody,
+                       last ? WrongLast(self, state) : nullptr);
+    }
+    default:  // kAllOff: VcpuThread::Live: request_stop: latch_.Set
+      if (state.stopper != 0) {
+        Enter(cpu, Pc::kLoad);
+      } else {
+        Enter(cpu, Pc::kStops, true);
+        next.stopper = static_cast<uint8_t>(self + 1);
+      }
+      return emit.Must(self, "Live: nobody left: RequestStop", next);
+  }
+}
+
+// PowerOff returns true: then nobody else may be on or about to start.
+const char* PsciModel::WrongLast(uint8_t self, const State& state) const {
+  for (uint8_t i = 0; i < cpus_; ++i) {
+    if (i == self) continue;
+    if (Executes(state.cpus[i]) || state.cpus[i].owed != 0) {
+      return "told that all CPUs are off while one is not";
+    }
+  }
+  return nullptr;
+}
+
+const char* PsciModel::WrongIn(Key key) const {
+  const State state = Unpack(key);
+  if (state.not_off > cpus_) return "not_off_ counts more CPUs than there are";
+  for (uint8_t i = 0; i < cpus_; ++i) {
+    const Cpu& cpu = state.cpus[i];
+    if (Executes(cpu) && cpu.word.state != PowerState::kOn) {
+      return "AFFINITY_INFO says OFF of a CPU that executes guest code";
+    }
+    if (cpu.owed != 0 && cpu.word.state != PowerState::kClaimed &&
+        cpu.word.state != PowerState::kOnPending) {
+      return "AFFINITY_INFO says OFF after CPU_ON won";
+    }
+    bool somebody_notifies = state.stopper != 0 && !NotifiedByStop(i, state) &&
+                             bug_ != Bug::kShutdownForgetsNotify;
+    unsigned touch_context = cpu.pc == Pc::kRead ? 1 : 0;
+    for (uint8_t j = 0; j < cpus_; ++j) {
+      const Cpu& caller = state.cpus[j];
+      if (caller.target != i) continue;
+      somebody_notifies = somebody_notifies || caller.pc == Pc::kNotify;
+      if (caller.pc == Pc::kWrite) ++touch_context;
+    }
+    if (touch_context > 1) return "two threads at one context: a data race";
+    if (cpu.pc == Pc::kAsleep && !somebody_notifies) {
+      if (cpu.word.stopping) return "lost wake-up: sleeps through a stop";
+      if (cpu.word.state == PowerState::kOnPending) {
+        return "lost wake-up: sleeps through a start";
+      }
+    }
+  }
+  return nullptr;
+}
+
+const char* PsciModel::WrongAtRest(Key key) const {
+  const State state = Unpack(key);
+  unsigned on = 0;
+  for (uint8_t i = 0; i < cpus_; ++i) {
+    const Cpu& cpu = state.cpus[i];
+    if (state.stopper != 0) {
+      if (cpu.pc != Pc::kStopped) return "a stop that does not reach a thread";
+      continue;
+    }
+    if (cpu.owed != 0) return "SUCCESS without a start";
+    if (cpu.pc == Pc::kGuest || cpu.pc == Pc::kSuspended) {
+      ++on;
+    } else if (cpu.pc != Pc::kAsleep || cpu.word.state != PowerState::kOff) {
+      return "deadlock";
+    }
+  }
+  if (state.stopper != 0) return nullptr;
+  if (on == 0) return "all CPUs are off and nobody was told";
+  if (on != state.not_off) return "not_off_ is not how many CPUs are on";
+  return nullptr;
+}
+
+std::string PsciModel::Describe(const Step& step) const {
+  std::string line = step.actor == kController
+                         ? "main: "
+                         : "cpu" + std::to_string(step.actor) + ": ";
+  line += step.what;
+  if (step.target != Emitter::kNobody) {
+    line += " (cpu" + std::to_string(step.target) + ")";
+  }
+  return line;
+}
+
+Key PsciModel::Settle(Key key, uint8_t actor) const {
+  std::vector<Step> steps;
+  for (bool moved = true; moved;) {
+    moved = false;
+    steps.clear();
+    Steps(key, steps);
+    for (const Step& step : steps) {
+      if (!step.must || step.actor != actor) continue;
+      key = step.to;
+      moved = true;
+      break;
+    }
+  }
+  return key;
+}
+
+Key PsciModel::Decide(Key key, uint8_t actor, const char* what,
+                      uint8_t target) const {
+  std::vector<Step> steps;
+  Steps(key, steps);
+  for (const Step& step : steps) {
+    if (step.must || step.actor != actor || strcmp(step.what, what) != 0) {
+      continue;
+    }
+    if (step.target == target || step.target == Emitter::kNobody) {
+      return step.to;
+    }
+  }
+  return ~Key{0};
+}
+
+}  // namespace model
