@@ -44,10 +44,13 @@ void FakeVcpu::AnswerRead(uint64_t value) {
   Note(absl::StrFormat("answer %#x", value));
 }
 
-absl::StatusOr<uint64_t> FakeVcpu::ReadX(unsigned index) {
-  Note(absl::StrFormat("read x%d", index));
-  std::lock_guard lock(mutex_);
-  return x_[index];
+absl::Status FakeVcpu::ReadArguments(absl::Span<uint64_t> registers) {
+  for (size_t i = 0; i < registers.size(); ++i) {
+    Note(absl::StrFormat("read x%d", i + 1));
+    std::lock_guard lock(mutex_);
+    registers[i] = x_[i + 1];
+  }
+  return absl::OkStatus();
 }
 
 absl::Status FakeVcpu::WriteX(unsigned index, uint64_t value) {

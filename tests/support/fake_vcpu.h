@@ -30,7 +30,7 @@ class FakeVcpu : public Vcpu {
   uint64_t mpidr() const override { return mpidr_; }
   absl::StatusOr<VcpuExit> Run() override;
   void AnswerRead(uint64_t value) override;
-  absl::StatusOr<uint64_t> ReadX(unsigned index) override;
+  absl::Status ReadArguments(absl::Span<uint64_t> registers) override;
   absl::Status WriteX(unsigned index, uint64_t value) override;
   absl::StatusOr<uint64_t> ReadPc() override;
   absl::Status Reset() override;

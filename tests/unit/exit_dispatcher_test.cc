@@ -59,8 +59,8 @@ class ExitDispatcherTest : public testing::Test {
 };
 
 TEST_F(ExitDispatcherTest, MmioGoesToTheDevice) {
-  EXPECT_TRUE(std::holds_alternative<Resume>(
-      Dispatch(MmioWrite{GuestAddress(0x1000), 4, 0x77})));
+  EXPECT_EQ(Dispatch(MmioWrite{GuestAddress(0x1000), 4, 0x77}),
+            NextStep::kResume);
   Dispatch(MmioRead{GuestAddress(0x1000), 4});
   EXPECT_THAT(vcpu_.calls(), ElementsAre("answer 0x77"));
 }
@@ -100,7 +100,7 @@ TEST_F(ExitDispatcherTest, CallsBecomeEventsAsTheyWereUnderstood) {
 }
 
 TEST_F(ExitDispatcherTest, UnknownCallsAreAnsweredAndCounted) {
-  EXPECT_TRUE(std::holds_alternative<Resume>(Call(PSCI_32(0x1f))));
+  EXPECT_EQ(Call(PSCI_32(0x1f)), NextStep::kResume);
   EXPECT_EQ(vcpu_.x0(), static_cast<uint64_t>(int64_t{-1}));
   EXPECT_EQ(dispatcher_.mistakes().unknown_calls, 1u);
   Call(PSCI_FEATURES, {0x84000005});  // A known call with an empty answer.
@@ -108,7 +108,7 @@ TEST_F(ExitDispatcherTest, UnknownCallsAreAnsweredAndCounted) {
 }
 
 TEST_F(ExitDispatcherTest, CpuOffTurnsOff) {
-  EXPECT_TRUE(std::holds_alternative<TurnOff>(Call(PSCI_CPU_OFF)));
+  EXPECT_EQ(Call(PSCI_CPU_OFF), NextStep::kTurnOff);
 }
 
 TEST_F(ExitDispatcherTest, SuspendWaitsForItsWakeUp) {
@@ -119,15 +119,13 @@ TEST_F(ExitDispatcherTest, SuspendWaitsForItsWakeUp) {
 }
 
 TEST_F(ExitDispatcherTest, SystemOffStopsTheMachine) {
-  const NextStep step = Call(PSCI_SYSTEM_OFF);
-  ASSERT_TRUE(std::holds_alternative<Stop>(step));
-  EXPECT_EQ(std::get<Stop>(step).reason.kind, Kind::kPowerOff);
+  ASSERT_EQ(Call(PSCI_SYSTEM_OFF), NextStep::kStop);
+  EXPECT_EQ(dispatcher_.stop_reason().kind, Kind::kPowerOff);
 }
 
 TEST_F(ExitDispatcherTest, Reset2CarriesTypeAndCookie) {
-  const NextStep step = Call(PSCI_SYSTEM_RESET2_64, {0x80000001, 0x99});
-  ASSERT_TRUE(std::holds_alternative<Stop>(step));
-  const StopReason& reason = std::get<Stop>(step).reason;
+  ASSERT_EQ(Call(PSCI_SYSTEM_RESET2_64, {0x80000001, 0x99}), NextStep::kStop);
+  const StopReason& reason = dispatcher_.stop_reason();
   EXPECT_EQ(reason.kind, Kind::kReset);
   EXPECT_TRUE(reason.reset2);
   EXPECT_EQ(reason.code, 0x80000001u);
@@ -136,7 +134,8 @@ TEST_F(ExitDispatcherTest, Reset2CarriesTypeAndCookie) {
 
 TEST_F(ExitDispatcherTest, KvmsOwnPsciStopsTheMachineToo) {
   const auto kind_of = [&](SystemEvent::Kind kind) {
-    return std::get<Stop>(Dispatch(SystemEvent{kind})).reason.kind;
+    EXPECT_EQ(Dispatch(SystemEvent{kind}), NextStep::kStop);
+    return dispatcher_.stop_reason().kind;
   };
   EXPECT_EQ(kind_of(SystemEvent::Kind::kShutdown), Kind::kPowerOff);
   EXPECT_EQ(kind_of(SystemEvent::Kind::kReset), Kind::kReset);
@@ -145,13 +144,14 @@ TEST_F(ExitDispatcherTest, KvmsOwnPsciStopsTheMachineToo) {
 }
 
 TEST_F(ExitDispatcherTest, WhatKvmCannotRunIsStuckWhatWeDoNotKnowIsOurs) {
-  EXPECT_EQ(std::get<Stop>(Dispatch(EntryFailed{5})).reason.kind, Kind::kStuck);
-  EXPECT_EQ(std::get<Stop>(Dispatch(Unhandled{99})).reason.kind,
-            Kind::kVmmError);
+  EXPECT_EQ(Dispatch(EntryFailed{5}), NextStep::kStop);
+  EXPECT_EQ(dispatcher_.stop_reason().kind, Kind::kStuck);
+  EXPECT_EQ(Dispatch(Unhandled{99}), NextStep::kStop);
+  EXPECT_EQ(dispatcher_.stop_reason().kind, Kind::kVmmError);
 }
 
 TEST_F(ExitDispatcherTest, AnInterruptionJustLooksAgain) {
-  EXPECT_TRUE(std::holds_alternative<Resume>(Dispatch(Interrupted{})));
+  EXPECT_EQ(Dispatch(Interrupted{}), NextStep::kResume);
   EXPECT_TRUE(vcpu_.calls().empty());
 }
 

@@ -190,6 +190,16 @@ TEST(KexecTrackerTest, WithoutMarksAKexecIsSeenByPsciAlone) {
   EXPECT_EQ(story.tracker.boots()[2].cpus_back, 3u);
 }
 
+// Any program may ask for the version twice: that accuses nobody of a kexec.
+TEST(KexecTrackerTest, AKexecWithoutMarksIsNothingToWaitFor) {
+  Story story(2);
+  story.Psci(0, 0, PSCI_VERSION);
+  story.TurnOn(10, 1);
+  story.TurnOff(20, 1);
+  story.Psci(30, 0, PSCI_VERSION);
+  EXPECT_FALSE(story.tracker.InKexec());
+}
+
 TEST(KexecTrackerTest, AFailedKexecCallIsNotCountedTwice) {
   Story story(2);
   story.Boot(0, 2);

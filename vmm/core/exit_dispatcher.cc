@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/core/exit_dispatcher.h"
 
+#include <utility>
+#include <variant>
+
 #include "absl/strings/str_format.h"
 #include "vmm/base/status_macros.h"
 
@@ -10,6 +13,7 @@ namespace {
 using Kind = StopReason::Kind;
 
 constexpr uint64_t kSuccess = 0;
+constexpr auto kNotSupported = static_cast<uint64_t>(PSCI_RET_NOT_SUPPORTED);
 
 }  // namespace
 
@@ -22,44 +26,47 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const MmioRead& exit, Vcpu& vcpu) {
   const auto value = bus_.Read(self_, exit.address, exit.size);
   if (!value) ++mistakes_.unowned_accesses;
   vcpu.AnswerRead(value.value_or(0));
-  return Resume{};
+  return NextStep::kResume;
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const MmioWrite& exit, Vcpu&) {
   if (!bus_.Write(self_, exit.address, exit.size, exit.value)) {
     ++mistakes_.unowned_accesses;
   }
-  return Resume{};
+  return NextStep::kResume;
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const Hypercall& exit, Vcpu& vcpu) {
-  Event event = {.ns = clock_.Now(),
-                 .vcpu = self_,
-                 .kind = Event::Kind::kPsci,
-                 .function = exit.function};
+  const int64_t now = clock_.Now();
   psci::SmcccCall call = {.function = exit.function};
   const unsigned arguments = psci::ArgumentCount(exit.function);
-  for (unsigned i = 0; i < arguments; ++i) {
-    ASSIGN_OR_RETURN(call.args[i], vcpu.ReadX(i + 1));
-  }
+  RETURN_IF_ERROR(
+      vcpu.ReadArguments(absl::MakeSpan(call.args).first(arguments)));
   call = psci::Narrowed(call);
-  event.arguments = static_cast<uint8_t>(arguments);
-  event.args = call.args;
 
   const psci::Outcome outcome = psci_.Handle(call);
-  if (const auto* answer = std::get_if<psci::Return>(&outcome)) {
-    event.result = static_cast<int64_t>(answer->x0);
-    events_.Push(event);
-    if (!psci::IsImplemented(exit.function)) ++mistakes_.unknown_calls;
+  const auto* const answer = std::get_if<psci::Return>(&outcome);
+  events_.Push({.ns = now,
+                .vcpu = self_,
+                .kind = Event::Kind::kPsci,
+                .arguments = static_cast<uint8_t>(arguments),
+                .function = exit.function,
+                .args = call.args,
+                .result = answer ? static_cast<int64_t>(answer->x0) : 0});
+  if (answer != nullptr) {
+    if (answer->x0 == kNotSupported && !psci::IsImplemented(exit.function)) {
+      ++mistakes_.unknown_calls;
+    }
     RETURN_IF_ERROR(vcpu.WriteX(0, answer->x0));
-    return Resume{};
+    return NextStep::kResume;
   }
-  events_.Push(event);
-  if (std::holds_alternative<psci::PowerDown>(outcome)) return TurnOff{};
+  if (std::holds_alternative<psci::PowerDown>(outcome)) {
+    return NextStep::kTurnOff;
+  }
   if (std::holds_alternative<psci::Suspend>(outcome)) {
     RETURN_IF_ERROR(vcpu.WriteX(0, kSuccess));
     RETURN_IF_ERROR(vcpu.Suspend());
-    return Resume{};
+    return NextStep::kResume;
   }
   if (const auto* reset = std::get_if<psci::SystemReset>(&outcome)) {
     return StopFor({.kind = Kind::kReset,
@@ -73,22 +80,27 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const Hypercall& exit, Vcpu& vcpu) {
                  Event::Kind::kPowerOff);
 }
 
+NextStep ExitDispatcher::StopFor(StopReason reason) {
+  stop_reason_ = std::move(reason);
+  return NextStep::kStop;
+}
+
 NextStep ExitDispatcher::StopFor(StopReason reason, Event::Kind kind) {
   events_.Push({.ns = clock_.Now(),
                 .vcpu = self_,
                 .kind = kind,
                 .arguments = static_cast<uint8_t>(reason.reset2 ? 2 : 0),
                 .args = {reason.code, reason.value}});
-  return Stop{std::move(reason)};
+  return StopFor(std::move(reason));
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const Interrupted&, Vcpu&) {
-  return Resume{};  // The loop looks whether it is to stop.
+  return NextStep::kResume;  // The loop looks whether it is to stop.
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const Wakeup&, Vcpu& vcpu) {
   RETURN_IF_ERROR(vcpu.Resume());
-  return Resume{};
+  return NextStep::kResume;
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const SystemEvent& exit, Vcpu&) {
@@ -103,37 +115,38 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const SystemEvent& exit, Vcpu&) {
                       .reset2 = exit.kind == SystemEvent::Kind::kReset2},
                      Event::Kind::kReset);
     case SystemEvent::Kind::kCrash:
-      return Stop{{.kind = Kind::kStuck,
-                   .detail = "KVM reported a system crash",
-                   .vcpu = self_}};
+      return StopFor({.kind = Kind::kStuck,
+                      .detail = "KVM reported a system crash",
+                      .vcpu = self_});
     case SystemEvent::Kind::kSuspend:
       break;
   }
-  return Stop{{.kind = Kind::kVmmError,
-               .detail = "KVM asked for a system suspend that was not enabled",
-               .vcpu = self_}};
+  return StopFor(
+      {.kind = Kind::kVmmError,
+       .detail = "KVM asked for a system suspend that was not enabled",
+       .vcpu = self_});
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const NoSyndrome&, Vcpu& vcpu) {
   ++mistakes_.undecodable;
   RETURN_IF_ERROR(vcpu.InjectDataAbort());
-  return Resume{};
+  return NextStep::kResume;
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const EntryFailed& exit, Vcpu&) {
-  return Stop{
+  return StopFor(
       {.kind = Kind::kStuck,
        .detail = absl::StrFormat("KVM could not run vCPU %d (reason %#x)",
                                  self_, exit.reason),
-       .vcpu = self_}};
+       .vcpu = self_});
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const Unhandled& exit, Vcpu&) {
-  return Stop{{.kind = Kind::kVmmError,
-               .detail = absl::StrFormat(
-                   "KVM left vCPU %d for a reason not known here (%d)", self_,
-                   exit.reason),
-               .vcpu = self_}};
+  return StopFor({.kind = Kind::kVmmError,
+                  .detail = absl::StrFormat(
+                      "KVM left vCPU %d for a reason not known here (%d)",
+                      self_, exit.reason),
+                  .vcpu = self_});
 }
 
 }  // namespace vmm

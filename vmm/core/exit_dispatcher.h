@@ -3,7 +3,6 @@
 #define PARKVMM_VMM_CORE_EXIT_DISPATCHER_H_
 
 #include <cstdint>
-#include <variant>
 
 #include "absl/status/statusor.h"
 #include "psci-emul/dispatcher.h"
@@ -17,12 +16,11 @@
 namespace vmm {
 
 // What the run loop does next.
-struct Resume {};
-struct TurnOff {};  // CPU_OFF: leave the guest, wait for CPU_ON.
-struct Stop {
-  StopReason reason;
+enum class NextStep {
+  kResume,
+  kTurnOff,  // CPU_OFF: leave the guest, wait for CPU_ON.
+  kStop,     // The whole machine; stop_reason() says why.
 };
-using NextStep = std::variant<Resume, TurnOff, Stop>;
 
 // What a guest did that no guest should; answered, counted, never fatal.
 struct GuestMistakes {
@@ -49,6 +47,8 @@ class ExitDispatcher {
 
   absl::StatusOr<NextStep> Dispatch(const VcpuExit& exit, Vcpu& vcpu);
 
+  // After kStop.
+  const StopReason& stop_reason() const { return stop_reason_; }
   const GuestMistakes& mistakes() const { return mistakes_; }
 
  private:
@@ -62,6 +62,8 @@ class ExitDispatcher {
   absl::StatusOr<NextStep> On(const EntryFailed& exit, Vcpu& vcpu);
   absl::StatusOr<NextStep> On(const Unhandled& exit, Vcpu& vcpu);
 
+  NextStep StopFor(StopReason reason);
+  // The same for what the guest asked for, with an event.
   NextStep StopFor(StopReason reason, Event::Kind kind);
 
   const uint32_t self_;
@@ -69,6 +71,7 @@ class ExitDispatcher {
   psci::Dispatcher& psci_;
   const Clock& clock_;
   EventRing& events_;
+  StopReason stop_reason_;
   GuestMistakes mistakes_;
 };
 

@@ -25,7 +25,7 @@ struct StopReason {
     kInterrupt,  // The user: a signal, or ctrl-a x.
     kVmmError,   // Our fault; `detail` says what.
   };
-  Kind kind;
+  Kind kind = Kind::kVmmError;
   std::string detail;
   uint32_t vcpu = 0;  // Who, where it was a vCPU.
   // kReset: SYSTEM_RESET2's; kVerdict: the mark device's.

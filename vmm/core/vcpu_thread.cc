@@ -82,10 +82,10 @@ absl::Status VcpuThread::Live() {
 absl::StatusOr<bool> VcpuThread::RunUntilOff() {
   while (!stopping_.load(std::memory_order_acquire)) {
     ASSIGN_OR_RETURN(const VcpuExit exit, vcpu_->Run());
-    ASSIGN_OR_RETURN(NextStep step, dispatcher_.Dispatch(exit, *vcpu_));
-    if (std::holds_alternative<TurnOff>(step)) return true;
-    if (auto* stop = std::get_if<vmm::Stop>(&step)) {
-      machine_.request_stop(std::move(stop->reason));
+    ASSIGN_OR_RETURN(const NextStep step, dispatcher_.Dispatch(exit, *vcpu_));
+    if (step == NextStep::kTurnOff) return true;
+    if (step == NextStep::kStop) {
+      machine_.request_stop(dispatcher_.stop_reason());
     }
   }
   post_mortem_.state = psci::PowerState::kOn;

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "vmm/base/guest_address.h"
 #include "vmm/kvm/vcpu_exit.h"
 
@@ -29,7 +30,8 @@ class Vcpu {
   // After MmioRead: what the guest's load returns.
   virtual void AnswerRead(uint64_t value) = 0;
 
-  virtual absl::StatusOr<uint64_t> ReadX(unsigned index) = 0;
+  // X1 and on, as many as fit `registers`: what a call's arguments are.
+  virtual absl::Status ReadArguments(absl::Span<uint64_t> registers) = 0;
   virtual absl::Status WriteX(unsigned index, uint64_t value) = 0;
   virtual absl::StatusOr<uint64_t> ReadPc() = 0;
 

@@ -48,7 +48,8 @@ KexecTracker::Seen* KexecTracker::FindTarget(uint64_t mpidr) {
 }
 
 void KexecTracker::BeginKexec(std::optional<int64_t> mark, uint32_t cpus) {
-  boots_.push_back({.kexec = true, .cpus = cpus});
+  boots_.push_back(
+      {.kexec = true, .announced = mark.has_value(), .cpus = cpus});
   at_ = {.kexec = mark};
   if (mark) {
     std::fill(seen_.begin(), seen_.end(), Seen());

@@ -38,6 +38,7 @@ struct CpuTimes {
 // One boot of a kernel: the first, or one that a kexec brought.
 struct Boot {
   bool kexec = false;      // Or the machine's first.
+  bool announced = false;  // By the guest's kexec mark.
   uint32_t cpus = 0;       // Online before; for the first boot, all there are.
   uint32_t cpus_back = 0;  // Online after, as the new kernel's user space read
                            // it; without a mark, as the VMM saw CPUs start.
@@ -64,8 +65,11 @@ class KexecTracker {
   // Boot 0 is the first one; each one after it a kexec. The last may be
   // incomplete.
   const std::vector<Boot>& boots() const { return boots_; }
-  // Whether a kexec has begun and not come up: what a timeout waited for.
-  bool InKexec() const { return boots_.size() > 1 && !boots_.back().complete; }
+  // Whether the guest has announced a kexec and not come up since: what a
+  // timeout waited for. One without a mark is a guess, and accuses nobody.
+  bool InKexec() const {
+    return boots_.back().announced && !boots_.back().complete;
+  }
   // Whether any kernel has shown a sign of life.
   bool SawKernel() const { return saw_kernel_; }
 
