@@ -67,6 +67,9 @@ void Sleep(uint64_t microseconds) {
   StopTimer();
 }
 
+// The VMM resets a CPU's registers when it has been off for a moment.
+constexpr uint64_t kSettleMicroseconds = 40'000;
+
 struct alignas(64) Stamp {
   std::atomic<uint64_t> first;
 };
@@ -92,7 +95,7 @@ void MeasureOn(const char* name, uint32_t count, uint32_t rounds) {
     for (uint32_t i = 0; i < count; ++i) {
       while (AffinityInfo(OtherCpu(i).mpidr) != PSCI_AFFINITY_OFF) Sleep(200);
     }
-    Sleep(1000);  // Until what CPU_OFF leaves to do is done.
+    Sleep(kSettleMicroseconds);
   }
   Report(name, rounds, 1);
 }
@@ -117,7 +120,7 @@ void MeasureOff(const char* name, uint32_t count, uint32_t rounds) {
       while (AffinityInfo(OtherCpu(i).mpidr) != PSCI_AFFINITY_OFF) Sleep(2);
     }
     samples[round] = Now() - when;
-    Sleep(1000);
+    Sleep(kSettleMicroseconds);
   }
   Report(name, rounds, 1);
 }

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "psci-emul/power_table.h"
 
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
 #include <cassert>
+#include <climits>
 #include <utility>
 
 namespace psci {
@@ -11,6 +17,19 @@ constexpr uint32_t kStopping = 1u << 31;
 
 constexpr PowerState StateIn(uint32_t word) {
   return static_cast<PowerState>(word & ~kStopping);
+}
+
+// The kernel's own compare-and-sleep: std::atomic's has no deadline.
+static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
+
+// Sleeps unless `word` has changed already; may return early.
+void Wait(const std::atomic<uint32_t>& word, uint32_t seen,
+          const timespec* timeout) {
+  syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, seen, timeout, nullptr, 0);
+}
+
+void Wake(const std::atomic<uint32_t>& word) {
+  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
 
 constexpr uint32_t WordOf(PowerState state, uint32_t stopping) {
@@ -69,7 +88,7 @@ bool PowerTable::PowerOn(VcpuId target, BootContext context) {
   not_off_.fetch_add(1, std::memory_order_relaxed);
   slot.next = context;
   Transition(slot, PowerState::kClaimed, PowerState::kOnPending);
-  slot.word.notify_one();
+  Wake(slot.word);
   return true;
 }
 
@@ -91,14 +110,29 @@ std::optional<BootContext> PowerTable::AwaitBoot(VcpuId self) {
       Transition(slot, PowerState::kOnPending, PowerState::kOn);
       return context;
     }
-    slot.word.wait(word, std::memory_order_acquire);
+    Wait(slot.word, word, nullptr);
+  }
+}
+
+bool PowerTable::StaysOff(VcpuId self, std::chrono::milliseconds how_long) {
+  const Slot& slot = slots_[Index(self)];
+  constexpr auto kOffWord = static_cast<uint32_t>(PowerState::kOff);
+  const auto end = std::chrono::steady_clock::now() + how_long;
+  for (;;) {
+    if (slot.word.load(std::memory_order_acquire) != kOffWord) return false;
+    const auto left = end - std::chrono::steady_clock::now();
+    if (left <= left.zero()) return true;
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
+    const timespec timeout = {seconds.count(),
+                              std::chrono::nanoseconds(left - seconds).count()};
+    Wait(slot.word, kOffWord, &timeout);
   }
 }
 
 void PowerTable::Shutdown() {
   for (uint32_t i = 0; i < size(); ++i) {
     slots_[i].word.fetch_or(kStopping, std::memory_order_acq_rel);
-    slots_[i].word.notify_all();
+    Wake(slots_[i].word);
   }
 }
 

@@ -3,6 +3,7 @@
 #define PARKVMM_PSCI_EMUL_POWER_TABLE_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -45,6 +46,9 @@ class PowerTable {
   // it; nullopt once the machine is stopping. Unbounded by design (a parked
   // CPU may stay parked); Shutdown() ends it.
   std::optional<BootContext> AwaitBoot(VcpuId self);
+  // Likewise: true if nobody has turned it on, and the machine is not stopping,
+  // for this long.
+  bool StaysOff(VcpuId self, std::chrono::milliseconds how_long);
 
   // Any thread: ends every AwaitBoot(), now and later.
   void Shutdown();

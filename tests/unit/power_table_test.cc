@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <barrier>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -101,6 +102,17 @@ TEST_F(PowerTableTest, ShutdownComesBeforeAPendingStart) {
   ASSERT_TRUE(table_.PowerOn(kOther, kContext));
   table_.Shutdown();
   EXPECT_EQ(table_.AwaitBoot(kOther), std::nullopt);
+}
+
+TEST_F(PowerTableTest, StaysOffSaysWhetherAnythingHappened) {
+  using std::chrono::milliseconds;
+  EXPECT_TRUE(table_.StaysOff(kOther, milliseconds(1)));
+  std::thread waiter(
+      [&] { EXPECT_FALSE(table_.StaysOff(kOther, std::chrono::minutes(5))); });
+  ASSERT_TRUE(table_.PowerOn(kOther, kContext));
+  waiter.join();
+  table_.Shutdown();
+  EXPECT_FALSE(table_.StaysOff(VcpuId{2}, std::chrono::minutes(5)));
 }
 
 TEST_F(PowerTableTest, NobodyIsTurnedOnAfterShutdown) {

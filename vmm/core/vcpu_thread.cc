@@ -9,6 +9,14 @@
 #include "vmm/base/status_macros.h"
 
 namespace vmm {
+namespace {
+
+// A CPU that has just turned itself off is seldom the only one. Resetting its
+// registers takes longer than all the rest of CPU_OFF, so it waits until the
+// others have left and nobody needs the host's CPUs for that.
+constexpr std::chrono::milliseconds kSettle(5);
+
+}  // namespace
 
 VcpuThread::VcpuThread(psci::VcpuId id, std::unique_ptr<Vcpu> vcpu,
                        const Machine& machine, EventRing& events)
@@ -61,7 +69,15 @@ absl::Status VcpuThread::Live() {
   if (machine_.kvm_psci && psci::Index(id_) != 0) {
     return RunUntilOff().status();
   }
-  while (const auto context = machine_.power.AwaitBoot(id_)) {
+  bool used = false;  // The registers are no longer those of a new CPU.
+  for (;;) {
+    if (used && machine_.power.StaysOff(id_, kSettle)) {
+      RETURN_IF_ERROR(vcpu_->Reset());
+      used = false;
+    }
+    const auto context = machine_.power.AwaitBoot(id_);
+    if (!context) break;
+    if (used) RETURN_IF_ERROR(vcpu_->Reset());
     RETURN_IF_ERROR(
         vcpu_->SetEntry(GuestAddress(context->entry), context->context_id));
     Record(Event::Kind::kStart, *context);
@@ -73,8 +89,7 @@ absl::Status VcpuThread::Live() {
       machine_.request_stop(
           {.kind = StopReason::Kind::kAllOff, .vcpu = psci::Index(id_)});
     }
-    // After it is off for all to see: off the caller's critical path.
-    RETURN_IF_ERROR(vcpu_->Reset());
+    used = true;
   }
   return absl::OkStatus();
 }

@@ -27,9 +27,9 @@ struct VcpuPostMortem {
 //
 //   AwaitBoot -> SetEntry -> { Run -> Dispatch }* -> PowerOff -> Reset -> ...
 //
-// A CPU that is off is parked: its thread sleeps in AwaitBoot with the reset
-// registers already in place, so that CPU_ON costs two register writes and a
-// wake-up.
+// A CPU that is off is parked: its thread sleeps in AwaitBoot. Once it has been
+// off for a moment it puts the reset registers in place, so that CPU_ON costs
+// two register writes and a wake-up.
 class VcpuThread {
  public:
   struct Machine {  // What all vCPUs share; outlives them.
