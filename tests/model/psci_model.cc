@@ -539,20 +539,21 @@ std::string PsciModel::Describe(const Step& step) const {
   return line;
 }
 
-Key PsciModel::Settle(Key key, uint8_t actor) const {
+Key PsciModel::Advance(Key key, uint8_t actor) const {
   std::vector<Step> steps;
-  for (bool moved = true; moved;) {
-    moved = false;
-    steps.clear();
-    Steps(key, steps);
-    for (const Step& step : steps) {
-      if (!step.must || step.actor != actor) continue;
-      key = step.to;
-      moved = true;
-      break;
-    }
+  Steps(key, steps);
+  for (const Step& step : steps) {
+    if (step.must && step.actor == actor) return step.to;
   }
   return key;
+}
+
+Key PsciModel::Settle(Key key, uint8_t actor) const {
+  for (;;) {
+    const Key next = Advance(key, actor);
+    if (next == key) return key;
+    key = next;
+  }
 }
 
 Key PsciModel::Decide(Key key, uint8_t actor, const char* what,

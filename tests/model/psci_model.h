@@ -107,6 +107,8 @@ class PsciModel {
   const char* WrongAtRest(Key key) const;
   std::string Describe(const Step& step) const;
 
+  // `actor` takes the step that it must take next; `key` if there is none.
+  Key Advance(Key key, uint8_t actor) const;
   // Follows `actor` alone from `key` until it has only decisions left.
   Key Settle(Key key, uint8_t actor) const;
   // Takes the decision `what` of `actor`; ~0 if there is none such.
