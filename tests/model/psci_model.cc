@@ -173,10 +173,10 @@ void PsciModel::StepOfStop(const State& state, Emitter& emit) const {
     what = "Shutdown: word.fetch_or(stopping)";
     cpu.word.stopping = true;
   } else if (bug_ != Bug::kShutdownForgetsNotify) {
-    what = "Shutdown: word.notify_all";
+    what = "Shutdown: Wake";
     if (cpu.pc == Pc::kAsleep) cpu.pc = Pc::kWait;
   } else {
-    what = "Shutdown: [forgets to notify]";
+    what = "Shutdown: [forgets to wake]";
   }
   const uint8_t actor = state.stopper == kController
                             ? kController
@@ -207,7 +207,7 @@ void PsciModel::StepsOf(uint8_t self, const State& state, Emitter& emit) const {
       cpu.seen = cpu.word;
       return emit.Must(self, "AwaitBoot: loads, nothing to do", next);
     }
-    case Pc::kWait:  // slot.word.wait(word): compares and sleeps in one step.
+    case Pc::kWait:  // Wait(slot.word, word): compares and sleeps in one step.
       if (cpu.word == cpu.seen) {
         cpu.pc = Pc::kAsleep;
         return emit.Must(self, "AwaitBoot: wait: unchanged, sleeps", next);
@@ -406,7 +406,7 @@ void PsciModel::StepOfPowerOn(uint8_t self, const State& state,
       cpu.pc = Pc::kNotify;
       if (notifies_first) Enter(cpu, Pc::kCheck);
       return emit.Must(self, "PowerOn: CAS claimed -> pending", next, target);
-    default:  // slot.word.notify_one: wakes who sleeps, and nobody else.
+    default:  // Wake(slot.word): wakes who sleeps, and nobody else.
       if (slot.pc == Pc::kAsleep) slot.pc = Pc::kWait;
       if (notifies_first) {
         cpu.pc = Pc::kPublishLoad;
@@ -415,7 +415,7 @@ void PsciModel::StepOfPowerOn(uint8_t self, const State& state,
       } else {
         Enter(cpu, Pc::kCheck);
       }
-      return emit.Must(self, "PowerOn: notify_one", next, target);
+      return emit.Must(self, "PowerOn: Wake", next, target);
   }
 }
 
