@@ -174,7 +174,7 @@ void PsciModel::StepOfStop(const State& state, Emitter& emit) const {
     cpu.word.stopping = true;
   } else if (bug_ != Bug::kShutdownForgetsNotify) {
     what = "Shutdown: Wake";
-    if (cpu.pc == Pc::kAsleep) cpu.pc = Pc::kWait;
+    Wake(cpu);
   } else {
     what = "Shutdown: [forgets to wake]";
   }
@@ -183,7 +183,7 @@ void PsciModel::StepOfStop(const State& state, Emitter& emit) const {
                             : static_cast<uint8_t>(state.stopper - 1);
   if (++next.stop == StopSteps() && actor != kController) {
     Cpu& self = next.cpus[actor];  // RequestStop returns.
-    Enter(self, self.flag ? Pc::kLoad : Pc::kCheck);
+    Enter(self, self.flag ? Pc::kStaysLoad : Pc::kCheck);
     next.stopper = kController;  // It no longer matters who.
   }
   emit.Must(actor, what, next, target);
@@ -210,12 +210,17 @@ void PsciModel::StepsOf(uint8_t self, const State& state, Emitter& emit) const {
     case Pc::kWait:  // Wait(slot.word, word): compares and sleeps in one step.
       if (cpu.word == cpu.seen) {
         cpu.pc = Pc::kAsleep;
-        return emit.Must(self, "AwaitBoot: wait: unchanged, sleeps", next);
+        return emit.Must(self, "AwaitBoot: Wait: unchanged, sleeps", next);
       }
       Enter(cpu, Pc::kLoad, bug_ == Bug::kStopCheckedOnlyOnce);
-      return emit.Must(self, "AwaitBoot: wait: the word has changed", next);
+      return emit.Must(self, "AwaitBoot: Wait: the word has changed", next);
     case Pc::kAsleep:
-      return;
+      Wake(cpu);
+      return emit.May(self, "AwaitBoot: Wait: returns early", next);
+    case Pc::kStaysLoad:
+    case Pc::kStaysWait:
+    case Pc::kStaysAsleep:
+      return StepsOfStaysOff(self, state, emit);
     case Pc::kRead: {  // context = slot.next
       const char* wrong = nullptr;
       if (cpu.owed == 0) {
@@ -276,6 +281,48 @@ void PsciModel::StepsOf(uint8_t self, const State& state, Emitter& emit) const {
     case Pc::kStops:  // StepOfStop moves it on.
     case Pc::kStopped:
       return;
+  }
+}
+
+// The futex lets go: by a wake-up, or just so.
+void PsciModel::Wake(Cpu& cpu) const {
+  if (cpu.pc == Pc::kAsleep) {
+    Enter(cpu, Pc::kLoad, bug_ == Bug::kStopCheckedOnlyOnce);
+  } else if (cpu.pc == Pc::kStaysAsleep) {
+    Enter(cpu, Pc::kStaysLoad);
+  }
+}
+
+// Before a reset that nobody sees, and AwaitBoot. How long is left of the
+// deadline is anybody's guess, but it does not grow.
+void PsciModel::StepsOfStaysOff(uint8_t self, const State& state,
+                                Emitter& emit) const {
+  State next = state;
+  Cpu& cpu = next.cpus[self];
+  const Word off;
+  switch (cpu.pc) {
+    case Pc::kStaysLoad:  // slot.word.load != kOffWord: return false
+      if (cpu.word != off) {
+        Enter(cpu, Pc::kLoad);
+        return emit.Must(self, "StaysOff: loads, no longer off", next);
+      }
+      Enter(cpu, Pc::kLoad);  // left <= 0: return true
+      emit.Must(self, "StaysOff: loads \"off\", time is over", next);
+      if (state.cpus[self].flag) return;
+      Enter(cpu, Pc::kStaysWait);
+      return emit.Must(self, "StaysOff: loads \"off\"", next);
+    case Pc::kStaysWait:  // Wait(slot.word, kOffWord, &timeout)
+      if (cpu.word == off) {
+        cpu.pc = Pc::kStaysAsleep;
+        return emit.Must(self, "StaysOff: Wait: unchanged, sleeps", next);
+      }
+      Enter(cpu, Pc::kStaysLoad);
+      return emit.Must(self, "StaysOff: Wait: the word has changed", next);
+    default:  // kStaysAsleep
+      Enter(cpu, Pc::kStaysLoad, true);
+      emit.Must(self, "StaysOff: Wait: time is over", next);
+      Enter(cpu, Pc::kStaysLoad);
+      return emit.May(self, "StaysOff: Wait: returns early", next);
   }
 }
 
@@ -407,7 +454,7 @@ void PsciModel::StepOfPowerOn(uint8_t self, const State& state,
       if (notifies_first) Enter(cpu, Pc::kCheck);
       return emit.Must(self, "PowerOn: CAS claimed -> pending", next, target);
     default:  // Wake(slot.word): wakes who sleeps, and nobody else.
-      if (slot.pc == Pc::kAsleep) slot.pc = Pc::kWait;
+      Wake(slot);
       if (notifies_first) {
         cpu.pc = Pc::kPublishLoad;
       } else if (bug_ == Bug::kCountAfterPublish) {
@@ -440,21 +487,21 @@ void PsciModel::StepOfPowerOff(uint8_t self, const State& state,
       cpu.word.state = PowerState::kOff;
       if (bug_ == Bug::kUncountAfterOff) {
         Enter(cpu, Pc::kUncount);
-      } else {  // Then Reset, which nobody sees.
-        Enter(cpu, cpu.flag ? Pc::kAllOff : Pc::kLoad);
+      } else {
+        Enter(cpu, cpu.flag ? Pc::kAllOff : Pc::kStaysLoad);
       }
       return emit.Must(self, "PowerOff: CAS on -> off", next);
     case Pc::kUncount: {
       const bool last = state.not_off == 1;
       next.not_off = (next.not_off - 1) & 7;
-      Enter(cpu, last ? Pc::kAllOff : Pc::kLoad);
+      Enter(cpu, last ? Pc::kAllOff : Pc::kStaysLoad);
       return emit.Must(self, "PowerOff: [late] not_off_.fetch_sub", next,
                        Emitter::kNobody,
                        last ? WrongLast(self, state) : nullptr);
     }
     default:  // kAllOff: VcpuThread::Live: request_stop: latch_.Set
       if (state.stopper != 0) {
-        Enter(cpu, Pc::kLoad);
+        Enter(cpu, Pc::kStaysLoad);
       } else {
         Enter(cpu, Pc::kStops, true);
         next.stopper = static_cast<uint8_t>(self + 1);
@@ -496,7 +543,8 @@ const char* PsciModel::WrongIn(Key key) const {
       if (caller.pc == Pc::kWrite) ++touch_context;
     }
     if (touch_context > 1) return "two threads at one context: a data race";
-    if (cpu.pc == Pc::kAsleep && !somebody_notifies) {
+    const bool asleep = cpu.pc == Pc::kAsleep || cpu.pc == Pc::kStaysAsleep;
+    if (asleep && !somebody_notifies) {
       if (cpu.word.stopping) return "lost wake-up: sleeps through a stop";
       if (cpu.word.state == PowerState::kOnPending) {
         return "lost wake-up: sleeps through a start";

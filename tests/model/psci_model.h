@@ -6,7 +6,7 @@
 // thread does on its own between two of them belongs to the second. Each step
 // of psci_model.cc names the function and the line that it stands for. The
 // memory is sequentially consistent: what weaker orders would add is for
-// TSan to see (power_table_test, stop_test).
+// TSan to see (power_table_test, machine_stop_test).
 #ifndef PARKVMM_TESTS_MODEL_PSCI_MODEL_H_
 #define PARKVMM_TESTS_MODEL_PSCI_MODEL_H_
 
@@ -43,6 +43,10 @@ enum class Pc : uint8_t {
   kRead,
   kTakeLoad,
   kTakeCas,
+  // PowerTable::StaysOff
+  kStaysLoad,
+  kStaysWait,
+  kStaysAsleep,  // Its deadline leads out, too.
   // VcpuThread::RunUntilOff
   kCheck,
   kGuest,
@@ -76,7 +80,8 @@ struct Cpu {
   uint8_t target = 0;  // Of the PowerOn that it is in.
   Word seen;           // The local `word` of AwaitBoot and Transition.
   bool flag = false;   // kCheck: suspended; kOff*: last; kStops: is parking;
-                       // kLoad: has slept (where that makes a difference).
+                       // kLoad: has slept (where that makes a difference);
+                       // kStaysLoad: its time is over.
   // Its slot in the table.
   Word word;
   uint8_t next = 0;  // The context: 1 + who wrote it; 0: used up or never.
@@ -117,6 +122,8 @@ class PsciModel {
  private:
   class Emitter;
   void StepsOf(uint8_t self, const State& state, Emitter& emit) const;
+  void StepsOfStaysOff(uint8_t self, const State& state, Emitter& emit) const;
+  void Wake(Cpu& cpu) const;
   void StepsOfGuest(uint8_t self, const State& state, Emitter& emit) const;
   void StepOfPowerOn(uint8_t self, const State& state, Emitter& emit) const;
   void StepOfPowerOff(uint8_t self, const State& state, Emitter& emit) const;
