@@ -89,7 +89,7 @@ def python(name: str, folders: list[str]):
             return built
         report = REPORTS / f"{name}.xml"
         report.unlink(missing_ok=True)
-        good = run([sys.executable, "-m", "pytest", "-q", "-n", "2",
+        good = run([sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup",
                     "-p", "no:cacheprovider", f"--junitxml={report}", *folders])
         cases = read_junit(name, report) if report.exists() else []
         if not good and not any(c.outcome == "failed" for c in cases):
@@ -116,13 +116,17 @@ GROUPS = {
     "analysis": (lambda: step("analysis", "clang-analysis",
                               ["tools/build", "clang-analysis"]),
                  "clang's thread-safety analysis and clang-tidy"),
-    "tools": (python("tools", ["tests/tools"]), "the tools themselves"),
+    "machines": (python("machines", ["tests/guest", "tests/linux",
+                                     "tests/tools"]),
+                 "guest, linux and tools, two at a time"),
     "guest": (python("guest", ["tests/guest"]),
               "small guests in the real VMM on real KVM"),
     "linux": (python("linux", ["tests/linux"]),
               "Linux guests, kexec and all"),
+    "tools": (python("tools", ["tests/tools"]), "the tools themselves"),
 }
 QUICK = ["style", "unit"]
+EVERYTHING = ["style", "unit", "asan", "tsan", "analysis", "machines"]
 
 
 def parse() -> list[str]:
@@ -138,7 +142,7 @@ def parse() -> list[str]:
     chosen = parser.parse_args().groups
     if "quick" in chosen:
         chosen = QUICK + [group for group in chosen if group != "quick"]
-    return list(dict.fromkeys(chosen)) or list(GROUPS)
+    return list(dict.fromkeys(chosen)) or EVERYTHING
 
 
 def summarise(cases: list[Case], seconds: float) -> int:

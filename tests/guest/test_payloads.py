@@ -162,6 +162,9 @@ class Outcome:
                        json.loads(results.read_text()) if results.exists() else {})
 
 
+# One boot serves them all, so one of pytest's workers gets them all.
+pytestmark = pytest.mark.xdist_group("payloads")
+
 ALL = [pytest.param(boot, run, id=f"{boot}-{run.name}")
        for boot, (_, runs) in BOOTS.items() for run in runs]
 

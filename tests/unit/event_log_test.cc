@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <fstream>
 #include <sstream>
@@ -51,6 +52,16 @@ TEST_F(EventLogTest, HoldsBackWhatIsTooYoung) {
   EXPECT_THAT(Drain(25), ElementsAre());
   log_.ring(1).Push({.ns = 20, .vcpu = 1});
   EXPECT_THAT(Drain(100), ElementsAre(20, 30));
+}
+
+TEST_F(EventLogTest, AHalfFullRingWakesItsReader) {
+  pollfd wake = {log_.fd(), POLLIN, 0};
+  for (size_t i = 0; i < EventRing::kCapacity / 2; ++i) log_.ring(1).Push({});
+  EXPECT_EQ(poll(&wake, 1, 0), 0);
+  log_.ring(1).Push({});
+  EXPECT_EQ(poll(&wake, 1, 0), 1);
+  Drain(INT64_MAX);
+  EXPECT_EQ(poll(&wake, 1, 0), 0);
 }
 
 TEST_F(EventLogTest, AFullRingLosesAndCounts) {

@@ -53,7 +53,7 @@ class ExitDispatcherTest : public testing::Test {
   MmioBus bus_;
   EchoDevice device_;
   Clock clock_;
-  EventRing events_;
+  EventRing events_{-1};
   FakeVcpu vcpu_{0};
   ExitDispatcher dispatcher_{0, bus_, psci_, clock_, events_};
 };

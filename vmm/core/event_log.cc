@@ -2,6 +2,7 @@
 #include "vmm/core/event_log.h"
 
 #include <fcntl.h>
+#include <sys/eventfd.h>
 
 #include <algorithm>
 #include <utility>
@@ -37,7 +38,12 @@ constexpr absl::string_view Name(Event::Kind kind) {
 }  // namespace
 
 EventLog::EventLog(std::vector<uint64_t> mpidrs)
-    : mpidrs_(std::move(mpidrs)), rings_(mpidrs_.size()) {}
+    : mpidrs_(std::move(mpidrs)),
+      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  for (size_t i = 0; i < mpidrs_.size(); ++i) {
+    rings_.push_back(std::make_unique<EventRing>(wake_.get()));
+  }
+}
 
 absl::Status EventLog::WriteTo(const std::string& path, bool append) {
   path_ = path;
@@ -74,7 +80,9 @@ std::string EventLog::Line(const Event& event) const {
 
 absl::Status EventLog::Drain(int64_t until_ns,
                              const std::function<void(const Event&)>& each) {
-  for (EventRing& ring : rings_) ring.Drain(pending_);
+  eventfd_t ignored;
+  eventfd_read(wake_.get(), &ignored);
+  for (const auto& ring : rings_) ring->Drain(pending_);
   std::stable_sort(pending_.begin(), pending_.end(),
                    [](const Event& a, const Event& b) { return a.ns < b.ns; });
   const auto end = std::find_if(
@@ -107,7 +115,7 @@ absl::Status EventLog::Flush() {
 
 uint64_t EventLog::lost() const {
   uint64_t lost = lost_lines_;
-  for (const EventRing& ring : rings_) lost += ring.lost();
+  for (const auto& ring : rings_) lost += ring->lost();
   return lost;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,9 @@ class EventLog {
 
   explicit EventLog(std::vector<uint64_t> mpidrs);
 
-  EventRing& ring(uint32_t vcpu) { return rings_[vcpu]; }
+  EventRing& ring(uint32_t vcpu) { return *rings_[vcpu]; }
+  // Readable when a ring fills up: Drain() soon. For poll().
+  int fd() const { return wake_.get(); }
 
   // Creates `path`; empties it, or goes on at its end.
   absl::Status WriteTo(const std::string& path, bool append);
@@ -42,7 +45,8 @@ class EventLog {
   std::string Line(const Event& event) const;
 
   const std::vector<uint64_t> mpidrs_;
-  std::vector<EventRing> rings_;
+  const UniqueFd wake_;
+  std::vector<std::unique_ptr<EventRing>> rings_;
   std::vector<Event> pending_;  // Drained, not yet old enough.
   UniqueFd file_;
   std::string path_;

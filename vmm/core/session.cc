@@ -210,12 +210,13 @@ absl::StatusOr<StopReason> Session::RunMachine() {
 
 absl::Status Session::Loop() {
   while (!machine_->stop_reason()) {
-    std::array<pollfd, 5> fds = {{
+    std::array<pollfd, 6> fds = {{
         {machine_->stop_fd(), POLLIN, 0},
         {signals_.fd(), POLLIN, 0},
         {output_.pending() ? -1 : machine_->console().fd(), POLLIN, 0},
         {output_.pending() ? STDOUT_FILENO : -1, POLLOUT, 0},
         {input_open_ && input_.empty() ? STDIN_FILENO : -1, POLLIN, 0},
+        {machine_->events().fd(), POLLIN, 0},
     }};
     if (poll(fds.data(), fds.size(), kTickMs) < 0 && errno != EINTR) {
       return ErrnoStatus("poll");

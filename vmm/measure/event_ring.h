@@ -2,6 +2,8 @@
 #ifndef PARKVMM_VMM_MEASURE_EVENT_RING_H_
 #define PARKVMM_VMM_MEASURE_EVENT_RING_H_
 
+#include <sys/eventfd.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -13,24 +15,29 @@
 namespace vmm {
 
 // One vCPU's events on their way to whoever writes them: bounded, without a
-// lock, without an allocation. One thread pushes, one thread drains. When it
-// is full, events are lost and counted: a guest that calls PSCI in a loop
-// costs neither memory nor time.
+// lock, without an allocation. One thread pushes, one thread drains, and is
+// woken when half of it is used. When it is full, events are lost and counted:
+// a guest that calls PSCI in a loop costs neither memory nor time.
 class EventRing {
  public:
-  static constexpr size_t kCapacity = 2048;
+  static constexpr size_t kCapacity = 8192;
 
-  EventRing() : events_(std::make_unique_for_overwrite<Event[]>(kCapacity)) {}
+  // `wake_fd`: an eventfd, not owned.
+  explicit EventRing(int wake_fd)
+      : events_(std::make_unique_for_overwrite<Event[]>(kCapacity)),
+        wake_fd_(wake_fd) {}
 
   // The vCPU's thread.
   void Push(const Event& event) {
     const size_t end = end_.load(std::memory_order_relaxed);
-    if (end - begin_.load(std::memory_order_acquire) == kCapacity) {
+    const size_t used = end - begin_.load(std::memory_order_acquire);
+    if (used == kCapacity) {
       lost_.fetch_add(1, std::memory_order_relaxed);
       return;
     }
     events_[end % kCapacity] = event;
     end_.store(end + 1, std::memory_order_release);
+    if (used == kCapacity / 2) eventfd_write(wake_fd_, 1);
   }
 
   // The draining thread: appends what there is to `out`, oldest first.
@@ -47,7 +54,8 @@ class EventRing {
   uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
 
  private:
-  std::unique_ptr<Event[]> events_;
+  const std::unique_ptr<Event[]> events_;
+  const int wake_fd_;
   std::atomic<size_t> begin_ = 0;
   std::atomic<size_t> end_ = 0;
   std::atomic<uint64_t> lost_ = 0;
