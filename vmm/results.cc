@@ -64,6 +64,8 @@ json StopJson(const SessionResult& session) {
   return stop;
 }
 
+std::string TemporaryFor(const std::string& path) { return path + ".tmp"; }
+
 }  // namespace
 
 json ResultsJson(const RunOptions& options, const MachineSpec& spec,
@@ -98,8 +100,16 @@ json ResultsJson(const RunOptions& options, const MachineSpec& spec,
   };
 }
 
+absl::Status CheckWritable(const std::string& path) {
+  if (path.empty()) return absl::OkStatus();
+  const std::string temporary = TemporaryFor(path);
+  if (!std::ofstream(temporary)) return ErrnoStatus(temporary);
+  std::remove(temporary.c_str());
+  return absl::OkStatus();
+}
+
 absl::Status WriteResults(const std::string& path, const json& results) {
-  const std::string temporary = path + ".tmp";
+  const std::string temporary = TemporaryFor(path);
   std::ofstream file(temporary);
   file << results.dump(2) << "\n";
   file.close();

@@ -18,6 +18,9 @@ namespace vmm {
 nlohmann::json ResultsJson(const RunOptions& options, const MachineSpec& spec,
                            const SessionResult& session);
 
+// Before the run: whether WriteResults(path) could work. OK for no path.
+absl::Status CheckWritable(const std::string& path);
+
 // Whole or not at all: written beside `path`, then renamed.
 absl::Status WriteResults(const std::string& path,
                           const nlohmann::json& results);

@@ -63,6 +63,8 @@ ExitCode ExitCodeOf(const absl::Status& status, const RunOptions& options) {
     case absl::StatusCode::kFailedPrecondition:
       return options.skip_if_no_kvm ? ExitCode::kSkipped
                                     : ExitCode::kHostCannot;
+    case absl::StatusCode::kInvalidArgument:
+      return ExitCode::kUsage;
     case absl::StatusCode::kResourceExhausted:
       return ExitCode::kHostCannot;
     default:
@@ -100,6 +102,9 @@ ExitCode RunCommand(const RunOptions& options) {
   }
   const auto spec = SpecOf(options);
   if (!spec.ok()) return Usage(spec.status());
+  if (const auto writable = CheckWritable(options.results); !writable.ok()) {
+    return Usage(writable);
+  }
   const auto result = RunSession(*spec, *session);
   if (!result.ok()) {
     LogError(result.status().message());

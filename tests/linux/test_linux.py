@@ -104,6 +104,8 @@ def test_what_cannot_run_says_so_in_one_line(host: Host) -> None:
         try missing vmm run /nowhere/Image
         try cut vmm run /tmp/cut
         try shell vmm run /bin/busybox
+        try results vmm run --results /nowhere/r {IMAGE}
+        try events vmm run --events /nowhere/e {IMAGE}
         rm /dev/kvm
         try nokvm vmm run {IMAGE}
         try skip vmm run --skip-if-no-kvm {IMAGE}
@@ -118,7 +120,9 @@ def test_what_cannot_run_says_so_in_one_line(host: Host) -> None:
 
     for name, status, words in (
             ("missing", USAGE, "/nowhere/Image"), ("cut", USAGE, "/tmp/cut"),
-            ("shell", USAGE, "/bin/busybox"), ("nokvm", CANNOT, "/dev/kvm"),
+            ("shell", USAGE, "/bin/busybox"),
+            ("results", USAGE, "/nowhere/r"), ("events", USAGE, "/nowhere/e"),
+            ("nokvm", CANNOT, "/dev/kvm"),
             ("skip", SKIPPED, "/dev/kvm")):
         found, error = said(name)
         assert (found, words in error) == (status, True), error

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 
 #include "tests/support/packing.h"
@@ -30,6 +31,8 @@ struct Format {
   Bytes (*pack)(const Bytes&);
   absl::StatusOr<Bytes> (*unpack)(absl::Span<const uint8_t>, uint64_t);
 };
+
+void PrintTo(const Format& format, std::ostream* out) { *out << format.name; }
 
 class DecompressTest : public testing::TestWithParam<Format> {
  protected:

@@ -82,7 +82,7 @@ ForeignFile Identify(absl::Span<const uint8_t> file) {
             "copy or download the file again"};
   }
   return {"not an arm64 kernel",
-          absl::StrCat(kPassImage, ", or load a flat binary as raw")};
+          absl::StrCat(kPassImage, ", or load a flat binary with --raw")};
 }
 
 }  // namespace vmm

@@ -134,6 +134,11 @@ class Session {
   SessionResult result_;
 };
 
+// What stands in the way of a file that the user named is the user's.
+absl::Status AsUsage(const absl::Status& status) {
+  return status.ok() ? status : absl::InvalidArgumentError(status.message());
+}
+
 absl::Status WriteFile(const std::string& path,
                        absl::Span<const uint8_t> bytes) {
   UniqueFd file(
@@ -151,11 +156,12 @@ absl::Status Session::Prepare() {
   watch_ = ConsoleWatch();
   panic_ns_ = 0;
   if (!options_.events_path.empty()) {
-    RETURN_IF_ERROR(
-        machine_->events().WriteTo(options_.events_path, result_.resets > 0));
+    RETURN_IF_ERROR(AsUsage(
+        machine_->events().WriteTo(options_.events_path, result_.resets > 0)));
   }
   if (!options_.dump_dtb_path.empty()) {
-    RETURN_IF_ERROR(WriteFile(options_.dump_dtb_path, machine_->dtb()));
+    RETURN_IF_ERROR(
+        AsUsage(WriteFile(options_.dump_dtb_path, machine_->dtb())));
   }
   result_.mpidrs = machine_->mpidrs();
   result_.dtb = machine_->dtb();
