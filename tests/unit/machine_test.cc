@@ -183,9 +183,22 @@ TEST_F(MachineTest, TheSameSeedMakesTheSameDeviceTree) {
   EXPECT_EQ(machine_->dtb(), first);
 }
 
-TEST_F(MachineTest, DestructionWithoutARunLeavesNoThread) {
+TEST_F(MachineTest, DestructionWithoutAStopLeavesNoThread) {
   Create(4);
   machine_->Start();
+}
+
+// A guest that stops the machine while it is being destroyed stops all of it.
+TEST_F(MachineTest, DestructionMayMeetTheGuestsOwnStop) {
+  for (int round = 0; round < 50; ++round) {
+    Create(4);
+    for (uint64_t i = 1; i < 4; ++i) {
+      Calls(0, PSCI_CPU_ON_64, {i, kEntry, i});
+      Calls(static_cast<uint32_t>(i), PSCI_SYSTEM_OFF);
+    }
+    machine_->Start();
+    machine_.reset();
+  }
 }
 
 TEST_F(MachineTest, ImpossibleSpecsAreRefusedInOneSentence) {

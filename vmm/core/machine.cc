@@ -197,8 +197,11 @@ void Machine::CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
   }
 }
 
+// While any thread runs, the guest may ask for a stop, and that needs all of
+// them: so they end together, before the first is destroyed.
 Machine::~Machine() {
-  if (power_ != nullptr) power_->Shutdown();
+  RequestStop({.kind = StopReason::Kind::kInterrupt});
+  Join();
 }
 
 void Machine::Start() {
@@ -209,6 +212,7 @@ void Machine::Start() {
 
 void Machine::RequestStop(StopReason reason) {
   if (!latch_.Set(std::move(reason))) return;
+  if (power_ == nullptr) return;  // Building it failed: nothing runs.
   power_->Shutdown();
   for (const auto& thread : threads_) thread->Stop();
 }
