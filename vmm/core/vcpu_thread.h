@@ -25,7 +25,7 @@ struct VcpuPostMortem {
 
 // Owns one vCPU and the only thread that enters it.
 //
-//   AwaitBoot -> SetEntry -> { Run -> Dispatch }* -> PowerOff -> Reset -> ...
+//   AwaitBoot -> SetEntry -> { Run -> Dispatch }* -> PowerOff -> ...
 //
 // A CPU that is off is parked: its thread sleeps in AwaitBoot. Once it has been
 // off for a moment it puts the reset registers in place, so that CPU_ON costs

@@ -26,8 +26,6 @@ class ResetImage {
   // On the vCPU's own thread. The vCPU may be another one of the same VM.
   absl::Status Restore(int vcpu_fd) const;
 
-  size_t size() const { return registers_.size(); }
-
  private:
   struct Register {
     uint64_t id;
