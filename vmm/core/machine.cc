@@ -358,6 +358,7 @@ void Machine::RequestStop(StopReason reason) {
 void Machine::Join() {
   if (park_watch_ != nullptr) park_watch_->Stop();
   for (const auto& thread : threads_) thread->Join();
+  Inspect();  // What nobody has looked at yet.
 }
 
 size_t Machine::SendInput(absl::Span<const uint8_t> bytes) {
