@@ -59,14 +59,6 @@ void OpenTimer() {
   GicEnable(board::kVirtualTimerIntid);
 }
 
-// Sleeps, interrupts masked; whoever else has something to do does it
-// meanwhile.
-void Sleep(uint64_t microseconds) {
-  StartTimer(microseconds);
-  WaitForInterrupt();
-  StopTimer();
-}
-
 // The VMM resets a CPU's registers when it has been off for a moment.
 constexpr uint64_t kSettleMicroseconds = 40'000;
 
