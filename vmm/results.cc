@@ -45,7 +45,14 @@ json GuestJson(const RunOptions& options, const MachineSpec& spec,
                 {"dtb_sha256", Sha256(session.dtb)},
                 {"command_line", spec.command_line},
                 {"gic", session.gic == GicVersion::kV3 ? 3 : 2},
-                {"psci", options.psci}};
+                {"psci", options.psci},
+                {"park", ParkOf(options)},
+                {"park_pages", nullptr}};
+  if (session.park) {
+    guest["park_pages"] = {
+        {"base", absl::StrFormat("0x%x", session.park->pages.base().value())},
+        {"bytes", session.park->pages.size()}};
+  }
   if (!spec.initrd.empty()) guest["initrd_sha256"] = Sha256(spec.initrd);
   return guest;
 }
@@ -80,6 +87,15 @@ json ResultsJson(const RunOptions& options, const MachineSpec& spec,
   if (session.conclusion.code != ExitCode::kOk) {
     diagnoses.push_back({{"id", session.conclusion.id},
                          {"sentence", session.conclusion.sentence}});
+  }
+  for (const Diagnosis& diagnosis : session.diagnoses) {
+    diagnoses.push_back(
+        {{"id", std::string(psci::IdOf(diagnosis.fault))},
+         {"sentence", std::string(psci::SentenceOf(diagnosis.fault))},
+         {"count", diagnosis.count},
+         {"vcpu", diagnosis.vcpu},
+         {"page", absl::StrFormat("0x%x", diagnosis.place)},
+         {"value", absl::StrFormat("0x%x", diagnosis.value)}});
   }
   return {
       {"schema_version", kSchemaVersion},

@@ -19,6 +19,10 @@ constexpr absl::string_view Name(Event::Kind kind) {
   switch (kind) {
     case Event::Kind::kPsci:
       return "psci";
+    case Event::Kind::kParkStore:
+      return "park-store";
+    case Event::Kind::kReleaseStore:
+      return "release-store";
     case Event::Kind::kOff:
       return "park";
     case Event::Kind::kStart:

@@ -27,6 +27,8 @@ struct VcpuPostMortem {
 //
 //   AwaitBoot -> SetEntry -> { Run -> Dispatch }* -> PowerOff -> ...
 //
+// Whatever the door, it is the same wait and the same start.
+//
 // A CPU that is off is parked: its thread sleeps in AwaitBoot. Once it has been
 // off for a moment it puts the reset registers in place, so that CPU_ON costs
 // two register writes and a wake-up.
@@ -36,6 +38,7 @@ class VcpuThread {
     psci::PowerTable& power;
     psci::Dispatcher& psci;
     const MmioBus& bus;
+    ParkDoors doors;
     const Clock& clock;
     std::function<void(StopReason)> request_stop;  // Any thread.
     // Whether KVM answers PSCI: then all vCPUs enter it at once, and KVM holds
@@ -53,6 +56,8 @@ class VcpuThread {
   void Start();
   // Any thread: no guest instruction after the one that is executing.
   void Stop();
+  // Any thread: out of the guest, and in again.
+  void Nudge() { vcpu_->Nudge(); }
   void Join();
 
   // After Join().
@@ -62,8 +67,8 @@ class VcpuThread {
  private:
   void Main();
   absl::Status Live();
-  // true if the vCPU turned itself off, false if the machine stops.
-  absl::StatusOr<bool> RunUntilOff();
+  // By which door the vCPU left; nullopt if the machine stops.
+  absl::StatusOr<std::optional<psci::Door>> RunUntilOff();
   void Record(Event::Kind kind, const psci::BootContext& context);
 
   const psci::VcpuId id_;
