@@ -27,9 +27,10 @@ park_page_entry:
   lsr x9, x9, #12
   cmp x9, #512
   b.hs .
+  mov x11, #24            /* sizeof(Start) */
   adrp x10, park_starts
   add x10, x10, :lo12:park_starts
-  ldr x0, [x10, x9, lsl #3]
+  madd x0, x9, x11, x10
   b secondary_entry
 
 /* --- The loops: position-independent, x0 = the page, MMU off. --------------- */

@@ -24,8 +24,9 @@ void secondary_entry();
 
 // What park_page_entry looks for: the region, and who comes out of each page.
 constinit uint64_t park_region = 0;
-constinit const stub::Start* park_starts[stub::board::kMaxCpus] = {};
+constinit stub::Start park_starts[stub::board::kMaxCpus] = {};
 }
+static_assert(sizeof(stub::Start) == 24);  // park.S
 
 namespace stub {
 namespace {
@@ -112,6 +113,16 @@ void AwaitMagic(uint64_t page) {
   }
 }
 
+void AwaitEntries(const Cpu& cpu, uint32_t entries) {
+  const Deadline deadline;
+  while (cpu.entries != entries) {
+    if (deadline.Passed() || cpu.entries > entries) {
+      FAIL("CPU ", Hex{cpu.mpidr}, " entered ", cpu.entries.load(),
+           " times, not ", entries);
+    }
+  }
+}
+
 void StoreExit(uint64_t page, uint64_t exit) {
   DataBarrier();
   WriteMmio64(page + board::kAlias + PARK_PAGE_EXIT, exit);
@@ -126,9 +137,7 @@ void WipePage(uint64_t page) {
 
 uint64_t PrepareExit(uint32_t number, void (*body)(uint64_t argument),
                      uint64_t argument) {
-  Cpu& cpu = OtherCpu(number);
-  cpu.start = {&cpu, body, argument};
-  park_starts[number] = &cpu.start;
+  park_starts[number] = {&OtherCpu(number), body, argument};
   DataBarrier();
   return reinterpret_cast<uint64_t>(&park_page_entry);
 }

@@ -41,7 +41,8 @@ void InstallLoop(uint64_t page, Loop loop, Copy copy = Copy::kPairs);
 bool HasLoop(uint64_t page, Loop loop);
 uint64_t ExitIn(uint64_t page);
 uint64_t MagicIn(uint64_t page);
-// Polls; fails the payload after a deadline.
+// These poll, and fail the payload after a deadline.
+void AwaitEntries(const Cpu& cpu, uint32_t entries);
 void AwaitMagic(uint64_t page);
 // One store, and the event that a loop may wait for.
 void StoreExit(uint64_t page, uint64_t exit);
@@ -51,7 +52,7 @@ void WipePage(uint64_t page);
 // On the CPU that leaves; the MMU is off from here on.
 extern "C" [[noreturn]] void park_enter(uint64_t page);
 
-// What exit is to be for OtherCpu(number) to run `body`, once, then turn off.
+// What exit is to be for OtherCpu(number) to run `body`, then turn off.
 uint64_t PrepareExit(uint32_t number, void (*body)(uint64_t argument),
                      uint64_t argument = 0);
 
