@@ -97,6 +97,12 @@ json ResultsJson(const RunOptions& options, const MachineSpec& spec,
          {"page", absl::StrFormat("0x%x", diagnosis.place)},
          {"value", absl::StrFormat("0x%x", diagnosis.value)}});
   }
+  json spinning = nullptr;
+  if (session.spinning) {
+    spinning = {{"parks", session.spinning->parks},
+                {"parked_ns", session.spinning->parked_ns},
+                {"host_cpu_ns", session.spinning->host_cpu_ns}};
+  }
   return {
       {"schema_version", kSchemaVersion},
       {"label", HostLabel()},
@@ -107,6 +113,7 @@ json ResultsJson(const RunOptions& options, const MachineSpec& spec,
       {"boots", boots},
       {"kexecs", kexecs},
       {"diagnoses", diagnoses},
+      {"spinning", spinning},
       {"stop", StopJson(session)},
       {"guest_mistakes",
        {{"unowned_accesses", session.mistakes.unowned_accesses},

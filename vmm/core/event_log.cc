@@ -44,7 +44,7 @@ constexpr absl::string_view Name(Event::Kind kind) {
 EventLog::EventLog(std::vector<uint64_t> mpidrs)
     : mpidrs_(std::move(mpidrs)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  for (size_t i = 0; i < mpidrs_.size(); ++i) {
+  for (size_t i = 0; i < mpidrs_.size() + 1; ++i) {
     rings_.push_back(std::make_unique<EventRing>(wake_.get()));
   }
 }

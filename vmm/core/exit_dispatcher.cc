@@ -13,6 +13,7 @@ namespace {
 using Kind = StopReason::Kind;
 
 constexpr uint64_t kSuccess = 0;
+constexpr auto kAlreadyOn = static_cast<uint64_t>(PSCI_RET_ALREADY_ON);
 constexpr auto kNotSupported = static_cast<uint64_t>(PSCI_RET_NOT_SUPPORTED);
 
 }  // namespace
@@ -89,6 +90,9 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const Hypercall& exit, Vcpu& vcpu) {
   if (answer != nullptr) {
     if (answer->x0 == kNotSupported && !psci::IsImplemented(exit.function)) {
       ++mistakes_.unknown_calls;
+    }
+    if (answer->x0 == kAlreadyOn && doors_.watch != nullptr) {
+      doors_.watch->OnRefusedCpuOn(call.args[0]);
     }
     RETURN_IF_ERROR(vcpu.WriteX(0, answer->x0));
     return NextStep::kResume;

@@ -10,6 +10,7 @@
 #include "vmm/base/clock.h"
 #include "vmm/core/diagnosis_log.h"
 #include "vmm/core/park_region.h"
+#include "vmm/core/park_watch.h"
 #include "vmm/core/stop.h"
 #include "vmm/devices/mmio_bus.h"
 #include "vmm/kvm/vcpu.h"
@@ -32,6 +33,7 @@ struct ParkDoors {
   std::optional<GuestRange> device;
   psci::ParkSlots* slots = nullptr;  // With `device`.
   ParkRegion* region = nullptr;      // nullptr: none, or the guest's own.
+  ParkWatch* watch = nullptr;        // Of the guest's own.
   DiagnosisLog* diagnoses = nullptr;
 };
 

@@ -224,11 +224,12 @@ absl::Status Machine::CreateDevices() {
 absl::Status Machine::CreatePark(const MachineSpec& spec, GuestRange ram) {
   ASSIGN_OR_RETURN(const Places places, PlaceAll(ram, spec));
   park_placement_ = places.park;
-  if (spec.park != ParkMode::kHost) return absl::OkStatus();
+  if (spec.park == ParkMode::kOff) return absl::OkStatus();
   const GuestRange window = places.park->window;
   const auto judge = [ram, window](uint64_t entry) {
     return JudgeEntry(ram, window, entry);
   };
+  if (spec.park == ParkMode::kGuest) return CreateWatch(spec, judge);
   park_slots_ = std::make_unique<psci::ParkSlots>(*power_, judge);
   ASSIGN_OR_RETURN(
       park_region_,
@@ -242,6 +243,36 @@ absl::Status Machine::CreatePark(const MachineSpec& spec, GuestRange ram) {
                                           threads_[vcpu]->Nudge();
                                         }}));
   return absl::OkStatus();
+}
+
+absl::Status Machine::CreateWatch(const MachineSpec& spec,
+                                  const psci::JudgeEntry& judge) {
+  const bool ours = spec.psci == PsciHandler::kVmm;
+  ASSIGN_OR_RETURN(
+      park_watch_,
+      ParkWatch::Create(
+          *park_placement_,
+          {.memory = *memory_,
+           .power = *power_,
+           .judge = judge,
+           .diagnoses = diagnoses_,
+           .events = events_->observers_ring(),
+           .clock = clock_,
+           .stride = std::max<uint64_t>(spec.kernel.page_size, kParkUnit),
+           .is_off =
+               [this, ours](uint32_t vcpu) {
+                 return ours && power_->StateOf(psci::VcpuId{vcpu}) ==
+                                    psci::PowerState::kOff;
+               },
+           .ask = [this](uint32_t vcpu) { return threads_[vcpu]->Ask(); },
+           .host_cpu_ns =
+               [this](uint32_t vcpu) { return threads_[vcpu]->HostCpuNs(); }}));
+  return absl::OkStatus();
+}
+
+std::optional<SpinTotals> Machine::Spinning() const {
+  if (park_watch_ == nullptr) return std::nullopt;
+  return park_watch_->totals();
 }
 
 void Machine::Inspect() {
@@ -290,6 +321,7 @@ void Machine::CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
                               : std::optional(ParkSlotsOf(mpidrs_.size())),
                 .slots = park_slots_.get(),
                 .region = park_region_.get(),
+                .watch = park_watch_.get(),
                 .diagnoses = &diagnoses_},
       .clock = clock_,
       .request_stop =
@@ -310,6 +342,7 @@ Machine::~Machine() {
 
 void Machine::Start() {
   for (const auto& thread : threads_) thread->Start();
+  if (park_watch_ != nullptr) park_watch_->Start();
   // Nobody else can have turned it on.
   static_cast<void>(power_->PowerOn(psci::VcpuId{0}, boot_));
 }
@@ -323,6 +356,7 @@ void Machine::RequestStop(StopReason reason) {
 }
 
 void Machine::Join() {
+  if (park_watch_ != nullptr) park_watch_->Stop();
   for (const auto& thread : threads_) thread->Join();
 }
 

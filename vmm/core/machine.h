@@ -22,6 +22,7 @@
 #include "vmm/core/diagnosis_log.h"
 #include "vmm/core/event_log.h"
 #include "vmm/core/park_region.h"
+#include "vmm/core/park_watch.h"
 #include "vmm/core/stop.h"
 #include "vmm/core/vcpu_thread.h"
 #include "vmm/devices/mark_device.h"
@@ -97,12 +98,16 @@ class Machine {
   // After Join().
   std::vector<VcpuPostMortem> PostMortem() const;
   GuestMistakes Mistakes() const;
+  // nullopt unless CPUs park in the guest's own loop.
+  std::optional<SpinTotals> Spinning() const;
 
  private:
   Machine() = default;
   absl::Status Build(const MachineSpec& spec, const OpenVm& open_vm);
   absl::Status CreateDevices();
   absl::Status CreatePark(const MachineSpec& spec, GuestRange ram);
+  absl::Status CreateWatch(const MachineSpec& spec,
+                           const psci::JudgeEntry& judge);
   absl::Status LoadGuest(const MachineSpec& spec);
   void CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
                      PsciHandler psci);
@@ -127,6 +132,7 @@ class Machine {
   DiagnosisLog diagnoses_;
   std::unique_ptr<psci::ParkSlots> park_slots_;
   std::unique_ptr<ParkRegion> park_region_;
+  std::unique_ptr<ParkWatch> park_watch_;
   psci::BootContext boot_;
   std::unique_ptr<VcpuThread::Machine> shared_;
   std::vector<std::unique_ptr<VcpuThread>> threads_;

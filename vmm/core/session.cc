@@ -191,6 +191,7 @@ absl::StatusOr<SessionResult> Session::Run() {
     result_.mistakes += machine_->Mistakes();
     result_.lost_events += machine_->events().lost();
     result_.diagnoses = machine_->Diagnoses();
+    result_.spinning = machine_->Spinning();
     if (!again) break;
     ++result_.resets;
     LogInfo("the guest reset; booting again");

@@ -37,6 +37,7 @@ struct SessionResult {
   GicVersion gic = GicVersion::kV3;
   GuestMistakes mistakes;
   std::optional<ParkPlacement> park;
+  std::optional<SpinTotals> spinning;
   std::vector<Diagnosis> diagnoses;  // Of the last machine, after a reboot.
   uint64_t lost_events = 0;
 };

@@ -2,6 +2,7 @@
 #include "vmm/core/vcpu_thread.h"
 
 #include <pthread.h>
+#include <time.h>
 
 #include <utility>
 
@@ -15,6 +16,9 @@ namespace {
 // registers takes longer than all the rest of CPU_OFF, so it waits until the
 // others have left and nobody needs the host's CPUs for that.
 constexpr std::chrono::milliseconds kSettle(5);
+
+// A vCPU that is on leaves the guest at once.
+constexpr std::chrono::milliseconds kAnswerDeadline(100);
 
 constexpr std::optional<psci::Door> DoorOf(NextStep step) {
   switch (step) {
@@ -50,12 +54,53 @@ void VcpuThread::Start() {
 }
 
 void VcpuThread::Stop() {
-  stopping_ = true;
+  {
+    const std::lock_guard lock(answer_mutex_);
+    stopping_ = true;
+    answered_.notify_all();
+  }
   vcpu_->Kick();
 }
 
 void VcpuThread::Join() {
   if (thread_.joinable()) thread_.join();
+}
+
+std::optional<Whereabouts> VcpuThread::Ask() {
+  if (!machine_.kvm_psci &&
+      machine_.power.StateOf(id_) != psci::PowerState::kOn) {
+    return std::nullopt;
+  }
+  std::unique_lock lock(answer_mutex_);
+  answer_.reset();
+  asked_ = true;
+  vcpu_->Nudge();
+  answered_.wait_for(lock, kAnswerDeadline,
+                     [this] { return answer_.has_value() || stopping_; });
+  asked_ = false;
+  return answer_;
+}
+
+absl::Status VcpuThread::Answer() {
+  constexpr uint64_t kMmuOn = 1;  // SCTLR_EL1.M
+  ASSIGN_OR_RETURN(const uint64_t pc, vcpu_->Read(GuestRegister::kPc));
+  ASSIGN_OR_RETURN(const uint64_t sctlr, vcpu_->Read(GuestRegister::kSctlrEl1));
+  const std::lock_guard lock(answer_mutex_);
+  asked_ = false;
+  answer_ = Whereabouts{pc, (sctlr & kMmuOn) != 0};
+  answered_.notify_all();
+  return absl::OkStatus();
+}
+
+int64_t VcpuThread::HostCpuNs() const {
+  clockid_t clock;
+  timespec used;
+  auto& thread = const_cast<std::thread&>(thread_);
+  if (pthread_getcpuclockid(thread.native_handle(), &clock) != 0 ||
+      clock_gettime(clock, &used) != 0) {
+    return 0;
+  }
+  return int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec;
 }
 
 void VcpuThread::Main() {
@@ -120,6 +165,7 @@ absl::StatusOr<std::optional<psci::Door>> VcpuThread::RunUntilOff() {
     if (region != nullptr && region->NeedsWatch(id_)) {
       RETURN_IF_ERROR(region->Watch(id_, *vcpu_));
     }
+    if (asked_.load(std::memory_order_relaxed)) RETURN_IF_ERROR(Answer());
     ASSIGN_OR_RETURN(const VcpuExit exit, vcpu_->Run());
     ASSIGN_OR_RETURN(const NextStep step, dispatcher_.Dispatch(exit, *vcpu_));
     if (const auto door = DoorOf(step)) return door;

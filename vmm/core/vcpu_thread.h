@@ -3,9 +3,11 @@
 #define PARKVMM_VMM_CORE_VCPU_THREAD_H_
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -58,6 +60,11 @@ class VcpuThread {
   void Stop();
   // Any thread: out of the guest, and in again.
   void Nudge() { vcpu_->Nudge(); }
+  // Any thread but this one: out of the guest, and where was it? nullopt if it
+  // does not answer soon, being off or stopped.
+  std::optional<Whereabouts> Ask();
+  // Any thread, after Start(): the host's CPU time that the vCPU has used.
+  int64_t HostCpuNs() const;
   void Join();
 
   // After Join().
@@ -69,6 +76,7 @@ class VcpuThread {
   absl::Status Live();
   // By which door the vCPU left; nullopt if the machine stops.
   absl::StatusOr<std::optional<psci::Door>> RunUntilOff();
+  absl::Status Answer();
   void Record(Event::Kind kind, const psci::BootContext& context);
 
   const psci::VcpuId id_;
@@ -77,6 +85,10 @@ class VcpuThread {
   EventRing& events_;
   ExitDispatcher dispatcher_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<bool> asked_ = false;
+  std::mutex answer_mutex_;
+  std::condition_variable answered_;
+  std::optional<Whereabouts> answer_;
   VcpuPostMortem post_mortem_;
   std::thread thread_;
 };

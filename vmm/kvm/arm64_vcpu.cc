@@ -125,7 +125,22 @@ absl::Status Arm64Vcpu::WritePc(uint64_t value) {
   return Set(kPcRegister, value);
 }
 
-absl::Status Arm64Vcpu::Reset() { return reset_->Restore(fd_.get()); }
+// KVM moves PC past an access to a device when the vCPU is next run; of one that
+// parked by such a store that would be past its entry.
+absl::Status Arm64Vcpu::FinishAccess() {
+  if (run_->exit_reason != KVM_EXIT_MMIO) return absl::OkStatus();
+  SetImmediateExit(1);
+  if (ioctl(fd_.get(), KVM_RUN, 0) == 0 || errno != EINTR) {
+    return absl::InternalError("KVM did not finish an access to a device");
+  }
+  AfterInterrupt();
+  return absl::OkStatus();
+}
+
+absl::Status Arm64Vcpu::Reset() {
+  RETURN_IF_ERROR(FinishAccess());
+  return reset_->Restore(fd_.get());
+}
 
 absl::Status Arm64Vcpu::SetEntry(GuestAddress entry, uint64_t x0) {
   RETURN_IF_ERROR(Set(kPcRegister, entry.value()));

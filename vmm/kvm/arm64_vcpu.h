@@ -53,6 +53,7 @@ class Arm64Vcpu : public Vcpu {
   absl::Status SetMpState(uint32_t state);
   absl::Status SetDebug(const kvm_guest_debug& debug);
   VcpuExit AfterInterrupt();
+  absl::Status FinishAccess();
   void SetImmediateExit(uint8_t value);
 
   const UniqueFd fd_;
