@@ -18,6 +18,7 @@ namespace stub {
 namespace {
 
 constinit uint32_t rounds = 0;
+constinit uint64_t entry = 0;  // Of who comes out of a page.
 
 struct alignas(64) Runner {
   std::atomic<uint32_t> done;
@@ -37,9 +38,8 @@ void ParkAgain(uint64_t number) {
 
 void Rewrite(uint64_t number) {
   const auto page = static_cast<uint32_t>(number);
-  const uint64_t exit = PrepareExit(page, ParkAgain, number);
   const uint64_t values[] = {
-      exit,          exit + 2,           0,
+      entry,         entry + 2,          0,
       board::kNoRam, board::kMarkDevice, ParkPage(page) + PARK_PAGE_TEXT,
       PARK_MAGIC,    ~uint64_t{0}};
   const Deadline deadline(40);
@@ -54,6 +54,7 @@ void Rewrite(uint64_t number) {
 
 void RewriteExit() {
   InstallLoop(ParkPage(0), Loop::kOther);
+  entry = PrepareExit(0, ParkAgain, 0);
   TurnOn(OtherCpu(1), Rewrite, 0);
   TurnOn(OtherCpu(0), ParkAgain, 0);
   Rewrite(0);
@@ -106,7 +107,7 @@ void ReleaseAnybody(uint64_t first) {
         CpuOn(cpu.start);
         break;
       case 1:
-        StoreExit(ParkPage(number), PrepareExit(number, RunAway, number));
+        StoreExit(ParkPage(number), entry);
         break;
       default:
         ReleaseSlot(cpu, RunAway, number);
@@ -120,6 +121,7 @@ void AllDoors() {
   const uint32_t others = CpuCount() - 1;
   for (uint32_t i = kFirst; i < others; ++i) {
     InstallLoop(ParkPage(i), Loop::kOther);
+    entry = PrepareExit(i, RunAway, i);
     TurnOn(OtherCpu(i), RunAway, i);
   }
   TurnOn(OtherCpu(0), ReleaseAnybody, kFirst);
