@@ -27,6 +27,8 @@ struct alignas(64) Worker {
   std::atomic<uint32_t> ready;  // The round it can be told to leave in.
   Door door;
   uint32_t delay;
+  Loop loop;
+  bool own_door;  // Whether it came back by it.
 };
 constinit Worker workers[board::kMaxCpus] = {};
 constinit uint32_t round = 0;
@@ -53,7 +55,12 @@ void SendAway(Random& random, uint32_t number) {
   Worker& worker = workers[number];
   const Deadline deadline;
   while (worker.ready != round) {
-    if (deadline.Passed()) FAIL("round ", round, ": no CPU ", number);
+    if (deadline.Passed()) {
+      FAIL("round ", round, ": no CPU ", number, ", which left by door ",
+           uint32_t{worker.door}, ", with loop ",
+           static_cast<uint32_t>(worker.loop),
+           worker.own_door ? ", and came by it" : ", and came by CPU_ON");
+    }
     Sleep(100);
   }
   EXPECT_EQ(OtherCpu(number).entries.load(), round);
@@ -62,7 +69,8 @@ void SendAway(Random& random, uint32_t number) {
   worker.delay = random.Below(kLongestDelay);
   if (worker.door == kPage) {
     constexpr Loop kLoops[] = {Loop::kProposed, Loop::kOther, Loop::kPair};
-    InstallLoop(ParkPage(number), kLoops[random.Below(3)]);
+    worker.loop = kLoops[random.Below(3)];
+    InstallLoop(ParkPage(number), worker.loop);
   }
   GicSendSgi(kLeaveSgi, OtherCpu(number));
 }
@@ -79,6 +87,7 @@ void TakeBack(Random& random, uint32_t number) {
   const Door door = workers[number].door;
   Cpu& cpu = OtherCpu(number);
   const bool own_door = !ThisMachine().park_device || random.Below(2) == 0;
+  workers[number].own_door = own_door;
   if (door == kPage && own_door) {
     StoreExit(ParkPage(number), PrepareExit(number, Work, number));
     // At once where the VMM has latched it, else in the next round.

@@ -14,6 +14,8 @@
 #include "guest-stub/timer.h"
 #include "psci-emul/park_abi.h"
 
+extern "C" void park_storm_slot_entry();
+
 namespace stub {
 namespace {
 
@@ -110,7 +112,10 @@ void ReleaseAnybody(uint64_t first) {
         StoreExit(ParkPage(number), entry);
         break;
       default:
-        ReleaseSlot(cpu, RunAway, number);
+        WriteMmio64(ParkSlot(cpu) + PARK_REG_CONTEXT,
+                    reinterpret_cast<uint64_t>(&cpu.start));
+        WriteMmio64(ParkSlot(cpu) + PARK_REG_EXIT,
+                    reinterpret_cast<uint64_t>(&park_storm_slot_entry));
     }
     if (deadline.Passed()) FAIL("lost, or too slow, after ", storms.load());
   }
