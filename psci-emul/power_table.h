@@ -34,6 +34,8 @@ class PowerTable {
   std::optional<VcpuId> Find(Mpidr mpidr) const;
   // Any thread; the answer may be old when it arrives.
   PowerState StateOf(VcpuId vcpu) const;
+  // How many are on or starting; likewise.
+  uint32_t CountOn() const { return not_off_.load(std::memory_order_relaxed); }
   // Whether it is off, and left by this door.
   bool IsParked(VcpuId vcpu, Door door) const;
 

@@ -21,6 +21,9 @@ using psci::VcpuId;
 constexpr std::chrono::seconds kArmDeadline(5);
 // And how often those that have left meanwhile are counted out.
 constexpr std::chrono::milliseconds kArmTick(1);
+// How long the first CPU to park waits for another one. Who sends them away
+// sends all at once; who sends one at a time has time.
+constexpr std::chrono::microseconds kGather(100);
 // As long as the proposal has a kernel wait for a CPU's magic.
 constexpr int64_t kMagicDeadlineNs = 1'000'000'000;
 
@@ -274,20 +277,30 @@ ParkRegion::Outcome ParkRegion::Enter(VcpuId self, GuestAddress address) {
   return kParks;
 }
 
-// Before anybody sees the magic, its page is closed. The first CPU closes for
-// all that come meanwhile, without the lock: it is off, and its thread has
-// time. Who is still on its way has its page open, so it neither faults on its
-// loop nor waits for anybody.
+// Before anybody sees the magic, its page is closed. The first CPU that is off
+// does it for all that come meanwhile: closing takes KVM's lock on its page
+// tables, and who is about to enter its loop would wait for that, spinning.
 absl::Status ParkRegion::Announce(VcpuId self) {
   std::unique_lock lock(mutex_);
   cpus_[Index(self)].off = true;
-  if (closing_) return absl::OkStatus();
+  ++arrivals_;
+  if (closing_) {
+    if (AllHaveCome()) changed_.notify_all();
+    return absl::OkStatus();
+  }
   closing_ = true;
-  absl::Status status = CloseForNewcomers(lock);
+  for (uint64_t seen = 0; seen != arrivals_ && !AllHaveCome() && !stopped_;) {
+    seen = arrivals_;
+    changed_.wait_for(lock, kGather);
+  }
+  const absl::Status status = CloseForNewcomers(lock);
   closing_ = false;
   changed_.notify_all();
   return status;
 }
+
+// All but the one that sends the others away.
+bool ParkRegion::AllHaveCome() const { return machine_.power.CountOn() <= 1; }
 
 absl::Status ParkRegion::CloseForNewcomers(std::unique_lock<std::mutex>& lock) {
   std::vector<uint32_t> newcomers;

@@ -122,6 +122,7 @@ class ParkRegion {
                                    const GuestStore& store);
   bool IsMagicOf(const GuestStore& store) const;
   Outcome Enter(psci::VcpuId self, GuestAddress page);
+  bool AllHaveCome() const;
   // Lets go of `lock` for a while.
   absl::Status CloseForNewcomers(std::unique_lock<std::mutex>& lock);
   void AnnounceNow(psci::VcpuId self);
@@ -152,6 +153,7 @@ class ParkRegion {
   HostPages closed_;
   bool untouched_;
   uint32_t parked_ = 0;
+  uint64_t arrivals_ = 0;
   uint64_t loop_ = 0;  // The first bytes of this round's loop.
   int64_t first_park_ns_ = 0;
   bool closing_ = false;  // Somebody closes pages, without the lock.
