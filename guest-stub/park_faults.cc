@@ -136,10 +136,16 @@ void PageShared() {
   StartByPsci(1, 2);
 }
 
+// With --park guest, nobody can help it.
 void StrangePage(uint64_t page) {
   InstallLoop(page, Loop::kProposed);
   Enter(0, page);
-  StartByPsci(0, 2);
+  if (ThisMachine().park_device) {
+    StartByPsci(0, 2);
+  } else {
+    AwaitMagic(page);
+    Sleep(kOverdue);
+  }
 }
 
 void PageOfCpu0() { StrangePage(ParkRegion() - kParkPageSize); }
@@ -206,6 +212,40 @@ void CpuOnWhileSpinning() {
   CheckOff(0, 2);
 }
 
+// Nobody has ever parked there.
+void StaleMagic() {
+  InstallLoop(ParkPage(0), Loop::kProposed);
+  WriteMmio64(ParkPage(0) + board::kAlias + PARK_PAGE_MAGIC, PARK_MAGIC);
+  Sleep(kOverdue);
+  EXPECT_EQ(AffinityInfo(OtherCpu(0).mpidr), PSCI_AFFINITY_OFF);
+}
+
+// In the proposal's words: the page is wiped right after the release. Then the
+// loop is gone from under the CPU, which takes exceptions without end.
+void ReleaseLost() {
+  constexpr uint32_t kAttempts = 50;
+  const uint64_t page = ParkPage(0);
+  for (uint32_t attempt = 1; attempt <= kAttempts; ++attempt) {
+    InstallLoop(page, Loop::kProposed);
+    TurnOn(
+        OtherCpu(0),
+        [](uint64_t where) {
+          WRITE_SYSREG(vbar_el1, where + 0x800);
+          park_enter(where);
+        },
+        page);
+    AwaitMagic(page);
+    WriteMmio64(page + board::kAlias + PARK_PAGE_EXIT, PrepareExit(0, Leave));
+    WipePage(page);
+    Sleep(kOverdue);
+    if (OtherCpu(0).entries == 2 * attempt - 1) {
+      return Print("lost at attempt ", attempt);
+    }
+    AwaitOff(OtherCpu(0));
+  }
+  FAIL("not lost in ", kAttempts, " attempts");
+}
+
 constexpr struct {
   const char* argument;
   void (*play)();
@@ -227,6 +267,8 @@ constexpr struct {
     {"fault=park-bad-magic", BadMagic},
     {"fault=release-not-parked", ReleaseNotParked},
     {"fault=cpu-on-while-spinning", CpuOnWhileSpinning},
+    {"fault=stale-magic", StaleMagic},
+    {"fault=release-lost", ReleaseLost},
 };
 
 }  // namespace

@@ -12,8 +12,8 @@
 //   new=psci        CPU_ON
 //   new=page        exit, if it finds its own loop in the page, else CPU_ON;
 //                   wipe=late: the page is cleared once its CPU is there
-//   new=device      the slot, if it says that it holds the CPU, else CPU_ON
-//   new=other       the initrd's second image, which knows PSCI only
+//   new=device      the slot, if there are any and it holds the CPU, else
+//   CPU_ON new=other       the initrd's second image, which knows PSCI only
 //   expect=refused  CPU_ON has to be answered ALREADY_ON, by all, always. What
 //                   saves the CPUs then is no part of the cell.
 #include "guest-stub/arch.h"
@@ -118,7 +118,7 @@ bool Take(const Handover& handover, uint32_t number) {
     ReleasePage(number);
     return true;
   }
-  if (HasArgument("new=device") &&
+  if (HasArgument("new=device") && ThisMachine().park_device &&
       ReadSlot(cpu, PARK_REG_STATE) == PARK_STATE_PARKED) {
     EXPECT_EQ(ReleaseSlot(cpu, Run, number), PARK_STATUS_OK);
     return true;

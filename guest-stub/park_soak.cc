@@ -69,7 +69,7 @@ void SendAway(Random& random, uint32_t number) {
   worker.delay = random.Below(kLongestDelay);
   if (worker.door == kPage) {
     constexpr Loop kLoops[] = {Loop::kProposed, Loop::kOther, Loop::kPair};
-    worker.loop = kLoops[random.Below(3)];
+    worker.loop = kLoops[random.Below(HasArgument("pairs") ? 3 : 2)];
     InstallLoop(ParkPage(number), worker.loop);
   }
   GicSendSgi(kLeaveSgi, OtherCpu(number));
