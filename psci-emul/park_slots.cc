@@ -3,6 +3,12 @@
 
 namespace psci {
 
+// The two forms of a page agree where they have the same.
+static_assert(PARK_REG_EXIT == PARK_PAGE_EXIT);
+static_assert(PARK_REG_MAGIC == PARK_PAGE_MAGIC);
+static_assert(PARK_REG_STATUS + 8 <= PARK_DEVICE_STRIDE);
+static_assert(PARK_DEVICE_STRIDE == 4096, "whatever the guest's page size");
+
 std::optional<ParkSlots::Place> ParkSlots::Find(uint64_t offset,
                                                 unsigned size) const {
   const uint64_t index = offset / PARK_DEVICE_STRIDE;

@@ -187,6 +187,17 @@ TEST_F(ParkRegionTest, ASecondReleaseDoesNothing) {
   EXPECT_EQ(Get(PageOfCpu(1)), 0u);
 }
 
+// Once the window is open, a store is seen by looking only.
+TEST_F(ParkRegionTest, ASecondReleaseThatNobodySawIsFoundAndTakenAway) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  Release(1, kEntry);
+  Put(PageOfCpu(1), &kEntry, 8);
+  region_->Inspect();
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kDoubleRelease));
+  EXPECT_EQ(Get(PageOfCpu(1)), 0u);
+}
+
 TEST_F(ParkRegionTest, AnExitThatWasThereFirstReleasesAtOnce) {
   Prepare();
   Put(PageOfCpu(1), &kEntry, 8);

@@ -78,6 +78,8 @@ void AddSeeds(std::optional<uint64_t> seed, fdt::MachineDescription& machine) {
   for (uint8_t& byte : machine.rng_seed) byte = static_cast<uint8_t>(next());
 }
 
+static_assert(kMaxCpus * PARK_DEVICE_STRIDE <= kParkPages.size());
+
 GuestRange ParkSlotsOf(uint64_t vcpus) {
   return *GuestRange::Make(kParkPages.base(), vcpus * PARK_DEVICE_STRIDE);
 }
@@ -358,6 +360,7 @@ void Machine::RequestStop(StopReason reason) {
 void Machine::Join() {
   if (park_watch_ != nullptr) park_watch_->Stop();
   for (const auto& thread : threads_) thread->Join();
+  Inspect();  // What nobody has looked at yet.
 }
 
 size_t Machine::SendInput(absl::Span<const uint8_t> bytes) {

@@ -388,7 +388,12 @@ void ParkRegion::Inspect() {
     }
     const uint64_t magic = window_.Load(address + PARK_PAGE_MAGIC);
     const uint64_t loop = window_.Load(address + PARK_PAGE_TEXT);
-    if (magic == PARK_MAGIC) {
+    const uint64_t exit = window_.Load(address + PARK_PAGE_EXIT);
+    if (page.released && exit != 0) {
+      // Stored where nobody saw it. It must not release the next CPU.
+      Note(ParkFault::kDoubleRelease, VcpuId{0}, address, exit);
+      window_.Store(address + PARK_PAGE_EXIT, 0);
+    } else if (magic == PARK_MAGIC) {
       page.noted = true;
       Note(ParkFault::kMagicWithoutCpu, VcpuId{0}, address, magic);
     } else if (overdue && loop != 0 && loop == loop_ && !page.released) {

@@ -345,8 +345,13 @@ void Session::ReportPostMortem(const StopReason& stop) const {
   for (size_t i = 0; i < vcpus.size(); ++i) {
     const std::string pc =
         vcpus[i].pc ? absl::StrFormat(", PC %#x", *vcpus[i].pc) : "";
-    LogPlain(absl::StrFormat("vCPU %d (MPIDR 0x%x): %s%s", i, result_.mpidrs[i],
-                             psci::Name(vcpus[i].state), pc));
+    const bool parked = vcpus[i].state == psci::PowerState::kOff &&
+                        vcpus[i].door != psci::Door::kCpuOff;
+    LogPlain(absl::StrFormat(
+        "vCPU %d (MPIDR 0x%x): %s%s%s", i, result_.mpidrs[i],
+        psci::Name(vcpus[i].state), pc,
+        parked ? absl::StrCat(", parked by the ", psci::Name(vcpus[i].door))
+               : ""));
   }
 }
 

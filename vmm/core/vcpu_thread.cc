@@ -146,7 +146,7 @@ absl::Status VcpuThread::Live() {
     Record(Event::Kind::kStart, *context);
     ASSIGN_OR_RETURN(const auto left_by, RunUntilOff());
     if (!left_by) break;
-    door = *left_by;
+    door = post_mortem_.door = *left_by;
     const bool nobody_left = machine_.power.PowerOff(id_, door);
     Record(Event::Kind::kOff, {static_cast<uint64_t>(door)});
     if (door == psci::Door::kPage) region->Announce(id_);

@@ -22,6 +22,7 @@ namespace vmm {
 // Where a vCPU was when the machine stopped.
 struct VcpuPostMortem {
   psci::PowerState state = psci::PowerState::kOff;
+  psci::Door door = psci::Door::kCpuOff;  // By which it went off.
   std::optional<uint64_t> pc;  // Of a CPU that was on.
 };
 
