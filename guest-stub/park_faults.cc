@@ -15,7 +15,7 @@
 namespace stub {
 namespace {
 
-constexpr uint64_t kMoment = 5'000;  // Microseconds: nothing happens, still.
+constexpr uint64_t kMoment = 20'000;  // Microseconds: nothing happens, still.
 // The VMM waits for a magic as long as the proposal's kernel: a second.
 constexpr uint64_t kOverdue = 2'500'000;
 constexpr uint64_t kGuard = 65536;
@@ -138,6 +138,7 @@ void PageShared() {
 
 // With --park guest, nobody can help it.
 void StrangePage(uint64_t page) {
+  Park(1);
   InstallLoop(page, Loop::kProposed);
   Enter(0, page);
   if (ThisMachine().park_device) {
@@ -146,6 +147,8 @@ void StrangePage(uint64_t page) {
     AwaitMagic(page);
     Sleep(kOverdue);
   }
+  Release(1);
+  CheckOff(1, 2);
 }
 
 void PageOfCpu0() { StrangePage(ParkRegion() - kParkPageSize); }
@@ -208,6 +211,7 @@ void CpuOnWhileSpinning() {
   Cpu& cpu = OtherCpu(0);
   cpu.start = {&cpu, Leave, 0};
   EXPECT_EQ(CpuOn(cpu.start), PSCI_RET_ALREADY_ON);
+  Sleep(kMoment);
   Release(0);
   CheckOff(0, 2);
 }

@@ -23,8 +23,9 @@
   F(release)                                                                   \
   F(pair)                                                                      \
   F(pair_nontemporal)                                                          \
-  F(exclusive) F(exclusive_pair) F(simd) F(simd_half) F(simd_pair) F(simd_one) \
-      F(simd_lane) F(simd_two)
+  F(exclusive)                                                                 \
+  F(exclusive_pair) F(simd) F(simd_half) F(simd_pair) F(simd_one) F(simd_lane) \
+      F(simd_two)
 #define LSE_FORMS(F) \
   F(swap) F(compare_and_swap) F(compare_and_swap_pair) F(add) F(or)
 

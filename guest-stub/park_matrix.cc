@@ -32,6 +32,7 @@ namespace stub {
 namespace {
 
 constexpr uint32_t kStopSgi = 1;
+constexpr uint64_t kMoment = 5'000;  // Microseconds.
 
 constinit std::atomic<uint32_t> arrived = 0;
 
@@ -126,7 +127,8 @@ bool Take(const Handover& handover, uint32_t number) {
   return TakeByPsci(handover, number);
 }
 
-// What the cell is not about: the CPUs for the next cycle.
+// What the cell is not about: the CPUs for the next cycle. In a moment: the VMM
+// is to find them where they are.
 void Rescue(Handover& handover, uint32_t number) {
   if (HasArgument("old=crash")) {
     handover.let_go = handover.kexecs;
@@ -140,6 +142,7 @@ void Rescue(Handover& handover, uint32_t number) {
 void TakeAll(Handover& handover) {
   static constinit bool refused[board::kMaxCpus] = {};
   for (uint32_t i = 0; i < Others(); ++i) refused[i] = !Take(handover, i);
+  if (ExpectsRefusal()) Sleep(kMoment);
   for (uint32_t i = 0; i < Others(); ++i) {
     if (!refused[i]) continue;
     ++handover.refusals;
