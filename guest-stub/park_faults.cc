@@ -17,7 +17,9 @@ namespace {
 
 constexpr uint64_t kMoment = 20'000;  // Microseconds: nothing happens, still.
 // The VMM waits for a magic as long as the proposal's kernel: a second.
-constexpr uint64_t kOverdue = 2'500'000;
+constexpr uint64_t kOverdue = 2'000'000;
+// And looks at CPUs that do nothing every tenth of a second.
+constexpr uint64_t kLooked = 500'000;
 constexpr uint64_t kGuard = 65536;
 
 void Leave(uint64_t) {}
@@ -145,7 +147,7 @@ void StrangePage(uint64_t page) {
     StartByPsci(0, 2);
   } else {
     AwaitMagic(page);
-    Sleep(kOverdue);
+    Sleep(kLooked);
   }
   Release(1);
   CheckOff(1, 2);
@@ -171,6 +173,7 @@ void ForeignLoop() {
   InstallLoop(ParkPage(1), Loop::kOther);
   Enter(1, ParkPage(1));
   AwaitMagic(ParkPage(1));
+  Sleep(kMoment);
   Release(0);
   Release(1);
   CheckOff(0, 2);
@@ -241,7 +244,7 @@ void ReleaseLost() {
     AwaitMagic(page);
     WriteMmio64(page + board::kAlias + PARK_PAGE_EXIT, PrepareExit(0, Leave));
     WipePage(page);
-    Sleep(kOverdue);
+    Sleep(kLooked);
     if (OtherCpu(0).entries == 2 * attempt - 1) {
       return Print("lost at attempt ", attempt);
     }

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parking: the payloads that play kernels, right and wrong, in the real VMM.
+
+All runs share one boot of a host; each test looks at one run.
+"""
+
+import re
+
+import pytest
+
+import park_matrix
+from payload_runs import Boot, Run, check
+
+MATRIX = park_matrix.cells(cycles=3)
+
+# What the VMM has to name, and nothing else; no CPU is lost by any of it.
+FAULTS = [Run("park_faults", cpus=4, params=f"fault={fault}", park=park)
+          for park, faults in {
+              "host": ["release-before-park", "double-release", "exit-not-ram",
+                       "exit-misaligned", "exit-in-region", "exit-in-mmio",
+                       "magic-without-cpu", "cpu-without-magic", "page-shared",
+                       "page-of-cpu0", "page-past-region", "page-rewritten",
+                       "foreign-loop", "park-foreign-slot", "park-bad-magic",
+                       "release-not-parked"],
+              "guest": ["cpu-without-magic", "page-of-cpu0", "page-past-region",
+                        "page-rewritten", "foreign-loop", "stale-magic",
+                        "cpu-on-while-spinning", "release-lost"],
+          }.items() for fault in faults]
+# Nothing is wrong with these, and nothing may be named.
+RIGHT = [
+    Run("park_release", cpus=8, park="host"),
+    Run("park_release", cpus=8, park="guest"),
+    Run("park_soak", cpus=16, params="rounds=134", park="host", watched=True),
+    Run("park_soak", cpus=16, params="rounds=10", park="guest"),
+]
+SOAK = RIGHT[2]  # 2010 cycles
+IDLE = {(door, park): Run("park_idle", cpus=8, params=f"door={door} seconds=2",
+                          park=park, clocked=True)
+        for door, park in [("psci", "host"), ("page", "host"), ("device", "host"),
+                           ("page", "guest")]}
+# Wrong on purpose: what is named is not the point.
+WRONG = [
+    Run("park_device", cpus=4),
+    Run("park_forms", cpus=4),
+    Run("park_storm", cpus=8, params="rounds=50"),
+    Run("park_soak", cpus=8, params="rounds=20 loop=mixed"),
+]
+HOST = Boot("park", (), (*FAULTS, *RIGHT, *IDLE.values(), *WRONG))
+MATRIX_HOST = park_matrix.boot("park-matrix-short", MATRIX)
+
+pytestmark = [pytest.mark.usefixtures("host"), pytest.mark.xdist_group("park")]
+
+
+def named(run: Run) -> str:
+    return run.name
+
+
+@pytest.mark.parametrize("run", FAULTS, ids=named)
+def test_fault_is_named_and_costs_no_cpu(run: Run) -> None:
+    assert check(HOST, run).diagnoses == {run.params.removeprefix("fault=")}
+
+
+@pytest.mark.parametrize("run", RIGHT, ids=named)
+def test_what_is_right_is_not_named(run: Run) -> None:
+    assert check(HOST, run).diagnoses == set()
+
+
+@pytest.mark.parametrize("run", WRONG, ids=named)
+def test_survives(run: Run) -> None:
+    check(HOST, run)
+
+
+@pytest.mark.parametrize("cell", [cell for row in MATRIX for cell in row],
+                         ids=lambda cell: cell.run.name)
+def test_matrix(cell: park_matrix.Cell) -> None:
+    complaint = cell.complaint(MATRIX_HOST.outcome(cell.run))
+    assert not complaint
+
+
+def test_soak_leaks_nothing() -> None:
+    """2010 cycles further on: the same threads, files and memory."""
+    samples = HOST.file(SOAK, "watch").read_text()
+    for what, slack in [("VmRSS", 256), ("Threads", 0), ("files", 0)]:  # KiB
+        values = [int(value) for value in re.findall(rf"{what}:\s+(\d+)", samples)]
+        assert len(values) > 20
+        early, late = values[len(values) // 4], values[len(values) * 3 // 4]
+        print(what, len(values), early, late)
+        assert late - early <= slack
+
+
+def host_cpu_shares(run: Run) -> list[float]:
+    """Of each parked CPU's thread, of one core, while all were parked."""
+    check(HOST, run)
+    lines = HOST.file(run, "clock").read_text().splitlines()
+    uptimes = [float(line) for line in lines if re.fullmatch(r"[\d.]+", line)]
+    used: dict[str, list[int]] = {}
+    for name, nanoseconds in re.findall(r"^(vcpu\d+) (\d+) ", "\n".join(lines), re.M):
+        used.setdefault(name, []).append(int(nanoseconds))
+    del used["vcpu0"]
+    assert len(used) == run.cpus - 1
+    window = (uptimes[1] - uptimes[0]) * 1e9
+    assert window > 1e9
+    shares = [(end - begin) / window for begin, end in used.values()]
+    print(f"{run.name}: {sum(shares):.4f} cores for {len(shares)} CPUs")
+    return shares
+
+
+@pytest.mark.parametrize("door", ["psci", "page", "device"])
+def test_parked_cpus_cost_nothing(door: str) -> None:
+    assert sum(host_cpu_shares(IDLE[door, "host"])) < 0.01
+
+
+def test_cpus_that_spin_cost_much() -> None:
+    """So the measurement can tell."""
+    assert sum(host_cpu_shares(IDLE["page", "guest"])) > 0.3
