@@ -27,7 +27,8 @@ STUB_PAYLOAD(park_idle) {
   }
   Print("[stub] parked");
   Sleep(Argument("seconds", 4) * 1'000'000);
-  Print("[stub] parked no longer");
+  Print("[stub] parked still");
+  Sleep(500'000);
   ClearStamps(others);
   for (uint32_t i = 0; i < others; ++i) {
     if (page) {

@@ -34,6 +34,7 @@ void Release(uint32_t number) {
 void CheckAll(uint32_t entries) {
   for (uint32_t i = 0; i < Others(); ++i) {
     AwaitEntries(OtherCpu(i), entries);
+    WipePage(ParkPage(i));
     AwaitOff(OtherCpu(i));
   }
 }

@@ -34,7 +34,7 @@ class Run:
     timeout: str = RUN_DEADLINE
     says: str = "PASS"
     watched: bool = False  # for the memory, threads and files it takes
-    clocked: bool = False  # the vCPUs' threads while it says "parked"
+    clocked: bool = False  # the vCPUs' threads while all are parked
     events: bool = False  # are kept
 
     @property
@@ -70,7 +70,7 @@ class Run:
             f"do usleep 10000; done; cut -d' ' -f1 /proc/uptime >>{out}.clock; "
             "for thread in /proc/$!/task/*; do "
             f"echo $(cat $thread/comm $thread/schedstat) >>{out}.clock; done; "
-            for word in ("] parked$", "] parked no longer$"))
+            for word in ("] parked$", "] parked still$"))
         events = f"--events {out}.events " if self.events else ""
         return (f"echo {self.name}\n"  # a boot that hangs: in which run?
                 f"begin=$(cut -d' ' -f1 /proc/uptime)\n"
