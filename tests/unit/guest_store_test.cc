@@ -106,10 +106,20 @@ TEST(DecodeStoreTest, ReadsWhatCompilersMakeOfAnAssignment) {
             (StoreInstruction{8, 1, 2, -8}));
   EXPECT_EQ(DecodeStore(0xc89ffc41),  // stlr x1, [x2]
             (StoreInstruction{8, 1, 2, 0}));
+  EXPECT_EQ(DecodeStore(0xa9000440),  // stp x0, x1, [x2]
+            (StoreInstruction{8, 0, 2, 0, 1}));
+  EXPECT_EQ(DecodeStore(0xa83f0c82),  // stnp x2, x3, [x4, #-16]
+            (StoreInstruction{8, 2, 4, -16, 3}));
+  EXPECT_EQ(DecodeStore(0x29010c82),  // stp w2, w3, [x4, #8]
+            (StoreInstruction{4, 2, 4, 8, 3}));
 }
 
 TEST(DecodeStoreTest, LeavesAllElseToBeSteppedOver) {
-  for (const uint32_t instruction : {0xa9000440u,  // stp x0, x1, [x2]
+  for (const uint32_t instruction : {0xa9810440u,  // stp x0, x1, [x2, #16]!
+                                     0xa8810440u,  // stp x0, x1, [x2], #16
+                                     0xad000440u,  // stp q0, q1, [x2]
+                                     0xa9400440u,  // ldp x0, x1, [x2]
+                                     0x69000440u,  // stgp x0, x1, [x2]
                                      0xf8008c20u,  // str x0, [x1, #8]!
                                      0xf8008420u,  // str x0, [x1], #8
                                      0xf8226820u,  // str x0, [x1, x2]

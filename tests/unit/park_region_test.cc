@@ -26,7 +26,8 @@ constexpr uint64_t kPages = 0x40800000;
 constexpr uint64_t kEntry = 0x40080000;
 constexpr uint32_t kStoreMagic = 0xf9000401;  // str x1, [x0, #8]
 constexpr uint32_t kStoreExit = 0xf9000062;   // str x2, [x3]
-constexpr uint32_t kStorePair = 0xa9000861;   // stp x1, x2, [x3]
+constexpr uint32_t kStorePair = 0xa900047f;   // stp xzr, x1, [x3]
+constexpr uint32_t kStoreSimd = 0xad000460;   // stp q0, q1, [x3]
 
 constexpr uint64_t PageOfCpu(uint32_t cpu) {
   return kPages + 0x1000 * (uint64_t{cpu} - 1);
@@ -75,7 +76,7 @@ class ParkRegionTest : public testing::Test {
   }
   // The old kernel: any store opens the window; then it writes as it likes.
   void Prepare() {
-    const auto opened = StoreAt(0, kEntry, kStorePair, kPages, 0);
+    const auto opened = StoreAt(0, kEntry, kStoreSimd, kPages, 0);
     ASSERT_TRUE(opened.ok()) << opened.status();
     for (uint32_t cpu = 1; cpu < 4; ++cpu) {
       Put(PageOfCpu(cpu) + PARK_PAGE_TEXT, &kStoreMagic, 4);
@@ -150,7 +151,7 @@ TEST_F(ParkRegionTest, AReleasedPageIsPlainRamWhileOthersAreParked) {
   Park(1, PageOfCpu(1));
   Park(2, PageOfCpu(2));
   Release(1, kEntry);
-  const auto wipe = StoreAt(0, kEntry, kStorePair, PageOfCpu(1), 0);
+  const auto wipe = StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), 0);
   ASSERT_TRUE(wipe.ok());
   const uint64_t zero = 0;
   Put(PageOfCpu(1) + PARK_PAGE_TEXT, &zero, 8);  // Or this dies of SIGSEGV.
@@ -192,6 +193,7 @@ TEST_F(ParkRegionTest, ASecondReleaseThatNobodySawIsFoundAndTakenAway) {
   Prepare();
   Park(1, PageOfCpu(1));
   Release(1, kEntry);
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(2), 0).ok());
   Put(PageOfCpu(1), &kEntry, 8);
   region_->Inspect();
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kDoubleRelease));
@@ -300,19 +302,30 @@ TEST_F(ParkRegionTest, AReleaseByAnyOtherInstructionIsSteppedOver) {
   Park(1, PageOfCpu(1));
   vcpus_[0]->Then(DebugStop{DebugStop::Kind::kStepped});
   vcpus_[0]->on_run = [&] { Put(PageOfCpu(1), &kEntry, 8); };
-  const auto pair = StoreAt(0, kEntry, kStorePair, PageOfCpu(1), kEntry);
+  const auto pair = StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), kEntry);
   // The first time, all that is vacant is opened; then it comes back.
   ASSERT_TRUE(pair.ok());
-  const auto again = StoreAt(0, kEntry, kStorePair, PageOfCpu(1), kEntry);
+  const auto again = StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), kEntry);
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
   EXPECT_EQ(Get(PageOfCpu(1)), 0u);
 }
 
+// {exit = 0; magic = M}, as a compiler writes it.
+TEST_F(ParkRegionTest, APairOfStoresParksAsWell) {
+  Prepare();
+  const uint64_t page = PageOfCpu(1);
+  Put(page + PARK_PAGE_TEXT, &kStorePair, 4);
+  const auto in = StoreAt(1, page + PARK_PAGE_TEXT, kStorePair, page, 0);
+  ASSERT_TRUE(in.ok());
+  EXPECT_TRUE(in->parks);
+  EXPECT_EQ(Get(page + PARK_PAGE_MAGIC), 0u);  // Not before it is off.
+}
+
 TEST_F(ParkRegionTest, AnEfaultThatIsNotOursIsNotRetriedForEver) {
   Prepare();
   vcpus_[0]->Then(StoreRefused{});
-  EXPECT_FALSE(StoreAt(0, kEntry, kStorePair, kEntry, 0).ok());
+  EXPECT_FALSE(StoreAt(0, kEntry, kStoreSimd, kEntry, 0).ok());
 }
 
 // Before the first store of all, everybody else is called out of the guest.

@@ -21,8 +21,9 @@ namespace vmm {
 struct Stage1 {
   uint64_t sctlr = 0;
   uint64_t tcr = 0;
-  uint64_t ttbr0 = 0;
-  uint64_t ttbr1 = 0;
+  // Of the lower and of the upper half. What is absent is not translated.
+  std::optional<uint64_t> ttbr0 = std::nullopt;
+  std::optional<uint64_t> ttbr1 = std::nullopt;
 };
 
 // The intermediate physical address of a virtual one. Permissions are not
@@ -31,13 +32,14 @@ struct Stage1 {
 std::optional<GuestAddress> Translate(const Stage1& stage1, uint64_t address,
                                       const GuestMemory& memory);
 
-// A store of one general register at [Xn + offset] without writeback, which is
-// what compilers make of an assignment, and STLR.
+// A store of one or two general registers at [Xn + offset] without writeback:
+// STR, STUR, STLR, STP, STNP. What compilers make of an assignment, or of two.
 struct StoreInstruction {
-  unsigned size = 0;   // Bytes.
-  unsigned value = 0;  // Xt; 31 is zero.
-  unsigned base = 0;   // Xn, 0 to 30.
-  int64_t offset = 0;  // Bytes.
+  unsigned size = 0;                              // Bytes of a register.
+  unsigned value = 0;                             // Xt; 31 is zero.
+  unsigned base = 0;                              // Xn, 0 to 30.
+  int64_t offset = 0;                             // Bytes.
+  std::optional<unsigned> second = std::nullopt;  // Xt2.
   friend bool operator==(const StoreInstruction&,
                          const StoreInstruction&) = default;
 };
@@ -52,7 +54,8 @@ struct GuestStore {
     unsigned size;
     uint64_t value;
   };
-  std::optional<Data> data;  // nullopt for any other instruction.
+  std::optional<Data> data;    // nullopt for any other instruction.
+  std::optional<Data> second;  // Right behind it, and in the same page.
 };
 
 // On the vCPU's own thread, after StoreRefused or a watched store. An error is

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/core/park_region.h"
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <utility>
@@ -57,7 +58,7 @@ ParkRegion::ParkRegion(const ParkPlacement& placement, GuardedWindow window,
       machine_(std::move(machine)),
       window_(std::move(window)),
       pages_(placement.pages.size() / kParkUnit),
-      cpus_(machine_.power.size()),
+      cpus_(std::make_unique<Cpu[]>(machine_.power.size())),
       occupants_(placement.window.size() / GuardedWindow::HostPage()),
       closed_(occupants_.size(), true) {}
 
@@ -73,6 +74,14 @@ GuestAddress ParkRegion::PageAt(size_t index) const {
 size_t ParkRegion::HostIndex(GuestAddress address) const {
   return (address.value() - placement_.window.base().value()) /
          GuardedWindow::HostPage();
+}
+
+GuestRange ParkRegion::PagesOfAll() const {
+  const uint64_t host = GuardedWindow::HostPage();
+  const uint64_t bytes =
+      (machine_.power.size() * kParkUnit + host - 1) / host * host;
+  return *GuestRange::Make(placement_.pages.base(),
+                           std::min(bytes, placement_.pages.size()));
 }
 
 GuestRange ParkRegion::HostPageOf(GuestAddress address) const {
@@ -104,7 +113,7 @@ absl::Status ParkRegion::AwaitArmed(VcpuId self, Vcpu& vcpu) {
   RETURN_IF_ERROR(Watch(self, vcpu));
   std::unique_lock lock(mutex_);
   const auto end = std::chrono::steady_clock::now() + kArmDeadline;
-  for (uint32_t i = 0; i < cpus_.size(); ++i) {
+  for (uint32_t i = 0; i < machine_.power.size(); ++i) {
     const auto awaited = [&] {
       return !cpus_[i].armed && !stopped_ &&
              machine_.power.StateOf(VcpuId{i}) == psci::PowerState::kOn;
@@ -131,8 +140,7 @@ absl::StatusOr<ParkRegion::Outcome> ParkRegion::OnStore(VcpuId self, Vcpu& vcpu,
   RETURN_IF_ERROR(AwaitArmed(self, vcpu));
   ASSIGN_OR_RETURN(const GuestStore store, ReadStore(vcpu, machine_.memory));
   const std::lock_guard lock(mutex_);
-  if (store.data && placement_.window.Contains(store.data->address) &&
-      store.data->address.value() % store.data->size == 0) {
+  if (store.data && placement_.window.Contains(store.data->address)) {
     return Apply(self, vcpu, store);
   }
   return LetThrough(self, vcpu, store,
@@ -141,45 +149,54 @@ absl::StatusOr<ParkRegion::Outcome> ParkRegion::OnStore(VcpuId self, Vcpu& vcpu,
 
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::Apply(VcpuId self, Vcpu& vcpu,
                                                       const GuestStore& store) {
-  const auto& [address, size, value] = *store.data;
+  Outcome outcome;
+  ASSIGN_OR_RETURN(outcome.parks, ApplyOne(self, *store.code, *store.data));
+  if (store.second && !outcome.parks) {
+    ASSIGN_OR_RETURN(outcome.parks, ApplyOne(self, *store.code, *store.second));
+  }
+  if (!outcome.parks) RETURN_IF_ERROR(vcpu.WritePc(store.pc + 4));
+  return outcome;
+}
+
+absl::StatusOr<bool> ParkRegion::ApplyOne(VcpuId self, GuestAddress code,
+                                          const GuestStore::Data& data) {
+  const auto& [address, size, value] = data;
   const GuestAddress page_address = PageOf(address);
   const uint64_t offset = address.value() - page_address.value();
   const bool is_magic =
       size == 8 && offset == PARK_PAGE_MAGIC && value == PARK_MAGIC;
+  const bool is_exit = size == 8 && offset == PARK_PAGE_EXIT;
   // A CPU that parks runs the loop of a page; who stores a magic from
   // elsewhere does so in somebody's name.
-  if (is_magic && placement_.window.Contains(*store.code)) {
+  if (is_magic && placement_.window.Contains(code)) {
     RETURN_IF_ERROR(Enter(self, page_address));
-    return Outcome{.parks = true};
+    return true;
   }
   Page* const page = Find(page_address);
-  bool done = false;
-  if (page != nullptr) {
-    if (size == 8 && offset == PARK_PAGE_EXIT && value != 0) {
-      done = TakeExit(*page, page_address, value, self);
-    } else if (page->occupant != kNobody && !is_magic &&
-               !(offset == PARK_PAGE_EXIT && value == 0)) {
+  if (page != nullptr && is_exit && value != 0 &&
+      TakeExit(*page, page_address, value, self)) {
+    return false;
+  }
+  window_.Store(address, size, value);
+  if (page != nullptr && page->occupant != kNobody) {
+    if (!is_magic && !is_exit) {
       Note(ParkFault::kPageRewritten, VcpuId{page->occupant}, page_address,
            value);
-    } else if (page->occupant == kNobody && is_magic) {
-      Note(ParkFault::kMagicWithoutCpu, self, page_address, value);
     }
+    return false;
   }
-  if (!done) window_.Store(address, size, value);
-  RETURN_IF_ERROR(vcpu.WritePc(store.pc + 4));
-  RETURN_IF_ERROR(Open(address));  // Where nobody is, more will follow.
-  return Outcome{};
+  if (is_magic) Note(ParkFault::kMagicWithoutCpu, self, page_address, value);
+  // Nobody is here, and more will follow: somebody wipes, or fills.
+  RETURN_IF_ERROR(OpenVacant());
+  return false;
 }
 
 // What it is, is not known; where it goes, neither.
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::LetThrough(
     VcpuId self, Vcpu& vcpu, const GuestStore& store, bool refused) {
-  if (refused) {
-    for (size_t i = 0; i < closed_.size(); ++i) {
-      if (!closed_[i] || occupants_[i] != 0) continue;
-      RETURN_IF_ERROR(OpenVacant());
-      return Outcome{};  // If that was not it, it comes back.
-    }
+  if (refused && HasClosedVacant()) {
+    RETURN_IF_ERROR(OpenVacant());
+    return Outcome{};  // If that was not it, it comes back.
   }
   return StepOver(self, vcpu, store);
 }
@@ -187,6 +204,7 @@ absl::StatusOr<ParkRegion::Outcome> ParkRegion::LetThrough(
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::StepOver(
     VcpuId self, Vcpu& vcpu, const GuestStore& store) {
   if (parked_ != 0) {
+    closed_.assign(closed_.size(), false);
     RETURN_IF_ERROR(window_.SetWritable(placement_.window, true));
   }
   RETURN_IF_ERROR(vcpu.Step());
@@ -255,20 +273,19 @@ absl::Status ParkRegion::Enter(VcpuId self, GuestAddress address) {
   if (parked_ == 0) {
     loop_ = loop;
     first_park_ns_ = machine_.clock.Now();
-    RETURN_IF_ERROR(window_.SetWritable(placement_.window, false));
-    closed_.assign(closed_.size(), true);
   } else if (loop != loop_) {
     Note(ParkFault::kForeignLoop, self, address, loop);
   }
   *page = {.occupant = Index(self)};
   cpu.page = address;
+  cpu.in_page = true;
   ++occupants_[HostIndex(address)];
   ++parked_;
-  if (!closed_[HostIndex(address)]) {
-    RETURN_IF_ERROR(window_.SetWritable(HostPageOf(address), false));
-    closed_[HostIndex(address)] = true;
-  }
-  return absl::OkStatus();
+  if (closed_[HostIndex(address)]) return absl::OkStatus();
+  // The first one closes the door for all who come to a page of 4 KiB each.
+  const GuestRange all = PagesOfAll();
+  return Close(parked_ == 1 && all.Contains(address) ? all
+                                                     : HostPageOf(address));
 }
 
 void ParkRegion::Announce(VcpuId self) {
@@ -309,12 +326,15 @@ bool ParkRegion::TakeExit(Page& page, GuestAddress address, uint64_t exit,
        .arguments = 3,
        .args = {static_cast<uint64_t>(machine_.power.MpidrOf(cpu)), exit,
                 address.value()}});
+  // It may run before Release() returns; then it finds nothing left to do.
+  cpus_[Index(cpu)].in_page = false;
   if (!machine_.power.Release(cpu, psci::Door::kPage,
                               {exit, address.value()})) {
-    // On its way in still: Announce() finds it. Or on its way out.
-    if (!cpus_[Index(cpu)].announced) return false;
-    Note(ParkFault::kDoubleRelease, by, address, exit);
-    return true;
+    if (!cpus_[Index(cpu)].announced) {  // On its way in: Announce() finds it.
+      cpus_[Index(cpu)].in_page = true;
+      return false;
+    }
+    Note(ParkFault::kDoubleRelease, by, address, exit);  // CPU_ON was first.
   }
   Vacate(page, address);
   return true;
@@ -323,12 +343,14 @@ bool ParkRegion::TakeExit(Page& page, GuestAddress address, uint64_t exit,
 void ParkRegion::Vacate(Page& page, GuestAddress address) {
   window_.Store(address + PARK_PAGE_MAGIC, 0);
   cpus_[page.occupant].page.reset();
+  cpus_[page.occupant].in_page = false;
   page = {.released = true};
   --occupants_[HostIndex(address)];
   --parked_;
 }
 
 void ParkRegion::Leave(VcpuId self) {
+  if (!cpus_[Index(self)].in_page) return;
   const std::lock_guard lock(mutex_);
   const auto address = cpus_[Index(self)].page;
   if (address) Vacate(*Find(*address), *address);
@@ -336,34 +358,52 @@ void ParkRegion::Leave(VcpuId self) {
 
 // --- The window --------------------------------------------------------------
 
-absl::Status ParkRegion::Open(GuestAddress address) {
-  if (parked_ == 0) return OpenVacant();
-  const size_t index = HostIndex(address);
-  if (!closed_[index] || occupants_[index] != 0) return absl::OkStatus();
-  closed_[index] = false;
-  return window_.SetWritable(HostPageOf(address), true);
-}
-
-absl::Status ParkRegion::OpenVacant() {
+bool ParkRegion::HasClosedVacant() const {
   for (size_t i = 0; i < closed_.size(); ++i) {
-    if (occupants_[i] == 0) closed_[i] = false;
+    if (closed_[i] && occupants_[i] == 0) return true;
   }
-  RETURN_IF_ERROR(window_.SetWritable(placement_.window, true));
-  return parked_ == 0 ? absl::OkStatus() : CloseOccupied();
+  return false;
 }
 
-// One call for each run of pages of the host.
+// One call for each run of pages: a call costs more than the exit it spares.
+absl::Status ParkRegion::OpenVacant() {
+  if (parked_ == 0) {
+    if (!HasClosedVacant()) return absl::OkStatus();
+    closed_.assign(closed_.size(), false);
+    return window_.SetWritable(placement_.window, true);
+  }
+  const uint64_t page = GuardedWindow::HostPage();
+  for (size_t i = 0; i < closed_.size();) {
+    size_t end = i;
+    while (end < closed_.size() && closed_[end] && occupants_[end] == 0) {
+      closed_[end++] = false;
+    }
+    if (end > i) {
+      RETURN_IF_ERROR(window_.SetWritable(
+          *GuestRange::Make(placement_.window.base() + i * page,
+                            (end - i) * page),
+          true));
+    }
+    i = end + 1;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParkRegion::Close(GuestRange part) {
+  for (size_t i = HostIndex(part.base()); i <= HostIndex(part.last()); ++i) {
+    closed_[i] = true;
+  }
+  return window_.SetWritable(part, false);
+}
+
 absl::Status ParkRegion::CloseOccupied() {
   const uint64_t page = GuardedWindow::HostPage();
   for (size_t i = 0; i < occupants_.size();) {
     size_t end = i;
-    while (end < occupants_.size() && occupants_[end] != 0) {
-      closed_[end++] = true;
-    }
+    while (end < occupants_.size() && occupants_[end] != 0) ++end;
     if (end > i) {
-      const GuestRange run = *GuestRange::Make(
-          placement_.window.base() + i * page, (end - i) * page);
-      RETURN_IF_ERROR(window_.SetWritable(run, false));
+      RETURN_IF_ERROR(Close(*GuestRange::Make(
+          placement_.window.base() + i * page, (end - i) * page)));
     }
     i = end + 1;
   }

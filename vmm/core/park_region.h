@@ -94,6 +94,9 @@ class ParkRegion {
     bool armed = false;      // Written by its own thread, under mutex_.
     bool announced = false;  // Since it parked.
     std::optional<GuestAddress> page;
+    // Whether Leave() has to look: a CPU that was released need not wait for
+    // mutex_, which who released it holds.
+    std::atomic<bool> in_page = false;
   };
 
   ParkRegion(const ParkPlacement& placement, GuardedWindow window,
@@ -103,12 +106,17 @@ class ParkRegion {
   Page* Find(GuestAddress page);
   GuestAddress PageAt(size_t index) const;
   GuestRange HostPageOf(GuestAddress address) const;
+  // A page of the smallest size for each CPU.
+  GuestRange PagesOfAll() const;
   size_t HostIndex(GuestAddress address) const;
 
   absl::Status AwaitArmed(psci::VcpuId self, Vcpu& vcpu);
-  // All with lock_ held.
+  // All with mutex_ held.
   absl::StatusOr<Outcome> Apply(psci::VcpuId self, Vcpu& vcpu,
                                 const GuestStore& store);
+  // Whether the CPU parks by it.
+  absl::StatusOr<bool> ApplyOne(psci::VcpuId self, GuestAddress code,
+                                const GuestStore::Data& data);
   absl::StatusOr<Outcome> LetThrough(psci::VcpuId self, Vcpu& vcpu,
                                      const GuestStore& store, bool refused);
   absl::StatusOr<Outcome> StepOver(psci::VcpuId self, Vcpu& vcpu,
@@ -118,8 +126,9 @@ class ParkRegion {
   bool TakeExit(Page& page, GuestAddress address, uint64_t exit,
                 psci::VcpuId by);
   void Vacate(Page& page, GuestAddress address);
-  absl::Status Open(GuestAddress host_page);
+  bool HasClosedVacant() const;
   absl::Status OpenVacant();
+  absl::Status Close(GuestRange part);
   absl::Status CloseOccupied();
   void Note(psci::ParkFault fault, psci::VcpuId who, GuestAddress place,
             uint64_t value);
@@ -134,7 +143,7 @@ class ParkRegion {
   std::condition_variable changed_;
   GuardedWindow window_;
   std::vector<Page> pages_;
-  std::vector<Cpu> cpus_;
+  const std::unique_ptr<Cpu[]> cpus_;
   std::vector<uint32_t> occupants_;  // By page of the host.
   std::vector<bool> closed_;         // Likewise.
   uint32_t parked_ = 0;

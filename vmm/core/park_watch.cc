@@ -114,11 +114,12 @@ void ParkWatch::LookAt(uint32_t vcpu) {
   switch (page.state) {
     case State::kEmpty:
     case State::kReleased:
-      if (page.state == State::kReleased) CheckReleased(vcpu);
       if (loop != 0 && exit == 0 && magic == 0) {
         page = {State::kPrepared, loop, machine_.clock.Now()};
-      } else if (page.state == State::kEmpty && magic == PARK_MAGIC) {
-        Parked(vcpu, loop);  // Between two looks.
+      } else if (exit == 0 && magic == PARK_MAGIC) {
+        Parked(vcpu, loop);  // All of it between two looks.
+      } else if (page.state == State::kReleased) {
+        CheckReleased(vcpu);
       }
       break;
     case State::kPrepared:
@@ -139,8 +140,6 @@ void ParkWatch::LookAt(uint32_t vcpu) {
     case State::kParked:
       if (exit != 0 || magic != PARK_MAGIC) {
         Released(vcpu, exit);
-      } else if (loop != page.loop && !std::exchange(page.noted, true)) {
-        Note(ParkFault::kPageRewritten, vcpu, loop);
       }
       break;
   }
@@ -209,13 +208,30 @@ void ParkWatch::Released(uint32_t vcpu, uint64_t exit) {
   }
 }
 
-// A CPU whose page was wiped too early is nowhere: it has its MMU off still.
+// A CPU whose page was wiped too early executes what it was wiped with, or is
+// at the vectors of a kernel that is gone, without the MMU they need.
 void ParkWatch::CheckReleased(uint32_t vcpu) {
   Page& page = pages_[vcpu];
   if (page.noted || machine_.clock.Now() - page.since_ns < kLostNs) return;
   page.noted = true;  // Whatever comes of it, once is enough.
   const auto where = machine_.ask(vcpu);
-  if (where && !where->mmu_on) Note(ParkFault::kReleaseLost, vcpu, where->pc);
+  if (!where || where->mmu_on) return;
+  uint8_t word[4];
+  const bool no_ram = !machine_.memory.Read(GuestAddress(where->pc), word).ok();
+  const bool wiped =
+      !no_ram && word[0] == 0 && word[1] == 0 && word[2] == 0 && word[3] == 0;
+  if (no_ram || wiped) Note(ParkFault::kReleaseLost, vcpu, where->pc);
+}
+
+// It runs elsewhere, and its page says that it spins: unless that has changed
+// since we looked.
+void ParkWatch::CheckForged(uint32_t vcpu, const Whereabouts& where) {
+  if (vcpu == 0 || pages_[vcpu].state != State::kParked) return;
+  const GuestAddress page = PageOf(vcpu);
+  if (window_.Load(At(page, PARK_PAGE_EXIT)) == 0 &&
+      window_.Load(At(page, PARK_PAGE_MAGIC)) == PARK_MAGIC) {
+    Note(ParkFault::kMagicWithoutCpu, vcpu, where.pc);
+  }
 }
 
 // Who is really where? Numbers can be wrong, and pages shared.
@@ -229,10 +245,7 @@ void ParkWatch::CheckSpinning() {
   for (uint32_t vcpu = 0; vcpu < pages_.size(); ++vcpu) {
     const auto where = machine_.ask(vcpu);
     if (!where || !IsInWindow(*where)) {
-      if (where && vcpu != 0 && where->mmu_on &&
-          pages_[vcpu].state == State::kParked) {
-        Note(ParkFault::kMagicWithoutCpu, vcpu, where->pc);
-      }
+      if (where && where->mmu_on) CheckForged(vcpu, *where);
       continue;
     }
     const uint64_t page = where->pc & ~uint64_t{kParkUnit - 1};

@@ -96,6 +96,7 @@ class ParkWatch {
   void Released(uint32_t vcpu, uint64_t exit);
   void CheckReleased(uint32_t vcpu);
   void CheckSpinning();
+  void CheckForged(uint32_t vcpu, const Whereabouts& where);
   bool IsInWindow(const Whereabouts& where) const;
   void Note(psci::ParkFault fault, uint32_t vcpu, uint64_t value);
 

@@ -23,7 +23,7 @@ namespace vmm {
 struct VcpuPostMortem {
   psci::PowerState state = psci::PowerState::kOff;
   psci::Door door = psci::Door::kCpuOff;  // By which it went off.
-  std::optional<uint64_t> pc;  // Of a CPU that was on.
+  std::optional<uint64_t> pc;             // Of a CPU that was on.
 };
 
 // Owns one vCPU and the only thread that enters it.
