@@ -15,7 +15,9 @@
 namespace stub {
 namespace {
 
-constexpr uint64_t kMoment = 20'000;  // Microseconds: nothing happens, still.
+// Microseconds. With --park guest the VMM looks at the pages now and then: what
+// comes and goes in less may pass unseen.
+constexpr uint64_t kMoment = 20'000;
 // The VMM waits for a magic as long as the proposal's kernel: a second.
 constexpr uint64_t kOverdue = 2'000'000;
 // And looks at CPUs that do nothing every tenth of a second.
@@ -161,6 +163,7 @@ void PagePastRegion() {
 
 void PageRewritten() {
   Park(0);
+  Sleep(kMoment);
   WriteMmio64(ParkPage(0) + board::kAlias + PARK_PAGE_TEXT, 0);
   Sleep(kMoment);
   EXPECT_EQ(MagicIn(ParkPage(0)), PARK_MAGIC);
@@ -242,6 +245,7 @@ void ReleaseLost() {
         },
         page);
     AwaitMagic(page);
+    Sleep(kMoment);
     WriteMmio64(page + board::kAlias + PARK_PAGE_EXIT, PrepareExit(0, Leave));
     WipePage(page);
     Sleep(kLooked);

@@ -91,16 +91,17 @@ def test_soak_leaks_nothing() -> None:
 def host_cpu_shares(run: Run) -> list[float]:
     """Of each parked CPU's thread, of one core, while all were parked."""
     check(HOST, run)
-    lines = HOST.file(run, "clock").read_text().splitlines()
-    uptimes = [float(line) for line in lines if re.fullmatch(r"[\d.]+", line)]
+    text = HOST.file(run, "clock").read_text()
+    begin, end = map(float, re.findall(r"^([\d.]+)$", text, re.M))
+    names = dict(re.findall(r"/(\d+)/comm:(\w+)$", text, re.M))
     used: dict[str, list[int]] = {}
-    for name, nanoseconds in re.findall(r"^(vcpu\d+) (\d+) ", "\n".join(lines), re.M):
-        used.setdefault(name, []).append(int(nanoseconds))
+    for task, nanoseconds in re.findall(r"/(\d+)/schedstat:(\d+) ", text):
+        if names[task].startswith("vcpu"):
+            used.setdefault(names[task], []).append(int(nanoseconds))
     del used["vcpu0"]
     assert len(used) == run.cpus - 1
-    window = (uptimes[1] - uptimes[0]) * 1e9
-    assert window > 1e9
-    shares = [(end - begin) / window for begin, end in used.values()]
+    assert end - begin > 1
+    shares = [(late - early) / 1e9 / (end - begin) for early, late in used.values()]
     print(f"{run.name}: {sum(shares):.4f} cores for {len(shares)} CPUs")
     return shares
 

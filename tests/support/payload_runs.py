@@ -68,8 +68,7 @@ class Run:
         clock = "".join(
             f"until grep -q '{word}' {out}.out || ! kill -0 $! 2>/dev/null; "
             f"do usleep 10000; done; cut -d' ' -f1 /proc/uptime >>{out}.clock; "
-            "for thread in /proc/$!/task/*; do "
-            f"echo $(cat $thread/comm $thread/schedstat) >>{out}.clock; done; "
+            f"grep . /proc/$!/task/*/comm /proc/$!/task/*/schedstat >>{out}.clock; "
             for word in ("] parked$", "] parked still$"))
         events = f"--events {out}.events " if self.events else ""
         return (f"echo {self.name}\n"  # a boot that hangs: in which run?
