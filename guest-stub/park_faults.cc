@@ -15,14 +15,15 @@
 namespace stub {
 namespace {
 
-// Microseconds. With --park guest the VMM looks at the pages now and then: what
-// comes and goes in less may pass unseen.
-constexpr uint64_t kMoment = 20'000;
 // The VMM waits for a magic as long as the proposal's kernel: a second.
 constexpr uint64_t kOverdue = 2'000'000;
 // And looks at CPUs that do nothing every tenth of a second.
 constexpr uint64_t kLooked = 500'000;
 constexpr uint64_t kGuard = 65536;
+
+// Microseconds. With --park guest the VMM looks at the pages now and then: what
+// comes and goes in less may pass unseen.
+uint64_t Moment() { return ThisMachine().park_device ? 5'000 : 200'000; }
 
 void Leave(uint64_t) {}
 
@@ -43,7 +44,7 @@ void Release(uint32_t number) {
 void CheckOff(uint32_t number, uint32_t entries) {
   AwaitEntries(OtherCpu(number), entries);
   AwaitOff(OtherCpu(number));
-  Sleep(kMoment);
+  Sleep(Moment());
   EXPECT_EQ(OtherCpu(number).entries.load(), entries);
 }
 
@@ -72,7 +73,7 @@ void DoubleRelease() {
 void BadExit(uint64_t exit) {
   const uint64_t page = ParkPage(0);
   StoreExit(page, exit);
-  Sleep(kMoment);
+  Sleep(Moment());
   EXPECT_EQ(AffinityInfo(OtherCpu(0).mpidr), PSCI_AFFINITY_OFF);
   EXPECT_EQ(ExitIn(page), 0);
   EXPECT_EQ(MagicIn(page), PARK_MAGIC);
@@ -163,9 +164,9 @@ void PagePastRegion() {
 
 void PageRewritten() {
   Park(0);
-  Sleep(kMoment);
+  Sleep(Moment());
   WriteMmio64(ParkPage(0) + board::kAlias + PARK_PAGE_TEXT, 0);
-  Sleep(kMoment);
+  Sleep(Moment());
   EXPECT_EQ(MagicIn(ParkPage(0)), PARK_MAGIC);
   Release(0);
   CheckOff(0, 2);
@@ -176,7 +177,7 @@ void ForeignLoop() {
   InstallLoop(ParkPage(1), Loop::kOther);
   Enter(1, ParkPage(1));
   AwaitMagic(ParkPage(1));
-  Sleep(kMoment);
+  Sleep(Moment());
   Release(0);
   Release(1);
   CheckOff(0, 2);
@@ -217,7 +218,7 @@ void CpuOnWhileSpinning() {
   Cpu& cpu = OtherCpu(0);
   cpu.start = {&cpu, Leave, 0};
   EXPECT_EQ(CpuOn(cpu.start), PSCI_RET_ALREADY_ON);
-  Sleep(kMoment);
+  Sleep(Moment());
   Release(0);
   CheckOff(0, 2);
 }
@@ -245,7 +246,7 @@ void ReleaseLost() {
         },
         page);
     AwaitMagic(page);
-    Sleep(kMoment);
+    Sleep(Moment());
     WriteMmio64(page + board::kAlias + PARK_PAGE_EXIT, PrepareExit(0, Leave));
     WipePage(page);
     Sleep(kLooked);
