@@ -31,8 +31,8 @@ RIGHT = [
     Run("park_release", cpus=8, park="host"),
     SOAK := Run("park_soak", cpus=16, params="rounds=134", park="host", watched=True),
 ]
-IDLE = {(door, park): Run("park_idle", cpus=8, params=f"door={door} seconds=2",
-                          park=park, clocked=True)
+IDLE = {(door, park): Run("park_idle", cpus=3, params=f"door={door} ms=100", park=park,
+                          clocked=True)
         for door, park in [("psci", "host"), ("page", "host"), ("device", "host"),
                            ("page", "guest")]}
 # Wrong on purpose: what is named is not the point.
@@ -52,18 +52,23 @@ GUEST_RIGHT = [
 ]
 GUEST_MATRIX = [cell for row in MATRIX for cell in row if cell.row.park == "guest"]
 
-HOST = Boot("park", (), (*FAULTS, *RIGHT, *IDLE.values(), *WRONG))
+HOST = Boot("park", (), (*FAULTS, *RIGHT, *WRONG))
 MATRIX_HOST = park_matrix.boot("park-matrix-short", MATRIX)
 VIRTUAL_HOST = Boot("park-virtual", ("--deterministic", "--cpus", "10"),
-                    (*GUEST_RIGHT, *(cell.run for cell in GUEST_MATRIX)))
+                    (*GUEST_RIGHT, *IDLE.values(), *(cell.run for cell in GUEST_MATRIX)))
 
-pytestmark = [pytest.mark.usefixtures("host"), pytest.mark.xdist_group("park")]
+pytestmark = pytest.mark.usefixtures("host")
+# Those of one boot go to one of pytest's workers.
+on_host = pytest.mark.xdist_group("park")
+on_matrix_host = pytest.mark.xdist_group("park-matrix")
+on_virtual_host = pytest.mark.xdist_group("park-virtual")
 
 
 def named(run: Run) -> str:
     return run.name
 
 
+@on_host
 @pytest.mark.parametrize("run", FAULTS, ids=named)
 def test_fault_is_named_and_costs_no_cpu(run: Run) -> None:
     diagnoses = check(HOST, run).diagnoses
@@ -71,21 +76,25 @@ def test_fault_is_named_and_costs_no_cpu(run: Run) -> None:
     assert len(diagnoses) == 1 or run.park == "guest"
 
 
+@on_host
 @pytest.mark.parametrize("run", RIGHT, ids=named)
 def test_what_is_right_is_not_named(run: Run) -> None:
     assert check(HOST, run).diagnoses == set()
 
 
+@on_virtual_host
 @pytest.mark.parametrize("run", GUEST_RIGHT, ids=named)
 def test_what_is_right_is_not_named_in_mode_guest(run: Run) -> None:
     assert check(VIRTUAL_HOST, run).diagnoses == set()
 
 
+@on_host
 @pytest.mark.parametrize("run", WRONG, ids=named)
 def test_survives(run: Run) -> None:
     check(HOST, run)
 
 
+@on_matrix_host
 @pytest.mark.parametrize("cell", [cell for row in MATRIX for cell in row],
                          ids=lambda cell: cell.run.name)
 def test_matrix(cell: park_matrix.Cell) -> None:
@@ -93,12 +102,14 @@ def test_matrix(cell: park_matrix.Cell) -> None:
     assert not complaint
 
 
+@on_virtual_host
 @pytest.mark.parametrize("cell", GUEST_MATRIX, ids=lambda cell: cell.run.name)
 def test_matrix_of_mode_guest_exactly(cell: park_matrix.Cell) -> None:
     complaint = cell.complaint(VIRTUAL_HOST.outcome(cell.run), exact=True)
     assert not complaint
 
 
+@on_host
 def test_soak_leaks_nothing() -> None:
     """2010 cycles further on: the same threads, files and memory."""
     samples = HOST.file(SOAK, "watch").read_text()
@@ -112,8 +123,8 @@ def test_soak_leaks_nothing() -> None:
 
 def host_cpu_shares(run: Run) -> list[float]:
     """Of each parked CPU's thread, of one core, while all were parked."""
-    check(HOST, run)
-    text = HOST.file(run, "clock").read_text()
+    check(VIRTUAL_HOST, run)
+    text = VIRTUAL_HOST.file(run, "clock").read_text()
     begin, end = map(float, re.findall(r"^([\d.]+)$", text, re.M))
     names = dict(re.findall(r"/(\d+)/comm:(.+)$", text, re.M))
     used: dict[str, list[int]] = {}
@@ -122,17 +133,19 @@ def host_cpu_shares(run: Run) -> list[float]:
             used.setdefault(names[task], []).append(int(nanoseconds))
     del used["vcpu0"]
     assert len(used) == run.cpus - 1
-    assert end - begin > 1
+    assert end - begin > 0.08
     shares = [(late - early) / 1e9 / (end - begin) for early, late in used.values()]
     print(f"{run.name}: {sum(shares):.4f} cores for {len(shares)} CPUs")
     return shares
 
 
+@on_virtual_host
 @pytest.mark.parametrize("door", ["psci", "page", "device"])
 def test_parked_cpus_cost_nothing(door: str) -> None:
-    assert sum(host_cpu_shares(IDLE[door, "host"])) < 0.01
+    assert sum(host_cpu_shares(IDLE[door, "host"])) == 0
 
 
+@on_virtual_host
 def test_cpus_that_spin_cost_much() -> None:
     """So the measurement can tell."""
-    assert sum(host_cpu_shares(IDLE["page", "guest"])) > 0.3
+    assert min(host_cpu_shares(IDLE["page", "guest"])) > 0.9
