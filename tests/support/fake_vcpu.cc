@@ -65,7 +65,8 @@ absl::Status FakeVcpu::WriteX(unsigned index, uint64_t value) {
 absl::StatusOr<uint64_t> FakeVcpu::ReadX(unsigned index) { return x[index]; }
 
 absl::StatusOr<uint64_t> FakeVcpu::Read(GuestRegister which) {
-  return which == GuestRegister::kPc ? pc : 0;  // The MMU is off.
+  if (which == GuestRegister::kPc) return pc;
+  return which == GuestRegister::kSctlrEl1 ? sctlr : 0;
 }
 
 absl::Status FakeVcpu::WritePc(uint64_t value) {

@@ -49,6 +49,7 @@ class FakeVcpu : public Vcpu {
 
   // What the guest's registers hold, where a test cares.
   uint64_t pc = 0xfeed;
+  uint64_t sctlr = 0;  // The MMU is off.
   // What the guest does to memory, each time it has run.
   std::function<void()> on_run;
   std::array<uint64_t, 31> x = {};

@@ -144,13 +144,37 @@ TEST_F(GuestStoreTest, ReadsAStoreWithTheMmuOff) {
   vcpu.pc = kRam + 0x40;
   vcpu.x[1] = kRam + 0x1000;
   vcpu.x[2] = 0x7061726b;
-  const auto store = ReadStore(vcpu, memory_);
+  const auto store = ReadStore(vcpu, StoreRefused{}, memory_,
+                               GuestRange::Fixed(kRam + 0x2000, 0x1000), 4096);
   ASSERT_TRUE(store.ok());
   ASSERT_TRUE(store->data.has_value());
   EXPECT_EQ(store->code, GuestAddress(kRam + 0x40));
   EXPECT_EQ(store->data->address, GuestAddress(kRam + 0x1008));
   EXPECT_EQ(store->data->size, 8u);
   EXPECT_EQ(store->data->value, 0x7061726bu);
+}
+
+// A loop's store into its own page is read without asking for the MMU; one into
+// any other page is not.
+TEST_F(GuestStoreTest, ALoopIsTakenAtItsWord) {
+  FakeVcpu vcpu(0);
+  const uint32_t code = 0xf9000422;  // str x2, [x1, #8]
+  uint8_t bytes[4];
+  std::memcpy(bytes, &code, 4);
+  ASSERT_TRUE(memory_.Write(GuestAddress(kRam + 0x2010), bytes).ok());
+  vcpu.pc = kRam + 0x2010;
+  vcpu.sctlr = 1;  // Without tables: nothing can be translated.
+  vcpu.x[2] = 7;
+  for (const bool own : {true, false}) {
+    vcpu.x[1] = own ? kRam + 0x2000 : kRam + 0x5000;
+    const auto store =
+        ReadStore(vcpu, StoreRefused{}, memory_,
+                  GuestRange::Fixed(kRam + 0x2000, 0x2000), 4096);
+    ASSERT_TRUE(store.ok());
+    ASSERT_EQ(store->data.has_value(), own);
+    if (!own) continue;
+    EXPECT_EQ(store->data->address, GuestAddress(kRam + 0x2008));
+  }
 }
 
 }  // namespace

@@ -102,7 +102,7 @@ class ParkRegionTest : public testing::Test {
     ASSERT_TRUE(outcome.ok()) << outcome.status();
     ASSERT_TRUE(outcome->parks);
     ASSERT_FALSE(power_.PowerOff(VcpuId{cpu}, Door::kPage));
-    region_->Announce(VcpuId{cpu});
+    ASSERT_TRUE(region_->Announce(VcpuId{cpu}).ok());
   }
   void Release(uint32_t cpu, uint64_t entry) {
     const auto outcome = StoreAt(0, kEntry, kStoreExit, PageOfCpu(cpu), entry);
@@ -215,7 +215,7 @@ TEST_F(ParkRegionTest, AReleaseBetweenMagicAndOffIsNotLost) {
   ASSERT_TRUE(in.ok() && in->parks);
   Release(1, kEntry);  // The CPU is still on.
   ASSERT_FALSE(power_.PowerOff(VcpuId{1}, Door::kPage));
-  region_->Announce(VcpuId{1});
+  ASSERT_TRUE(region_->Announce(VcpuId{1}).ok());
   EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
 }
 

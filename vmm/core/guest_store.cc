@@ -154,11 +154,43 @@ absl::StatusOr<uint64_t> ValueOf(Vcpu& vcpu, unsigned reg) {
   return reg == kZero ? absl::StatusOr<uint64_t>(0) : vcpu.ReadX(reg);
 }
 
+// A store of one register into the page that `pc` is in, both physical.
+absl::StatusOr<std::optional<GuestStore::Data>> ReadOwnStore(
+    Vcpu& vcpu, const VcpuExit& exit, const GuestMemory& memory, uint64_t pc,
+    uint64_t page) {
+  const auto word = Load<uint32_t>(memory, GuestAddress(pc));
+  const auto instruction = word ? DecodeStore(*word) : std::nullopt;
+  if (!instruction || instruction->second) return std::nullopt;
+  uint64_t address;
+  if (const auto* const stop = std::get_if<DebugStop>(&exit)) {
+    // Any byte of the access will do for a watchpoint.
+    address = stop->address & ~uint64_t{instruction->size - 1};
+  } else {
+    ASSIGN_OR_RETURN(address, vcpu.ReadX(instruction->base));
+    address += static_cast<uint64_t>(instruction->offset);
+  }
+  if (address / page != pc / page || address % instruction->size != 0) {
+    return std::nullopt;
+  }
+  ASSIGN_OR_RETURN(const uint64_t value, ValueOf(vcpu, instruction->value));
+  return GuestStore::Data{GuestAddress(address), instruction->size, value};
+}
+
 }  // namespace
 
-absl::StatusOr<GuestStore> ReadStore(Vcpu& vcpu, const GuestMemory& memory) {
+absl::StatusOr<GuestStore> ReadStore(Vcpu& vcpu, const VcpuExit& exit,
+                                     const GuestMemory& memory,
+                                     GuestRange loops, uint64_t page) {
   GuestStore store;
   ASSIGN_OR_RETURN(store.pc, vcpu.Read(GuestRegister::kPc));
+  if (loops.Contains(GuestAddress(store.pc))) {
+    ASSIGN_OR_RETURN(store.data,
+                     ReadOwnStore(vcpu, exit, memory, store.pc, page));
+    if (store.data) {
+      store.code = GuestAddress(store.pc);
+      return store;
+    }
+  }
   Translator translate(vcpu, memory);
   RETURN_IF_ERROR(translate.Begin());
   ASSIGN_OR_RETURN(store.code, translate.At(store.pc));

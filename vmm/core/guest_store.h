@@ -59,8 +59,15 @@ struct GuestStore {
 };
 
 // On the vCPU's own thread, after StoreRefused or a watched store. An error is
-// KVM's.
-absl::StatusOr<GuestStore> ReadStore(Vcpu& vcpu, const GuestMemory& memory);
+// KVM's. `loops`: where code runs with the MMU off; a PC in there that stores
+// into its own page of `page` bytes is taken at its word, for a register that
+// need not be fetched is a fifth of an exit. That the MMU is off is not checked
+// then: a guest for which it makes a difference has code of its own at the
+// address of a park page, and that code stores at the same address.
+// `exit`: what Run() returned.
+absl::StatusOr<GuestStore> ReadStore(Vcpu& vcpu, const VcpuExit& exit,
+                                     const GuestMemory& memory,
+                                     GuestRange loops, uint64_t page);
 
 }  // namespace vmm
 

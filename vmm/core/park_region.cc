@@ -60,7 +60,7 @@ ParkRegion::ParkRegion(const ParkPlacement& placement, GuardedWindow window,
       pages_(placement.pages.size() / kParkUnit),
       cpus_(std::make_unique<Cpu[]>(machine_.power.size())),
       occupants_(placement.window.size() / GuardedWindow::HostPage()),
-      closed_(occupants_.size(), true) {}
+      untouched_(true) {}
 
 ParkRegion::Page* ParkRegion::Find(GuestAddress page) {
   if (!placement_.pages.Contains(page)) return nullptr;
@@ -74,20 +74,6 @@ GuestAddress ParkRegion::PageAt(size_t index) const {
 size_t ParkRegion::HostIndex(GuestAddress address) const {
   return (address.value() - placement_.window.base().value()) /
          GuardedWindow::HostPage();
-}
-
-GuestRange ParkRegion::PagesOfAll() const {
-  const uint64_t host = GuardedWindow::HostPage();
-  const uint64_t bytes =
-      (machine_.power.size() * kParkUnit + host - 1) / host * host;
-  return *GuestRange::Make(placement_.pages.base(),
-                           std::min(bytes, placement_.pages.size()));
-}
-
-GuestRange ParkRegion::HostPageOf(GuestAddress address) const {
-  return *GuestRange::Make(
-      placement_.window.base() + HostIndex(address) * GuardedWindow::HostPage(),
-      GuardedWindow::HostPage());
 }
 
 void ParkRegion::Note(ParkFault fault, VcpuId who, GuestAddress place,
@@ -138,8 +124,13 @@ absl::Status ParkRegion::AwaitArmed(VcpuId self, Vcpu& vcpu) {
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::OnStore(VcpuId self, Vcpu& vcpu,
                                                         const VcpuExit& exit) {
   RETURN_IF_ERROR(AwaitArmed(self, vcpu));
-  ASSIGN_OR_RETURN(const GuestStore store, ReadStore(vcpu, machine_.memory));
-  const std::lock_guard lock(mutex_);
+  ASSIGN_OR_RETURN(
+      const GuestStore store,
+      ReadStore(vcpu, exit, machine_.memory, placement_.window, kParkUnit));
+  std::unique_lock lock(mutex_);
+  if (IsMagicOf(store)) return Enter(self, PageOf(store.data->address));
+  // Whoever closes the window now holds no lock meanwhile.
+  changed_.wait(lock, [this] { return !closing_; });
   if (store.data && placement_.window.Contains(store.data->address)) {
     return Apply(self, vcpu, store);
   }
@@ -147,35 +138,37 @@ absl::StatusOr<ParkRegion::Outcome> ParkRegion::OnStore(VcpuId self, Vcpu& vcpu,
                     std::holds_alternative<StoreRefused>(exit));
 }
 
-absl::StatusOr<ParkRegion::Outcome> ParkRegion::Apply(VcpuId self, Vcpu& vcpu,
-                                                      const GuestStore& store) {
-  Outcome outcome;
-  ASSIGN_OR_RETURN(outcome.parks, ApplyOne(self, *store.code, *store.data));
-  if (store.second && !outcome.parks) {
-    ASSIGN_OR_RETURN(outcome.parks, ApplyOne(self, *store.code, *store.second));
-  }
-  if (!outcome.parks) RETURN_IF_ERROR(vcpu.WritePc(store.pc + 4));
-  return outcome;
+// A CPU that parks runs the loop of a page; who stores a magic from elsewhere
+// does so in somebody's name.
+bool ParkRegion::IsMagicOf(const GuestStore& store) const {
+  const auto parks = [this](const std::optional<GuestStore::Data>& data) {
+    return data && data->size == 8 && data->value == PARK_MAGIC &&
+           data->address == PageOf(data->address) + PARK_PAGE_MAGIC &&
+           placement_.window.Contains(data->address);
+  };
+  return store.code && placement_.window.Contains(*store.code) &&
+         (parks(store.data) || parks(store.second));
 }
 
-absl::StatusOr<bool> ParkRegion::ApplyOne(VcpuId self, GuestAddress code,
-                                          const GuestStore::Data& data) {
+absl::StatusOr<ParkRegion::Outcome> ParkRegion::Apply(VcpuId self, Vcpu& vcpu,
+                                                      const GuestStore& store) {
+  RETURN_IF_ERROR(ApplyOne(self, *store.data));
+  if (store.second) RETURN_IF_ERROR(ApplyOne(self, *store.second));
+  RETURN_IF_ERROR(vcpu.WritePc(store.pc + 4));
+  return Outcome{};
+}
+
+absl::Status ParkRegion::ApplyOne(VcpuId self, const GuestStore::Data& data) {
   const auto& [address, size, value] = data;
   const GuestAddress page_address = PageOf(address);
   const uint64_t offset = address.value() - page_address.value();
   const bool is_magic =
       size == 8 && offset == PARK_PAGE_MAGIC && value == PARK_MAGIC;
   const bool is_exit = size == 8 && offset == PARK_PAGE_EXIT;
-  // A CPU that parks runs the loop of a page; who stores a magic from
-  // elsewhere does so in somebody's name.
-  if (is_magic && placement_.window.Contains(code)) {
-    RETURN_IF_ERROR(Enter(self, page_address));
-    return true;
-  }
   Page* const page = Find(page_address);
   if (page != nullptr && is_exit && value != 0 &&
       TakeExit(*page, page_address, value, self)) {
-    return false;
+    return absl::OkStatus();
   }
   window_.Store(address, size, value);
   if (page != nullptr && page->occupant != kNobody) {
@@ -183,34 +176,30 @@ absl::StatusOr<bool> ParkRegion::ApplyOne(VcpuId self, GuestAddress code,
       Note(ParkFault::kPageRewritten, VcpuId{page->occupant}, page_address,
            value);
     }
-    return false;
+    return absl::OkStatus();
   }
   if (is_magic) Note(ParkFault::kMagicWithoutCpu, self, page_address, value);
   // Nobody is here, and more will follow: somebody wipes, or fills.
-  RETURN_IF_ERROR(OpenVacant());
-  return false;
+  return OpenVacant().status();
 }
 
 // What it is, is not known; where it goes, neither.
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::LetThrough(
     VcpuId self, Vcpu& vcpu, const GuestStore& store, bool refused) {
-  if (refused && HasClosedVacant()) {
-    RETURN_IF_ERROR(OpenVacant());
-    return Outcome{};  // If that was not it, it comes back.
+  if (refused) {
+    ASSIGN_OR_RETURN(const bool opened, OpenVacant());
+    if (opened) return Outcome{};  // If that was not it, it comes back.
   }
   return StepOver(self, vcpu, store);
 }
 
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::StepOver(
     VcpuId self, Vcpu& vcpu, const GuestStore& store) {
-  if (parked_ != 0) {
-    closed_.assign(closed_.size(), false);
-    RETURN_IF_ERROR(window_.SetWritable(placement_.window, true));
-  }
+  RETURN_IF_ERROR(SetWritable(closed_, true));
   RETURN_IF_ERROR(vcpu.Step());
   const absl::StatusOr<VcpuExit> exit = vcpu.Run();
   RETURN_IF_ERROR(vcpu.WatchStores(watched_));
-  if (parked_ != 0) RETURN_IF_ERROR(CloseOccupied());
+  RETURN_IF_ERROR(SetWritable(closed_, false));
   RETURN_IF_ERROR(exit.status());
 
   for (size_t i = 0; parked_ != 0 && i < pages_.size(); ++i) {
@@ -239,8 +228,7 @@ absl::StatusOr<ParkRegion::Outcome> ParkRegion::StepOver(
     const Page* const page = Find(own);
     const bool taken = page != nullptr && page->occupant != kNobody;
     if (!taken && window_.Load(own + PARK_PAGE_MAGIC) == PARK_MAGIC) {
-      RETURN_IF_ERROR(Enter(self, own));
-      outcome.parks = true;
+      return Enter(self, own);
     }
   }
   return outcome;
@@ -248,7 +236,9 @@ absl::StatusOr<ParkRegion::Outcome> ParkRegion::StepOver(
 
 // --- In ----------------------------------------------------------------------
 
-absl::Status ParkRegion::Enter(VcpuId self, GuestAddress address) {
+// From here on the CPU is as good as off.
+ParkRegion::Outcome ParkRegion::Enter(VcpuId self, GuestAddress address) {
+  constexpr Outcome kParks = {.parks = true};
   machine_.events.ring(Index(self))
       .Push({.ns = machine_.clock.Now(),
              .vcpu = Index(self),
@@ -257,17 +247,17 @@ absl::Status ParkRegion::Enter(VcpuId self, GuestAddress address) {
              .args = {address.value()}});
   Cpu& cpu = cpus_[Index(self)];
   cpu.page.reset();
-  cpu.announced = false;
+  cpu.announced = cpu.off = false;
   Page* const page = Find(address);
   if (page == nullptr) {
     Note(address < placement_.pages.base() ? ParkFault::kPageOfCpu0
                                            : ParkFault::kPagePastRegion,
          self, address, PARK_MAGIC);
-    return absl::OkStatus();
+    return kParks;
   }
   if (page->occupant != kNobody) {
     Note(ParkFault::kPageShared, self, address, page->occupant);
-    return absl::OkStatus();
+    return kParks;
   }
   const uint64_t loop = window_.Load(address + PARK_PAGE_TEXT);
   if (parked_ == 0) {
@@ -281,15 +271,50 @@ absl::Status ParkRegion::Enter(VcpuId self, GuestAddress address) {
   cpu.in_page = true;
   ++occupants_[HostIndex(address)];
   ++parked_;
-  if (closed_[HostIndex(address)]) return absl::OkStatus();
-  // The first one closes the door for all who come to a page of 4 KiB each.
-  const GuestRange all = PagesOfAll();
-  return Close(parked_ == 1 && all.Contains(address) ? all
-                                                     : HostPageOf(address));
+  return kParks;
 }
 
-void ParkRegion::Announce(VcpuId self) {
-  const std::lock_guard lock(mutex_);
+// Before anybody sees the magic, its page is closed. The first CPU closes for
+// all that come meanwhile, without the lock: it is off, and its thread has
+// time. Who is still on its way has its page open, so it neither faults on its
+// loop nor waits for anybody.
+absl::Status ParkRegion::Announce(VcpuId self) {
+  std::unique_lock lock(mutex_);
+  cpus_[Index(self)].off = true;
+  if (closing_) return absl::OkStatus();
+  closing_ = true;
+  absl::Status status = CloseForNewcomers(lock);
+  closing_ = false;
+  changed_.notify_all();
+  return status;
+}
+
+absl::Status ParkRegion::CloseForNewcomers(std::unique_lock<std::mutex>& lock) {
+  std::vector<uint32_t> newcomers;
+  HostPages pages;
+  for (;;) {
+    newcomers.clear();
+    pages.clear();
+    for (uint32_t i = 0; i < machine_.power.size(); ++i) {
+      const Cpu& cpu = cpus_[i];
+      if (!cpu.off || cpu.announced) continue;
+      newcomers.push_back(i);
+      if (cpu.page && closed_.insert(HostIndex(*cpu.page)).second) {
+        pages.insert(HostIndex(*cpu.page));
+      }
+    }
+    if (newcomers.empty()) return absl::OkStatus();
+    lock.unlock();
+    const absl::Status closed = SetWritable(pages, false);
+    lock.lock();
+    RETURN_IF_ERROR(closed);
+    for (const uint32_t i : newcomers) {
+      if (!cpus_[i].announced) AnnounceNow(VcpuId{i});
+    }
+  }
+}
+
+void ParkRegion::AnnounceNow(VcpuId self) {
   Cpu& cpu = cpus_[Index(self)];
   cpu.announced = true;
   if (!cpu.page) return;
@@ -352,62 +377,49 @@ void ParkRegion::Vacate(Page& page, GuestAddress address) {
 void ParkRegion::Leave(VcpuId self) {
   if (!cpus_[Index(self)].in_page) return;
   const std::lock_guard lock(mutex_);
+  // CPU_ON was faster than whoever closes the window: nobody is to announce it.
+  cpus_[Index(self)].announced = true;
   const auto address = cpus_[Index(self)].page;
   if (address) Vacate(*Find(*address), *address);
 }
 
 // --- The window --------------------------------------------------------------
 
-bool ParkRegion::HasClosedVacant() const {
-  for (size_t i = 0; i < closed_.size(); ++i) {
-    if (closed_[i] && occupants_[i] == 0) return true;
+ParkRegion::HostPages ParkRegion::ClosedVacant() const {
+  HostPages vacant;
+  for (const size_t index : closed_) {
+    if (occupants_[index] == 0) vacant.insert(vacant.end(), index);
   }
-  return false;
+  return vacant;
 }
 
 // One call for each run of pages: a call costs more than the exit it spares.
-absl::Status ParkRegion::OpenVacant() {
-  if (parked_ == 0) {
-    if (!HasClosedVacant()) return absl::OkStatus();
-    closed_.assign(closed_.size(), false);
-    return window_.SetWritable(placement_.window, true);
-  }
+absl::Status ParkRegion::SetWritable(const HostPages& pages, bool writable) {
   const uint64_t page = GuardedWindow::HostPage();
-  for (size_t i = 0; i < closed_.size();) {
-    size_t end = i;
-    while (end < closed_.size() && closed_[end] && occupants_[end] == 0) {
-      closed_[end++] = false;
-    }
-    if (end > i) {
-      RETURN_IF_ERROR(window_.SetWritable(
-          *GuestRange::Make(placement_.window.base() + i * page,
-                            (end - i) * page),
-          true));
-    }
-    i = end + 1;
+  for (auto first = pages.begin(); first != pages.end();) {
+    size_t count = 0;
+    auto next = first;
+    while (next != pages.end() && *next == *first + count) ++next, ++count;
+    RETURN_IF_ERROR(window_.SetWritable(
+        *GuestRange::Make(placement_.window.base() + *first * page,
+                          count * page),
+        writable));
+    first = next;
   }
   return absl::OkStatus();
 }
 
-absl::Status ParkRegion::Close(GuestRange part) {
-  for (size_t i = HostIndex(part.base()); i <= HostIndex(part.last()); ++i) {
-    closed_[i] = true;
+// Whether there was anything to open.
+absl::StatusOr<bool> ParkRegion::OpenVacant() {
+  if (untouched_) {
+    untouched_ = false;
+    RETURN_IF_ERROR(window_.SetWritable(placement_.window, true));
+    return true;
   }
-  return window_.SetWritable(part, false);
-}
-
-absl::Status ParkRegion::CloseOccupied() {
-  const uint64_t page = GuardedWindow::HostPage();
-  for (size_t i = 0; i < occupants_.size();) {
-    size_t end = i;
-    while (end < occupants_.size() && occupants_[end] != 0) ++end;
-    if (end > i) {
-      RETURN_IF_ERROR(Close(*GuestRange::Make(
-          placement_.window.base() + i * page, (end - i) * page)));
-    }
-    i = end + 1;
-  }
-  return absl::OkStatus();
+  const HostPages vacant = ClosedVacant();
+  for (const size_t index : vacant) closed_.erase(index);
+  RETURN_IF_ERROR(SetWritable(vacant, true));
+  return !vacant.empty();
 }
 
 // --- From outside ------------------------------------------------------------

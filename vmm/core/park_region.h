@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "psci-emul/park_slots.h"
@@ -71,7 +72,7 @@ class ParkRegion {
   absl::StatusOr<Outcome> OnStore(psci::VcpuId self, Vcpu& vcpu,
                                   const VcpuExit& exit);
   // The CPU is off: whoever waits for its magic may see it.
-  void Announce(psci::VcpuId self);
+  absl::Status Announce(psci::VcpuId self);
   // The CPU is on again, whoever started it.
   void Leave(psci::VcpuId self);
 
@@ -85,6 +86,8 @@ class ParkRegion {
  private:
   static constexpr uint32_t kNobody = UINT32_MAX;
 
+  using HostPages = absl::btree_set<size_t>;  // By number from the window on.
+
   struct Page {
     uint32_t occupant = kNobody;
     bool released = false;  // Its CPU has left since it was prepared.
@@ -92,7 +95,8 @@ class ParkRegion {
   };
   struct Cpu {
     bool armed = false;      // Written by its own thread, under mutex_.
-    bool announced = false;  // Since it parked.
+    bool off = false;        // Since it parked;
+    bool announced = false;  // and its magic is there for all to see.
     std::optional<GuestAddress> page;
     // Whether Leave() has to look: a CPU that was released need not wait for
     // mutex_, which who released it holds.
@@ -105,31 +109,29 @@ class ParkRegion {
   // nullptr outside the pages (in a guard, or anywhere else).
   Page* Find(GuestAddress page);
   GuestAddress PageAt(size_t index) const;
-  GuestRange HostPageOf(GuestAddress address) const;
-  // A page of the smallest size for each CPU.
-  GuestRange PagesOfAll() const;
   size_t HostIndex(GuestAddress address) const;
 
   absl::Status AwaitArmed(psci::VcpuId self, Vcpu& vcpu);
   // All with mutex_ held.
   absl::StatusOr<Outcome> Apply(psci::VcpuId self, Vcpu& vcpu,
                                 const GuestStore& store);
-  // Whether the CPU parks by it.
-  absl::StatusOr<bool> ApplyOne(psci::VcpuId self, GuestAddress code,
-                                const GuestStore::Data& data);
+  absl::Status ApplyOne(psci::VcpuId self, const GuestStore::Data& data);
   absl::StatusOr<Outcome> LetThrough(psci::VcpuId self, Vcpu& vcpu,
                                      const GuestStore& store, bool refused);
   absl::StatusOr<Outcome> StepOver(psci::VcpuId self, Vcpu& vcpu,
                                    const GuestStore& store);
-  absl::Status Enter(psci::VcpuId self, GuestAddress page);
+  bool IsMagicOf(const GuestStore& store) const;
+  Outcome Enter(psci::VcpuId self, GuestAddress page);
+  // Lets go of `lock` for a while.
+  absl::Status CloseForNewcomers(std::unique_lock<std::mutex>& lock);
+  void AnnounceNow(psci::VcpuId self);
   // Whether `exit` is dealt with; else it belongs into the page.
   bool TakeExit(Page& page, GuestAddress address, uint64_t exit,
                 psci::VcpuId by);
   void Vacate(Page& page, GuestAddress address);
-  bool HasClosedVacant() const;
-  absl::Status OpenVacant();
-  absl::Status Close(GuestRange part);
-  absl::Status CloseOccupied();
+  HostPages ClosedVacant() const;
+  absl::Status SetWritable(const HostPages& pages, bool writable);
+  absl::StatusOr<bool> OpenVacant();
   void Note(psci::ParkFault fault, psci::VcpuId who, GuestAddress place,
             uint64_t value);
 
@@ -145,10 +147,14 @@ class ParkRegion {
   std::vector<Page> pages_;
   const std::unique_ptr<Cpu[]> cpus_;
   std::vector<uint32_t> occupants_;  // By page of the host.
-  std::vector<bool> closed_;         // Likewise.
+  // Which of them the guest cannot write to: those where CPUs are parked, those
+  // that nobody has written to since, and all until the first store.
+  HostPages closed_;
+  bool untouched_;
   uint32_t parked_ = 0;
   uint64_t loop_ = 0;  // The first bytes of this round's loop.
   int64_t first_park_ns_ = 0;
+  bool closing_ = false;  // Somebody closes pages, without the lock.
   bool stopped_ = false;
 };
 

@@ -132,7 +132,9 @@ void ParkWatch::LookAt(uint32_t vcpu) {
       } else if (loop == 0) {
         page = {};
       } else if (first_park_ns_ != 0 && !page.noted &&
-                 machine_.clock.Now() - first_park_ns_ > kMagicDeadlineNs) {
+                 machine_.clock.Now() -
+                         std::max(first_park_ns_, page.since_ns) >
+                     kMagicDeadlineNs) {
         page.noted = true;
         Note(ParkFault::kCpuWithoutMagic, vcpu, loop);
       }

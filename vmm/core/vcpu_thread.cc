@@ -149,7 +149,7 @@ absl::Status VcpuThread::Live() {
     door = post_mortem_.door = *left_by;
     const bool nobody_left = machine_.power.PowerOff(id_, door);
     Record(Event::Kind::kOff, {static_cast<uint64_t>(door)});
-    if (door == psci::Door::kPage) region->Announce(id_);
+    if (door == psci::Door::kPage) RETURN_IF_ERROR(region->Announce(id_));
     if (nobody_left) {
       machine_.request_stop(
           {.kind = StopReason::Kind::kAllOff, .vcpu = psci::Index(id_)});
