@@ -25,6 +25,7 @@ STUB_PAYLOAD(park_idle) {
   for (uint32_t i = 0; i < others; ++i) {
     page ? AwaitMagic(ParkPage(i)) : AwaitOff(OtherCpu(i));
   }
+  Sleep(kSettleMicroseconds);
   Print("[stub] parked");
   Sleep(Argument("ms", 1000) * 1000);
   Print("[stub] parked still");

@@ -29,6 +29,8 @@ FAULTS = [Run("park_faults", cpus=4, params=f"fault={fault}", park=park)
 # Nothing is wrong with these, and nothing may be named.
 RIGHT = [
     Run("park_release", cpus=8, park="host"),
+    Run("entry_state", cpus=2, params="door=page"),
+    Run("entry_state", cpus=2, params="door=device"),
     SOAK := Run("park_soak", cpus=16, params="rounds=134", park="host", watched=True),
 ]
 IDLE = {(door, park): Run("park_idle", cpus=3, params=f"door={door} ms=100", park=park,

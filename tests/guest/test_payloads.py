@@ -68,7 +68,9 @@ BOOTS = {
                   named("hello", "suspend", "leftover_interrupts", "leftover_timer")),
     # SVE and pointer authentication.
     "max": Boot("payloads-max", ("--cpu-model", "max"),
-                named("entry_state", "id_registers", "psci_calls", "leftover_timer")),
+                (*named("entry_state", "id_registers", "psci_calls", "leftover_timer"),
+                 Run("entry_state", cpus=2, params="door=page"),
+                 Run("entry_state", cpus=2, params="door=device"))),
 }
 
 
