@@ -209,6 +209,10 @@ void ReleaseNotParked() {
   EXPECT_EQ(ReleaseSlot(OtherCpu(0), Leave), PARK_STATUS_NOT_PARKED);
   EXPECT_EQ(ReleaseSlot(ThisCpu(), Leave), PARK_STATUS_NOT_PARKED);
   CheckOff(0, 0);
+  Park(1);  // Elsewhere.
+  EXPECT_EQ(ReleaseSlot(OtherCpu(1), Leave), PARK_STATUS_NOT_PARKED);
+  Release(1);
+  CheckOff(1, 2);
 }
 
 // --- --park guest ------------------------------------------------------------
