@@ -14,6 +14,9 @@
 //                   wipe=late: the page is cleared once its CPU is there
 //   new=device      the slot, if there are any and it holds the CPU, else
 //   CPU_ON new=other       the initrd's second image, which knows PSCI only
+//   between         every other boot takes nobody and kexecs at once, as a
+//   kernel
+//                   with maxcpus=1: who is parked stays, for the third
 //   expect=refused  CPU_ON has to be answered ALREADY_ON, by all, always. What
 //                   saves the CPUs then is no part of the cell.
 #include "guest-stub/arch.h"
@@ -181,9 +184,10 @@ STUB_PAYLOAD(park_matrix) {
   GicInitDistributor();
   GicInitCpu();
   GicEnable(board::kVirtualTimerIntid);
-  TakeAll(handover);
+  const bool passes_by = HasArgument("between") && handover.kexecs % 2 == 1;
+  if (!passes_by) TakeAll(handover);
   if (handover.kexecs < cycles) {
-    SendAway(handover);
+    if (!passes_by) SendAway(handover);
     ++handover.kexecs;
     Kexec(HasArgument("new=other") ? 1 : 0);
   }

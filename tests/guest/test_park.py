@@ -31,6 +31,8 @@ RIGHT = [
     Run("park_release", cpus=8, park="host"),
     Run("entry_state", cpus=2, params="door=page"),
     Run("entry_state", cpus=2, params="door=device"),
+    *(Run("park_matrix", cpus=8, params=f"old={door} new={door} between cycles=6",
+          next=("park_matrix",)) for door in ("page", "device")),
     SOAK := Run("park_soak", cpus=16, params="rounds=134", park="host", watched=True),
 ]
 IDLE = {(door, park): Run("park_idle", cpus=3, params=f"door={door} ms=100", park=park,
