@@ -26,11 +26,4 @@ void OpenTimer() {
   GicEnable(board::kVirtualTimerIntid);
 }
 
-void SleepUntil(uint64_t when) {
-  WRITE_SYSREG(cntv_cval_el0, when);
-  WRITE_SYSREG(cntv_ctl_el0, kTimerEnable);
-  while (Now() < when) WaitForInterrupt();
-  StopTimer();
-}
-
 }  // namespace stub

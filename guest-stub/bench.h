@@ -57,8 +57,6 @@ uint64_t LastStamp(uint32_t count);
 
 // Its interrupt wakes this CPU from now on.
 void OpenTimer();
-// Returns at that moment, on this CPU, having slept until then.
-void SleepUntil(uint64_t when);
 
 }  // namespace stub
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guest-stub/entry_registers.h"
+#include "psci-emul/park_abi.h"
 #include "psci-emul/psci_abi.h"
 
 /*
@@ -48,7 +49,7 @@ entry_state_entry:
   ldr x0, [x0, :lo12:entry_start]
   b secondary_entry
 
-/* Every register full of garbage, then CPU_OFF. */
+/* Every register full of garbage, then entry_leave(entry_where). */
   .globl entry_state_poison
 entry_state_poison:
   ldr x0, =0x5555aaaa5555aaaa
@@ -70,6 +71,20 @@ entry_state_poison:
   msr elr_el1, x0
   msr nzcv, x0
   msr sp_el0, x0
+  adrp x9, entry_leave
+  ldr x9, [x9, :lo12:entry_leave]
+  adrp x0, entry_where
+  ldr x0, [x0, :lo12:entry_where]
+  br x9
+
+  .globl entry_state_turn_off
+entry_state_turn_off:
   ldr w0, =PSCI_CPU_OFF
   hvc #0
+  b .
+
+  .globl entry_state_enter_slot
+entry_state_enter_slot:
+  ldr x9, =PARK_MAGIC
+  str x9, [x0, #PARK_REG_MAGIC]
   b .

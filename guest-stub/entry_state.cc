@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a CPU finds when CPU_ON starts it (DEN0022 6.4, booting.rst): the first
 // time, and after it has filled every register with garbage and turned itself
-// off.
+// off; or with door=page or door=device, parked and been released there.
 #include "guest-stub/arch.h"
 #include "guest-stub/devicetree.h"
 #include "guest-stub/entry_registers.h"
+#include "guest-stub/park.h"
 #include "guest-stub/psci.h"
 #include "guest-stub/report.h"
 #include "guest-stub/smp.h"
+#include "psci-emul/park_abi.h"
 
 namespace {
 
@@ -28,11 +30,17 @@ struct alignas(256) Record {
 
 }  // namespace stub
 
+using Leave = void (*)(uint64_t where);
+
 extern "C" {
 constinit stub::Record entry_record;
 constinit const stub::Start* entry_start = nullptr;
+constinit Leave entry_leave = nullptr;
+constinit uint64_t entry_where = 0;
 void entry_state_entry();
 [[noreturn]] void entry_state_poison();
+[[noreturn]] void entry_state_turn_off(uint64_t);
+[[noreturn]] void entry_state_enter_slot(uint64_t slot);
 }
 
 namespace stub {
@@ -161,15 +169,34 @@ void Soil(uint64_t) {
 
 void OnlyLook(uint64_t) { optional = ReadOptional(); }
 
-void Enter(Cpu& cpu, void (*body)(uint64_t), uint64_t function,
-           uint64_t context) {
-  cpu.start = {&cpu, body, 0};
-  entry_start = &cpu.start;
-  CleanAndInvalidateRecord();
+void ByPsci(const Cpu& cpu, uint64_t function, uint64_t context) {
   const int32_t result =
       Psci(function, cpu.mpidr, reinterpret_cast<uint64_t>(&entry_state_entry),
            context);
   EXPECT_EQ(result, PSCI_RET_SUCCESS);
+}
+
+// It keeps its loop: that is how the CPU leaves the next time, too.
+void ByPage(uint64_t page) {
+  AwaitMagic(page);
+  StoreExit(page, reinterpret_cast<uint64_t>(&entry_state_entry));
+}
+
+void BySlot(const Cpu& cpu, uint64_t context) {
+  WriteMmio64(ParkSlot(cpu) + PARK_REG_CONTEXT, context);
+  WriteMmio64(ParkSlot(cpu) + PARK_REG_EXIT,
+              reinterpret_cast<uint64_t>(&entry_state_entry));
+  EXPECT_EQ(ReadSlot(cpu, PARK_REG_STATUS), PARK_STATUS_OK);
+}
+
+// `start` lets it in at entry_state_entry.
+void Enter(Cpu& cpu, void (*body)(uint64_t), auto start) {
+  cpu.start = {&cpu, body, 0};
+  entry_start = &cpu.start;
+  CleanAndInvalidateRecord();
+  const uint32_t entries = cpu.entries;
+  start();
+  AwaitEntries(cpu, entries + 1);
   AwaitOff(cpu);
   CleanAndInvalidateRecord();
 }
@@ -219,20 +246,32 @@ void CheckSameAsFirst(const Optional& first_optional) {
 
 STUB_PAYLOAD(entry_state) {
   Cpu& cpu = OtherCpu(0);
-  Enter(cpu, Soil, PSCI_CPU_ON_64, kContext);
+  const bool page = HasArgument("door=page");
+  const bool device = HasArgument("door=device");
+  if (page) InstallLoop(ParkPage(0), Loop::kProposed);
+  entry_leave = page     ? park_enter
+                : device ? entry_state_enter_slot
+                         : entry_state_turn_off;
+  entry_where = page ? ParkPage(0) : device ? ParkSlot(cpu) : 0;
+  Enter(cpu, Soil, [&] { ByPsci(cpu, PSCI_CPU_ON_64, kContext); });
   CheckSpecified(cpu, kContext);
   first = entry_record;
   const Optional first_optional = optional;
   Print("SCTLR ", Hex{Value("sctlr_el1")}, ", CPACR ", Hex{Value("cpacr_el1")},
         ", OSLSR ", Hex{Value("oslsr_el1")}, HasSve() ? ", SVE" : "",
         HasPointerAuthentication() ? ", pointer authentication" : "");
+  const uint64_t context = page ? ParkPage(0) : ~kContext;
   for (int round = 0; round < 3; ++round) {
-    Enter(cpu, Soil, PSCI_CPU_ON_64, ~kContext);
-    CheckSpecified(cpu, ~kContext);
+    Enter(cpu, Soil, [&] {
+      page     ? ByPage(context)
+      : device ? BySlot(cpu, context)
+               : ByPsci(cpu, PSCI_CPU_ON_64, context);
+    });
+    CheckSpecified(cpu, context);
     CheckSameAsFirst(first_optional);
   }
-  // SMC32: the context has no upper half.
-  Enter(cpu, OnlyLook, PSCI_CPU_ON_32, kContext);
+  // SMC32: the context has no upper half. Whichever door it left by.
+  Enter(cpu, OnlyLook, [&] { ByPsci(cpu, PSCI_CPU_ON_32, kContext); });
   CheckSpecified(cpu, kContext & 0xffffffff);
   CheckSameAsFirst(first_optional);
 }

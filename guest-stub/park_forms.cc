@@ -13,17 +13,19 @@
 #include "guest-stub/timer.h"
 #include "psci-emul/park_abi.h"
 
-#define FORMS(F)                                                          \
-  F(plain)                                                                \
-  F(unscaled)                                                             \
-  F(by_register)                                                          \
-  F(before)                                                               \
-  F(after)                                                                \
-  F(from_stack)                                                           \
-  F(release)                                                              \
-  F(pair)                                                                 \
-  F(pair_nontemporal) F(exclusive) F(exclusive_pair) F(simd) F(simd_half) \
-      F(simd_pair) F(simd_one) F(simd_lane) F(simd_two)
+#define FORMS(F)      \
+  F(plain)            \
+  F(unscaled)         \
+  F(by_register)      \
+  F(before)           \
+  F(after)            \
+  F(from_stack)       \
+  F(release)          \
+  F(pair)             \
+  F(pair_nontemporal) \
+  F(exclusive)        \
+  F(exclusive_pair)   \
+  F(simd) F(simd_half) F(simd_pair) F(simd_one) F(simd_lane) F(simd_two)
 #define LSE_FORMS(F) \
   F(swap) F(compare_and_swap) F(compare_and_swap_pair) F(add) F(or)
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// All CPUs but one parked, by door=psci, page or device, for `seconds=` in
-// which the payload does nothing: what do they cost the host meanwhile? Then
-// all come back.
+// All CPUs but one parked, by door=psci, page or device, for `ms=` in which the
+// payload does nothing, and as long again for who looks what they cost the host
+// meanwhile. Then all come back.
 #include "guest-stub/bench.h"
 #include "guest-stub/devicetree.h"
 #include "guest-stub/gic.h"
@@ -25,9 +25,11 @@ STUB_PAYLOAD(park_idle) {
   for (uint32_t i = 0; i < others; ++i) {
     page ? AwaitMagic(ParkPage(i)) : AwaitOff(OtherCpu(i));
   }
+  Sleep(kSettleMicroseconds);
   Print("[stub] parked");
-  Sleep(Argument("seconds", 4) * 1'000'000);
-  Print("[stub] parked no longer");
+  Sleep(Argument("ms", 1000) * 1000);
+  Print("[stub] parked still");
+  Sleep(Argument("ms", 1000) * 1000);
   ClearStamps(others);
   for (uint32_t i = 0; i < others; ++i) {
     if (page) {

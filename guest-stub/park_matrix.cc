@@ -12,8 +12,11 @@
 //   new=psci        CPU_ON
 //   new=page        exit, if it finds its own loop in the page, else CPU_ON;
 //                   wipe=late: the page is cleared once its CPU is there
-//   new=device      the slot, if it says that it holds the CPU, else CPU_ON
-//   new=other       the initrd's second image, which knows PSCI only
+//   new=device      the slot, if there are any and it holds the CPU, else
+//   CPU_ON new=other       the initrd's second image, which knows PSCI only
+//   between         every other boot takes nobody and kexecs at once, as a
+//   kernel
+//                   with maxcpus=1: who is parked stays, for the third
 //   expect=refused  CPU_ON has to be answered ALREADY_ON, by all, always. What
 //                   saves the CPUs then is no part of the cell.
 #include "guest-stub/arch.h"
@@ -32,6 +35,7 @@ namespace stub {
 namespace {
 
 constexpr uint32_t kStopSgi = 1;
+constexpr uint64_t kMoment = 5'000;  // Microseconds.
 
 constinit std::atomic<uint32_t> arrived = 0;
 
@@ -118,7 +122,7 @@ bool Take(const Handover& handover, uint32_t number) {
     ReleasePage(number);
     return true;
   }
-  if (HasArgument("new=device") &&
+  if (HasArgument("new=device") && ThisMachine().park_device &&
       ReadSlot(cpu, PARK_REG_STATE) == PARK_STATE_PARKED) {
     EXPECT_EQ(ReleaseSlot(cpu, Run, number), PARK_STATUS_OK);
     return true;
@@ -126,7 +130,8 @@ bool Take(const Handover& handover, uint32_t number) {
   return TakeByPsci(handover, number);
 }
 
-// What the cell is not about: the CPUs for the next cycle.
+// What the cell is not about: the CPUs for the next cycle. In a moment: the VMM
+// is to find them where they are.
 void Rescue(Handover& handover, uint32_t number) {
   if (HasArgument("old=crash")) {
     handover.let_go = handover.kexecs;
@@ -140,6 +145,7 @@ void Rescue(Handover& handover, uint32_t number) {
 void TakeAll(Handover& handover) {
   static constinit bool refused[board::kMaxCpus] = {};
   for (uint32_t i = 0; i < Others(); ++i) refused[i] = !Take(handover, i);
+  if (ExpectsRefusal()) Sleep(kMoment);
   for (uint32_t i = 0; i < Others(); ++i) {
     if (!refused[i]) continue;
     ++handover.refusals;
@@ -178,9 +184,10 @@ STUB_PAYLOAD(park_matrix) {
   GicInitDistributor();
   GicInitCpu();
   GicEnable(board::kVirtualTimerIntid);
-  TakeAll(handover);
+  const bool passes_by = HasArgument("between") && handover.kexecs % 2 == 1;
+  if (!passes_by) TakeAll(handover);
   if (handover.kexecs < cycles) {
-    SendAway(handover);
+    if (!passes_by) SendAway(handover);
     ++handover.kexecs;
     Kexec(HasArgument("new=other") ? 1 : 0);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A next kernel that releases its parked CPUs all at once, in any order, some
-// of them only, or late: who is released comes, once; who is not stays.
+// of them only, or `late=` ms: who is released comes, once; who is not stays.
 #include "guest-stub/board.h"
 #include "guest-stub/devicetree.h"
 #include "guest-stub/gic.h"
@@ -13,8 +13,6 @@
 
 namespace stub {
 namespace {
-
-constexpr uint64_t kLate = 1'500'000;  // Microseconds.
 
 uint32_t Others() { return CpuCount() - 1; }
 
@@ -34,6 +32,7 @@ void Release(uint32_t number) {
 void CheckAll(uint32_t entries) {
   for (uint32_t i = 0; i < Others(); ++i) {
     AwaitEntries(OtherCpu(i), entries);
+    WipePage(ParkPage(i));
     AwaitOff(OtherCpu(i));
   }
 }
@@ -58,7 +57,7 @@ void SomeThenTheRest() {
 
 void Late() {
   ParkAll();
-  Sleep(kLate);
+  Sleep(Argument("late", 1500) * 1000);
   for (uint32_t i = 0; i < Others(); ++i) {
     EXPECT_EQ(OtherCpu(i).entries.load(), 5);
     EXPECT_EQ(MagicIn(ParkPage(i)), PARK_MAGIC);

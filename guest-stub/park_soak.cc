@@ -2,7 +2,7 @@
 // All CPUs but one leave and come back, `rounds=` times, each by a door of its
 // own choice, with a random delay before every step. Whichever door it left by,
 // CPU_ON lets it in; so does its own (guest: the page only). None is lost, none
-// comes twice.
+// comes twice. loop=mixed, loop=pair: with several loops.
 #include "guest-stub/arch.h"
 #include "guest-stub/board.h"
 #include "guest-stub/devicetree.h"
@@ -69,7 +69,9 @@ void SendAway(Random& random, uint32_t number) {
   worker.delay = random.Below(kLongestDelay);
   if (worker.door == kPage) {
     constexpr Loop kLoops[] = {Loop::kProposed, Loop::kOther, Loop::kPair};
-    worker.loop = kLoops[random.Below(3)];
+    worker.loop = kLoops[random.Below(HasArgument("loop=pair")    ? 3
+                                      : HasArgument("loop=mixed") ? 2
+                                                                  : 1)];
     InstallLoop(ParkPage(number), worker.loop);
   }
   GicSendSgi(kLeaveSgi, OtherCpu(number));

@@ -46,11 +46,15 @@ inline void StartTimer(uint64_t microseconds) {
 inline void StopTimer() { WRITE_SYSREG(cntv_ctl_el0, 0); }
 
 // Interrupts masked, the timer's enabled; whoever else has something to do does
-// it meanwhile.
-inline void Sleep(uint64_t microseconds) {
-  StartTimer(microseconds);
-  WaitForInterrupt();
+// it meanwhile. WFI may return at any time.
+inline void SleepUntil(uint64_t when) {
+  WRITE_SYSREG(cntv_cval_el0, when);
+  WRITE_SYSREG(cntv_ctl_el0, kTimerEnable);
+  while (Now() < when) WaitForInterrupt();
   StopTimer();
+}
+inline void Sleep(uint64_t microseconds) {
+  SleepUntil(Now() + Ticks(microseconds));
 }
 
 }  // namespace stub

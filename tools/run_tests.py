@@ -98,6 +98,15 @@ def python(name: str, folders: list[str]):
     return group
 
 
+def park_matrix() -> list[Case]:
+    """The table of README.md: minutes, so it is asked for by name."""
+    built = step("park-matrix", "build", ["tools/build", "arm64"])
+    if built[0].outcome != "passed":
+        return built
+    return built + step("park-matrix", "table",
+                        [sys.executable, "tests/support/park_matrix.py"])
+
+
 def style() -> list[Case]:
     sources = subprocess.run(
         ["git", "ls-files", "*.cc", "*.h"], cwd=ROOT, check=True,
@@ -124,18 +133,19 @@ GROUPS = {
     "linux": (python("linux", ["tests/linux"]),
               "Linux guests, kexec and all"),
     "tools": (python("tools", ["tests/tools"]), "the tools themselves"),
+    "park-matrix": (park_matrix, "old x next kernels, 100 kexecs each: a table"),
 }
 QUICK = ["style", "unit"]
 EVERYTHING = ["style", "unit", "asan", "tsan", "analysis", "machines"]
 
 
 def parse() -> list[str]:
-    lines = "\n".join(f"  {name:9} {text}"
+    lines = "\n".join(f"  {name:11} {text}"
                       for name, (_, text) in GROUPS.items())
     parser = argparse.ArgumentParser(
         prog="tools/test", formatter_class=argparse.RawTextHelpFormatter,
         description="Runs the tests: everything, or these groups.",
-        epilog=f"groups:\n{lines}\n  quick     {' and '.join(QUICK)}: "
+        epilog=f"groups:\n{lines}\n  quick       {' and '.join(QUICK)}: "
                "the inner loop")
     parser.add_argument("groups", nargs="*", metavar="GROUP",
                         choices=[*GROUPS, "quick", []])

@@ -5,63 +5,15 @@ All runs of one kind of host share one boot of it; each test looks at one run.
 """
 
 import dataclasses
-import functools
 import json
-import pathlib
 import re
-import shlex
-import shutil
-import subprocess
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-STUB = "build/arm64/stub"
-BOOT_DEADLINE = 280  # seconds for all runs of one boot; they take a few dozen
-RUN_DEADLINE = "60s"
+from payload_runs import (
+    BOOT_TIMEOUT, CPU_STUCK, RESET, VERDICT, Boot, Outcome, Run, by_kvm, check)
+
 STOP_DEADLINE = 1.0  # seconds from SYSTEM_OFF to the last CPU's last instruction
-
-pytestmark = pytest.mark.skipif(
-    not (ROOT / STUB / "hello.bin").exists()
-    or not (ROOT / "build/guest/debian/Image").exists()
-    or not shutil.which("qemu-system-aarch64"), reason="run tools/setup and tools/build arm64")
-
-OK, VERDICT, BOOT_TIMEOUT, CPU_STUCK, RESET = 0, 1, 65, 66, 67
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One `vmm run`, and what it has to come to."""
-    payload: str
-    cpus: int = 1
-    params: str = ""
-    status: int = OK
-    psci: str = "vmm"
-    image: bool = False  # as an arm64 Image, not as a flat binary
-    timeout: str = RUN_DEADLINE
-    says: str = "PASS"
-    watched: bool = False  # for the memory it takes
-    events: bool = False  # are kept
-
-    @property
-    def name(self) -> str:
-        words = [self.payload, f"{self.cpus}cpu", self.psci, *self.params.split()]
-        return "-".join(words + ["image"] * self.image)
-
-    def script(self) -> str:
-        out = f"$RESULTS/{self.name}"
-        words = ["vmm", "run", *([] if self.image else ["--raw"]),
-                 f"{STUB}/{self.payload}.bin", "-c", str(self.cpus), "-m", "64M",
-                 "-p", self.params, "--psci", self.psci, "--timeout", self.timeout]
-        watch = (f"& while kill -0 $! 2>/dev/null; do "
-                 f"grep VmRSS /proc/$!/status >>{out}.memory 2>/dev/null; "
-                 f"usleep 50000; done; wait $!") if self.watched else ""
-        events = f"--events {out}.events " if self.events else ""
-        return (f"echo {self.name}\n"  # a boot that hangs: in which run?
-                f"begin=$(cut -d' ' -f1 /proc/uptime)\n"
-                f"{shlex.join(words)} {events}--results {out}.json >{out}.out 2>{out}.err {watch}\n"
-                f"echo $? $begin $(cut -d' ' -f1 /proc/uptime) >{out}.status\n")
-
 
 ENDS = [
     Run("hello"),
@@ -104,90 +56,43 @@ OURS = [
 ]
 
 
-def by_kvm(run: Run) -> Run:
-    """The same with KVM's own PSCI; fewer rounds, for that is not what we test."""
-    params = re.sub(r"rounds=\d+", "rounds=20", f"{run.params} psci=kvm").strip()
-    return dataclasses.replace(run, psci="kvm", params=params)
-
-
-def named(*names: str) -> list[Run]:
+def named(*names: str) -> tuple[Run, ...]:
     runs = [run for run in SPECIFIED if run.payload in names]
-    return runs + [by_kvm(run) for run in runs]
+    return (*runs, *(by_kvm(run) for run in runs))
 
 
 BOOTS = {
-    "gicv3": ([], ENDS + OURS + SPECIFIED + [by_kvm(run) for run in SPECIFIED]),
-    "gicv2": (["--gic", "2"],
-              named("hello", "suspend", "leftover_interrupts", "leftover_timer")),
+    "gicv3": Boot("payloads-gicv3", (),
+                  (*ENDS, *OURS, *SPECIFIED, *(by_kvm(run) for run in SPECIFIED))),
+    "gicv2": Boot("payloads-gicv2", ("--gic", "2"),
+                  named("hello", "suspend", "leftover_interrupts", "leftover_timer")),
     # SVE and pointer authentication.
-    "max": (["--cpu-model", "max"],
-            named("entry_state", "id_registers", "psci_calls", "leftover_timer")),
+    "max": Boot("payloads-max", ("--cpu-model", "max"),
+                (*named("entry_state", "id_registers", "psci_calls", "leftover_timer"),
+                 Run("entry_state", cpus=2, params="door=page"),
+                 Run("entry_state", cpus=2, params="door=device"))),
 }
 
 
-@functools.cache
-def results_of(boot: str) -> pathlib.Path:
-    """Where the runs of this boot left their files."""
-    options, runs = BOOTS[boot]
-    out = ROOT / "build/reports" / f"payloads-{boot}"  # kept, to be looked at
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    host = subprocess.run(
-        [ROOT / "tools/arm64-host", *options, "--out", out, "--file", STUB,
-         "--timeout", f"{BOOT_DEADLINE}s", "--", "sh", "-c",
-         "".join(run.script() for run in runs)],
-        cwd=ROOT, capture_output=True, text=True, timeout=BOOT_DEADLINE + 30, check=False)
-    (out / "host.log").write_text(host.stdout + host.stderr)
-    return out
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    status: int
-    seconds: float
-    console: str
-    errors: str
-    results: dict
-
-    @staticmethod
-    def of(boot: str, run: Run) -> "Outcome":
-        out = results_of(boot)
-        status_file = out / f"{run.name}.status"
-        assert status_file.exists(), (out / "host.log").read_text()[-2000:]
-        status, begin, end = status_file.read_text().split()
-        results = out / f"{run.name}.json"
-        return Outcome(int(status), float(end) - float(begin),
-                       (out / f"{run.name}.out").read_text(errors="replace"),
-                       (out / f"{run.name}.err").read_text(errors="replace"),
-                       json.loads(results.read_text()) if results.exists() else {})
-
-
 # One boot serves them all, so one of pytest's workers gets them all.
-pytestmark = pytest.mark.xdist_group("payloads")
-
-
-@pytest.fixture(autouse=True)
-def needs(host) -> None:
-    """An arm64 host: a skip, or a failure, where there is none."""
-
+pytestmark = [pytest.mark.usefixtures("host"), pytest.mark.xdist_group("payloads")]
 
 ALL = [pytest.param(boot, run, id=f"{boot}-{run.name}")
-       for boot, (_, runs) in BOOTS.items() for run in runs]
+       for boot in BOOTS for run in BOOTS[boot].runs]
 
 
 @pytest.mark.parametrize("boot, run", ALL)
 def test_payload(boot: str, run: Run) -> None:
-    outcome = Outcome.of(boot, run)
-    evidence = f"\n{outcome.console[-2000:]}\n{outcome.errors}"
-    print(f"{outcome.seconds:.2f} s{evidence}")
-    assert f"[stub] {run.says} {run.payload}" in outcome.console, evidence
-    assert outcome.status == run.status, evidence
-    assert outcome.results["stop"]["exit_code"] == run.status
+    outcome = check(BOOTS[boot], run)
     assert outcome.results["lost_events"] == 0 or run.payload == "flood"
 
 
+def of(boot: str, run: Run) -> Outcome:
+    return BOOTS[boot].outcome(run)
+
+
 def stop_of(payload: str, **keywords) -> dict:
-    return Outcome.of("gicv3", Run(payload, **keywords)).results["stop"]
+    return of("gicv3", Run(payload, **keywords)).results["stop"]
 
 
 def test_reset2_arrives_with_type_and_cookie() -> None:
@@ -209,19 +114,19 @@ def test_plain_reset_is_no_reset2() -> None:
 
 
 def test_failure_names_file_and_line() -> None:
-    outcome = Outcome.of("gicv3", Run("verdict_fail"))
+    outcome = of("gicv3", Run("verdict_fail"))
     line = outcome.results["stop"]["guest_verdict"]["value"]
     assert f"[stub] FAIL verdict_fail verdict_fail.cc:{line} as it should" in outcome.console
 
 
 def test_last_cpu_off_is_named() -> None:
-    outcome = Outcome.of("gicv3", Run("all_off", cpus=4))
+    outcome = of("gicv3", Run("all_off", cpus=4))
     assert outcome.results["diagnoses"][0]["id"] == "all-cpus-off"
 
 
 def leftovers(boot: str, psci: str) -> list[str]:
     run = Run("leftover_interrupts", cpus=2)
-    console = Outcome.of(boot, run if psci == "vmm" else by_kvm(run)).console
+    console = of(boot, run if psci == "vmm" else by_kvm(run)).console
     return [line for line in console.splitlines() if "CPU_O" in line]
 
 
@@ -236,7 +141,7 @@ def test_what_cpu_off_leaves_in_the_gic_is_as_with_kvm(boot: str) -> None:
 
 def test_flood_takes_no_memory() -> None:
     """8500 exits further on, the VMM is as large as before."""
-    samples = (results_of("gicv3") / f"{FLOOD.name}.memory").read_text()
+    samples = BOOTS["gicv3"].file(FLOOD, "watch").read_text()
     sizes = [int(size) for size in re.findall(r"VmRSS:\s+(\d+)", samples)]  # KiB
     assert len(sizes) > 8
     early, late = sizes[len(sizes) // 4], sizes[len(sizes) * 3 // 4]
@@ -248,7 +153,7 @@ def test_flood_takes_no_memory() -> None:
                          ids=lambda run: run.name)
 def test_no_cpu_runs_on_after_the_end(run: Run) -> None:
     """CPUs that mark and call without end are heard of no more."""
-    lines = (results_of("gicv3") / f"{run.name}.events").read_text().splitlines()
+    lines = BOOTS["gicv3"].file(run, "events").read_text().splitlines()
     events = [json.loads(line) for line in lines]
     end, = [event["ns"] for event in events if event["event"] in ("power-off", "reset")]
     others = [event["ns"] for event in events if event["event"] in ("psci", "mark")]

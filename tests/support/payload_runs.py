@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs of guest-stub's payloads: many of them in one boot of an arm64 host."""
+
+import dataclasses
+import functools
+import json
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+
+from arm64_host import ROOT
+
+STUB = "build/arm64/stub"
+BOOT_DEADLINE = 280  # seconds for all runs of one boot; they take a few dozen
+RUN_DEADLINE = "60s"
+KEXEC_IMAGE = 64 << 10  # guest-stub/kexec.h
+
+OK, VERDICT, BOOT_TIMEOUT, CPU_STUCK, RESET = 0, 1, 65, 66, 67
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One `vmm run`, and what it has to come to."""
+    payload: str
+    cpus: int = 1
+    params: str = ""
+    status: int = OK
+    psci: str = "vmm"
+    park: str = ""  # the VMM's choice
+    image: bool = False  # as an arm64 Image, not as a flat binary
+    next: tuple[str, ...] = ()  # payloads that it can kexec into
+    timeout: str = RUN_DEADLINE
+    says: str = "PASS"
+    watched: bool = False  # for the memory, threads and files it takes
+    clocked: bool = False  # the vCPUs' threads while all are parked
+    events: bool = False  # are kept
+
+    @property
+    def name(self) -> str:
+        words = [self.payload, f"{self.cpus}cpu", self.psci, *self.params.split()]
+        return "-".join(words + [self.park] * bool(self.park) + ["image"] * self.image)
+
+    @property
+    def images(self) -> str:
+        return f"{STUB}/{'+'.join(self.next)}.img"
+
+    def write_images(self) -> None:
+        images = [(ROOT / STUB / f"{name}.bin").read_bytes() for name in self.next]
+        assert max(map(len, images)) <= KEXEC_IMAGE
+        (ROOT / self.images).write_bytes(
+            b"".join(image.ljust(KEXEC_IMAGE, b"\0") for image in images))
+
+    def command(self) -> list[str]:
+        return ["vmm", "run", *([] if self.image else ["--raw"]),
+                f"{STUB}/{self.payload}.bin", "-c", str(self.cpus), "-m", "64M",
+                "-p", self.params, "--psci", self.psci, "--timeout", self.timeout,
+                *(["--park", self.park] if self.park else []),
+                *(["--initrd", self.images] if self.next else [])]
+
+    def script(self) -> str:
+        out = f"$RESULTS/{self.name}"
+        watch = (f"& while kill -0 $! 2>/dev/null; do "
+                 f"grep -E 'VmRSS|Threads' /proc/$!/status >>{out}.watch 2>/dev/null; "
+                 f"echo files: $(ls /proc/$!/fd 2>/dev/null | wc -l) >>{out}.watch; "
+                 f"usleep 50000; done; wait $!") if self.watched else ""
+        clock = "".join(
+            f"until grep -q '{word}' {out}.out || ! kill -0 $! 2>/dev/null; "
+            f"do usleep 10000; done; cut -d' ' -f1 /proc/uptime >>{out}.clock; "
+            f"grep . /proc/$!/task/*/comm /proc/$!/task/*/schedstat >>{out}.clock; "
+            for word in ("] parked$", "] parked still$"))
+        events = f"--events {out}.events " if self.events else ""
+        return (f"echo {self.name}\n"  # a boot that hangs: in which run?
+                f"begin=$(cut -d' ' -f1 /proc/uptime)\n"
+                f"{shlex.join(self.command())} {events}--results {out}.json "
+                f">{out}.out 2>{out}.err {watch}"
+                f"{'& ' + clock + 'wait $!' if self.clocked else ''}\n"
+                f"echo $? $begin $(cut -d' ' -f1 /proc/uptime) >{out}.status\n")
+
+
+def by_kvm(run: Run) -> Run:
+    """The same with KVM's own PSCI; fewer rounds, for that is not what we test."""
+    params = re.sub(r"rounds=\d+", "rounds=20", f"{run.params} psci=kvm").strip()
+    return dataclasses.replace(run, psci="kvm", params=params)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    status: int
+    seconds: float
+    console: str
+    errors: str
+    results: dict
+
+    @property
+    def evidence(self) -> str:
+        return f"\n{self.console[-2000:]}\n{self.errors}"
+
+    @property
+    def diagnoses(self) -> set[str]:
+        return {diagnosis["id"] for diagnosis in self.results["diagnoses"]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Boot:
+    """A kind of host, and all that runs there at one boot."""
+    name: str
+    options: tuple[str, ...]
+    runs: tuple[Run, ...]
+    deadline: int = BOOT_DEADLINE
+
+    @functools.cache
+    def results(self) -> pathlib.Path:
+        """Where the runs left their files."""
+        out = ROOT / "build/reports" / self.name  # kept, to be looked at
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        for run in self.runs:
+            if run.next:
+                run.write_images()
+        host = subprocess.run(
+            [ROOT / "tools/arm64-host", *self.options, "--out", out, "--file", STUB,
+             "--timeout", f"{self.deadline}s", "--", "sh", "-c",
+             "".join(run.script() for run in self.runs)],
+            cwd=ROOT, capture_output=True, text=True, timeout=self.deadline + 30,
+            check=False)
+        (out / "host.log").write_text(host.stdout + host.stderr)
+        return out
+
+    def file(self, run: Run, kind: str) -> pathlib.Path:
+        return self.results() / f"{run.name}.{kind}"
+
+    def outcome(self, run: Run) -> Outcome:
+        status_file = self.file(run, "status")
+        assert status_file.exists(), (self.results() / "host.log").read_text()[-2000:]
+        status, begin, end = status_file.read_text().split()
+        results = self.file(run, "json")
+        return Outcome(int(status), float(end) - float(begin),
+                       self.file(run, "out").read_text(errors="replace"),
+                       self.file(run, "err").read_text(errors="replace"),
+                       json.loads(results.read_text()) if results.exists() else {})
+
+
+def check(boot: Boot, run: Run) -> Outcome:
+    """It said what it has to say, and ended as it should."""
+    outcome = boot.outcome(run)
+    print(f"{outcome.seconds:.2f} s{outcome.evidence}")
+    assert f"[stub] {run.says} {run.payload}" in outcome.console, outcome.evidence
+    assert outcome.status == run.status, outcome.evidence
+    assert outcome.results["stop"]["exit_code"] == run.status
+    return outcome
