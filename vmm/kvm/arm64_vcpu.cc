@@ -125,8 +125,8 @@ absl::Status Arm64Vcpu::WritePc(uint64_t value) {
   return Set(kPcRegister, value);
 }
 
-// KVM moves PC past an access to a device when the vCPU is next run; of one that
-// parked by such a store that would be past its entry.
+// KVM moves PC past an access to a device when the vCPU is next run; of one
+// that parked by such a store that would be past its entry.
 absl::Status Arm64Vcpu::FinishAccess() {
   if (run_->exit_reason != KVM_EXIT_MMIO) return absl::OkStatus();
   SetImmediateExit(1);
