@@ -24,6 +24,8 @@
  *   to release   store what X0 is to hold to CONTEXT (0 at each park), then
  *                the entry's physical address to exit. STATUS says whether it
  *                was taken. The CPU starts as one that CPU_ON starts.
+ *                One CPU releases, as one CPU boots the others: CONTEXT and
+ *                exit are two stores, and CONTEXT is forgotten at each park.
  *   to be sure   GENERATION counts the slot's parks; ACK is GENERATION once the
  *                CPU has entered.
  *
