@@ -8,6 +8,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
+#include "psci-emul/park_abi.h"
 
 namespace fdt {
 namespace {
@@ -205,6 +206,13 @@ void WriteMark(TreeWriter& tree, const Region& mark) {
   });
 }
 
+void WritePark(TreeWriter& tree, const Region& park) {
+  tree.Node(UnitName("park", park.base), [&] {
+    tree.String("compatible", PARK_DEVICE_COMPATIBLE);
+    tree.Reg({park});
+  });
+}
+
 void WriteRoot(TreeWriter& tree, const MachineDescription& machine) {
   const std::string console = UnitName("/pl011", machine.pl011.registers.base);
   tree.Node("", [&] {
@@ -224,6 +232,7 @@ void WriteRoot(TreeWriter& tree, const MachineDescription& machine) {
     WriteConsole(tree, machine.pl011);
     WriteRealTimeClock(tree, machine.pl031);
     WriteMark(tree, machine.mark);
+    if (machine.park) WritePark(tree, *machine.park);
   });
 }
 

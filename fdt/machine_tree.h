@@ -47,6 +47,8 @@ struct MachineDescription {
   WiredDevice pl011;  // The console.
   WiredDevice pl031;  // The real-time clock.
   Region mark;        // Where the guest reports how far it has come.
+  // Where CPUs park (psci-emul/park_abi.h): a slot for each, in their order.
+  std::optional<Region> park;
   std::string bootargs;
   std::optional<Region> initrd;
   std::vector<uint8_t> rng_seed;  // Empty: none.

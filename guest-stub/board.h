@@ -16,7 +16,11 @@ inline constexpr uint64_t kHighRedistributors = 0x4000000000;
 inline constexpr uint64_t kRedistributorStride = 0x20000;
 inline constexpr uint64_t kPl011 = 0x09000000;
 inline constexpr uint64_t kMarkDevice = 0x0c000000;
+inline constexpr uint64_t kParkDevice = 0x0c100000;
 inline constexpr uint64_t kRam = 0x40000000;
+
+// start.S maps the first 127 GiB of addresses a second time, this much higher.
+inline constexpr uint64_t kAlias = 0x5000000000;
 
 // Nothing is here: in the hole for devices, and above any RAM there can be
 // (which start.S maps as Normal memory, the former as Device).

@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "guest-stub/report.h"
+#include "psci-emul/park_abi.h"
 
 namespace stub {
 namespace {
@@ -75,23 +76,39 @@ struct Property {
   uint32_t size;
 };
 
-void Take(const Blob& blob, const Property& property) {
-  const char* const node = property.node;
-  if (StartsWith(node, "cpu@") && Same(property.name, "reg")) {
-    EXPECT(machine.cpus < board::kMaxCpus);
-    machine.mpidrs[machine.cpus++] = property.size == 8
-                                         ? blob.U64(property.value)
-                                         : blob.U32(property.value);
-  } else if (StartsWith(node, "intc@") && Same(property.name, "compatible")) {
-    machine.gic_v3 = Same(blob.Text(property.value), "arm,gic-v3");
-  } else if (StartsWith(node, "memory@") && Same(property.name, "reg")) {
-    machine.ram_size = blob.U64(property.value + 8);
-  } else if (Same(node, "chosen") && Same(property.name, "bootargs")) {
+uint64_t Number(const Blob& blob, const Property& property) {
+  return property.size == 8 ? blob.U64(property.value)
+                            : blob.U32(property.value);
+}
+
+void TakeChosen(const Blob& blob, const Property& property) {
+  if (Same(property.name, "linux,initrd-start")) {
+    machine.initrd = Number(blob, property);
+  } else if (Same(property.name, "linux,initrd-end")) {
+    machine.initrd_end = Number(blob, property);
+  } else if (Same(property.name, "bootargs")) {
     const char* text = blob.Text(property.value);
     for (size_t i = 0; i + 1 < sizeof(machine.bootargs) && text[i] != '\0';
          ++i) {
       machine.bootargs[i] = text[i];
     }
+  }
+}
+
+void Take(const Blob& blob, const Property& property) {
+  const char* const node = property.node;
+  if (StartsWith(node, "cpu@") && Same(property.name, "reg")) {
+    EXPECT(machine.cpus < board::kMaxCpus);
+    machine.mpidrs[machine.cpus++] = Number(blob, property);
+  } else if (StartsWith(node, "intc@") && Same(property.name, "compatible")) {
+    machine.gic_v3 = Same(blob.Text(property.value), "arm,gic-v3");
+  } else if (StartsWith(node, "memory@") && Same(property.name, "reg")) {
+    machine.ram_size = blob.U64(property.value + 8);
+  } else if (Same(node, "chosen")) {
+    TakeChosen(blob, property);
+  } else if (Same(property.name, "compatible") && property.size > 0 &&
+             Same(blob.Text(property.value), PARK_DEVICE_COMPATIBLE)) {
+    machine.park_device = true;
   }
 }
 
@@ -112,10 +129,18 @@ const char* FindWord(const char* name) {
   return nullptr;
 }
 
+// 16 for what is none.
+uint64_t Digit(char text) {
+  if (text >= '0' && text <= '9') return static_cast<uint64_t>(text - '0');
+  if (text >= 'a' && text <= 'f') return static_cast<uint64_t>(text - 'a' + 10);
+  return 16;
+}
+
 }  // namespace
 
 void ReadDevicetree(const void* blob_start) {
   const Blob blob(blob_start);
+  machine.devicetree = blob_start;
   const uint32_t strings = blob.U32(12);
   const char* node = "";
   for (uint32_t at = blob.U32(8);;) {
@@ -144,9 +169,11 @@ const Machine& ThisMachine() { return machine; }
 uint64_t Argument(const char* name, uint64_t otherwise) {
   const char* text = FindWord(name);
   if (text == nullptr) return otherwise;
+  const uint64_t base = StartsWith(text, "0x") ? 16 : 10;
+  if (base == 16) text += 2;
   uint64_t value = 0;
-  for (; *text >= '0' && *text <= '9'; ++text) {
-    value = value * 10 + static_cast<uint64_t>(*text - '0');
+  for (uint64_t digit = Digit(*text); digit < base; digit = Digit(*++text)) {
+    value = value * base + digit;
   }
   return value;
 }

@@ -13,7 +13,11 @@ struct Machine {
   uint32_t cpus = 0;
   uint64_t mpidrs[board::kMaxCpus] = {};
   bool gic_v3 = false;
+  bool park_device = false;
   uint64_t ram_size = 0;
+  uint64_t initrd = 0;
+  uint64_t initrd_end = 0;
+  const void* devicetree = nullptr;
   char bootargs[256] = {};
 };
 
@@ -22,7 +26,8 @@ void ReadDevicetree(const void* blob);
 
 const Machine& ThisMachine();
 
-// Of a word `name=NUMBER` in /chosen/bootargs.
+// Of a word `name=NUMBER` in /chosen/bootargs; hexadecimal if it begins with
+// 0x.
 uint64_t Argument(const char* name, uint64_t otherwise);
 // Whether `word` is one of them.
 bool HasArgument(const char* word);

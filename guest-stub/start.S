@@ -72,6 +72,21 @@ enable_mmu:
   isb
   ret
 
+/* The converse, for who leaves this image; changes x9 and x10 only. */
+  .globl disable_mmu
+disable_mmu:
+  dsb sy
+  mrs x9, sctlr_el1
+  mov x10, #(1 << 12 | 1 << 2 | 1)
+  bic x9, x9, x10
+  msr sctlr_el1, x9
+  isb
+  tlbi vmalle1
+  ic iallu
+  dsb nsh
+  isb
+  ret
+
 set_vectors:
   adrp x9, vectors
   add x9, x9, :lo12:vectors
@@ -111,7 +126,9 @@ clear_bss:
 
 /*
  * Identity: blocks of 1 GiB. Device below RAM and from 256 GiB on (the upper
- * redistributors), never executable there; Normal in between.
+ * redistributors), never executable there; Normal in between. And from 321 GiB
+ * on once more what lies from 1 GiB on, as Normal memory (board.h: kAlias): a
+ * kernel's virtual addresses are not the physical ones.
  */
   .section .rodata.identity_map, "a"
   .balign 4096
@@ -124,10 +141,17 @@ identity_map:
   .quad gib << 30 | normal
   .set gib, gib + 1
   .endr
-  .rept 256
+  .rept 64
   .quad gib << 30 | device
   .set gib, gib + 1
   .endr
+  .quad 0
+  .set gib, 1
+  .rept 127
+  .quad gib << 30 | normal
+  .set gib, gib + 1
+  .endr
+  .skip 64 * 8
 
   .section .stacks, "aw", %nobits
   .balign 16

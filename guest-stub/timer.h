@@ -45,6 +45,14 @@ inline void StartTimer(uint64_t microseconds) {
 
 inline void StopTimer() { WRITE_SYSREG(cntv_ctl_el0, 0); }
 
+// Interrupts masked, the timer's enabled; whoever else has something to do does
+// it meanwhile.
+inline void Sleep(uint64_t microseconds) {
+  StartTimer(microseconds);
+  WaitForInterrupt();
+  StopTimer();
+}
+
 }  // namespace stub
 
 #endif  // PARKVMM_GUEST_STUB_TIMER_H_

@@ -62,6 +62,5 @@
 #define PARK_STATUS_BAD_MAGIC 2    /* Park: not PARK_MAGIC. */
 #define PARK_STATUS_NOT_PARKED 3   /* Release: nobody is parked here. */
 #define PARK_STATUS_BAD_ENTRY 4    /* Release: not 4-byte aligned RAM. */
-#define PARK_STATUS_LAST_CPU 5     /* Park: nobody would be left on. */
 
 #endif /* PARKVMM_PSCI_EMUL_PARK_ABI_H_ */

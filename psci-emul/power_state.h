@@ -36,6 +36,22 @@ constexpr bool IsLegal(PowerState from, PowerState to) {
   return false;
 }
 
+// By which door a CPU left; kCpuOff if it never was on. CPU_ON starts it in
+// any case; who stores to a park page or slot starts only whom it holds.
+enum class Door : uint32_t { kCpuOff, kPage, kDevice };
+
+constexpr absl::string_view Name(Door door) {
+  switch (door) {
+    case Door::kCpuOff:
+      return "psci";
+    case Door::kPage:
+      return "page";
+    case Door::kDevice:
+      return "device";
+  }
+  return "?";
+}
+
 // For people: "off", "starting" or "on".
 constexpr absl::string_view Name(PowerState state) {
   switch (state) {

@@ -13,10 +13,18 @@
 namespace psci {
 namespace {
 
+// A word: the state, the door of a CPU that is off, and the stopping bit.
+constexpr uint32_t kStateMask = 0x3;
+constexpr unsigned kDoorShift = 2;
 constexpr uint32_t kStopping = 1u << 31;
 
 constexpr PowerState StateIn(uint32_t word) {
-  return static_cast<PowerState>(word & ~kStopping);
+  return static_cast<PowerState>(word & kStateMask);
+}
+
+constexpr uint32_t WordOf(PowerState state, Door door) {
+  return static_cast<uint32_t>(state) | static_cast<uint32_t>(door)
+                                            << kDoorShift;
 }
 
 // The kernel's own compare-and-sleep: std::atomic's has no deadline.
@@ -30,10 +38,6 @@ void Wait(const std::atomic<uint32_t>& word, uint32_t seen,
 
 void Wake(const std::atomic<uint32_t>& word) {
   syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
-}
-
-constexpr uint32_t WordOf(PowerState state, uint32_t stopping) {
-  return static_cast<uint32_t>(state) | stopping;
 }
 
 }  // namespace
@@ -66,37 +70,57 @@ PowerState PowerTable::StateOf(VcpuId vcpu) const {
   return StateIn(slots_[Index(vcpu)].word.load(std::memory_order_acquire));
 }
 
-bool PowerTable::Transition(Slot& slot, PowerState from, PowerState to) {
-  assert(IsLegal(from, to));
+bool PowerTable::IsParked(VcpuId vcpu, Door door) const {
+  const uint32_t word =
+      slots_[Index(vcpu)].word.load(std::memory_order_acquire);
+  return (word & ~kStopping) == WordOf(PowerState::kOff, door);
+}
+
+bool PowerTable::Transition(Slot& slot, Place from, Place to,
+                            bool door_counts) {
+  assert(IsLegal(from.state, to.state));
   uint32_t word = slot.word.load(std::memory_order_relaxed);
-  while (StateIn(word) == from) {
-    if (slot.word.compare_exchange_weak(word, WordOf(to, word & kStopping),
-                                        std::memory_order_acq_rel,
-                                        std::memory_order_relaxed)) {
+  while (
+      StateIn(word) == from.state &&
+      (!door_counts || (word & ~kStopping) == WordOf(from.state, from.door))) {
+    if (slot.word.compare_exchange_weak(
+            word, WordOf(to.state, to.door) | (word & kStopping),
+            std::memory_order_acq_rel, std::memory_order_relaxed)) {
       return true;
     }
   }
   return false;
 }
 
-bool PowerTable::PowerOn(VcpuId target, BootContext context) {
+bool PowerTable::Start(VcpuId target, Place from, bool door_counts,
+                       BootContext context) {
   Slot& slot = slots_[Index(target)];
   if ((slot.word.load(std::memory_order_relaxed) & kStopping) != 0) {
     return false;
   }
-  if (!Transition(slot, PowerState::kOff, PowerState::kClaimed)) return false;
+  if (!Transition(slot, from, {PowerState::kClaimed}, door_counts)) {
+    return false;
+  }
   not_off_.fetch_add(1, std::memory_order_relaxed);
   slot.next = context;
-  Transition(slot, PowerState::kClaimed, PowerState::kOnPending);
+  Transition(slot, {PowerState::kClaimed}, {PowerState::kOnPending});
   Wake(slot.word);
   return true;
 }
 
-bool PowerTable::PowerOff(VcpuId self) {
+bool PowerTable::PowerOn(VcpuId target, BootContext context) {
+  return Start(target, {PowerState::kOff}, false, context);
+}
+
+bool PowerTable::Release(VcpuId target, Door door, BootContext context) {
+  return Start(target, {PowerState::kOff, door}, true, context);
+}
+
+bool PowerTable::PowerOff(VcpuId self, Door door) {
   // Counted before it can be seen as off: whoever sees it off and turns it on
   // again must not find it still counted.
   const bool last = not_off_.fetch_sub(1, std::memory_order_relaxed) == 1;
-  Transition(slots_[Index(self)], PowerState::kOn, PowerState::kOff);
+  Transition(slots_[Index(self)], {PowerState::kOn}, {PowerState::kOff, door});
   return last;
 }
 
@@ -107,7 +131,7 @@ std::optional<BootContext> PowerTable::AwaitBoot(VcpuId self) {
     if ((word & kStopping) != 0) return std::nullopt;
     if (StateIn(word) == PowerState::kOnPending) {
       const BootContext context = slot.next;
-      Transition(slot, PowerState::kOnPending, PowerState::kOn);
+      Transition(slot, {PowerState::kOnPending}, {PowerState::kOn});
       return context;
     }
     Wait(slot.word, word, nullptr);
@@ -116,16 +140,18 @@ std::optional<BootContext> PowerTable::AwaitBoot(VcpuId self) {
 
 bool PowerTable::StaysOff(VcpuId self, std::chrono::milliseconds how_long) {
   const Slot& slot = slots_[Index(self)];
-  constexpr auto kOffWord = static_cast<uint32_t>(PowerState::kOff);
   const auto end = std::chrono::steady_clock::now() + how_long;
   for (;;) {
-    if (slot.word.load(std::memory_order_acquire) != kOffWord) return false;
+    const uint32_t word = slot.word.load(std::memory_order_acquire);
+    if ((word & kStopping) != 0 || StateIn(word) != PowerState::kOff) {
+      return false;
+    }
     const auto left = end - std::chrono::steady_clock::now();
     if (left <= left.zero()) return true;
     const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
     const timespec timeout = {seconds.count(),
                               std::chrono::nanoseconds(left - seconds).count()};
-    Wait(slot.word, kOffWord, &timeout);
+    Wait(slot.word, word, &timeout);
   }
 }
 

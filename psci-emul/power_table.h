@@ -34,14 +34,18 @@ class PowerTable {
   std::optional<VcpuId> Find(Mpidr mpidr) const;
   // Any thread; the answer may be old when it arrives.
   PowerState StateOf(VcpuId vcpu) const;
+  // Whether it is off, and left by this door.
+  bool IsParked(VcpuId vcpu, Door door) const;
 
   // Any thread. true for exactly one of several racing callers: its `context`
   // is what `target` starts with. false if `target` was not off, or if the
   // machine is stopping.
   [[nodiscard]] bool PowerOn(VcpuId target, BootContext context);
+  // The same, but only for a target that left by this door.
+  [[nodiscard]] bool Release(VcpuId target, Door door, BootContext context);
   // On the vCPU's own thread. true if no vCPU is left on or starting: nobody
-  // can ever call CPU_ON again.
-  [[nodiscard]] bool PowerOff(VcpuId self);
+  // can ever start one again.
+  [[nodiscard]] bool PowerOff(VcpuId self, Door door = Door::kCpuOff);
   // On the vCPU's own thread, while it is off: blocks until PowerOn() names
   // it; nullopt once the machine is stopping. Unbounded by design (a parked
   // CPU may stay parked); Shutdown() ends it.
@@ -60,8 +64,16 @@ class PowerTable {
     BootContext next;  // Written in kClaimed, read in kOnPending.
   };
 
+  // A state, and for an off CPU its door.
+  struct Place {
+    PowerState state;
+    Door door = Door::kCpuOff;
+  };
   // Makes the edge unless `slot` is elsewhere; keeps the stopping bit.
-  static bool Transition(Slot& slot, PowerState from, PowerState to);
+  // `door_counts`: whether being off by another door is elsewhere.
+  static bool Transition(Slot& slot, Place from, Place to,
+                         bool door_counts = true);
+  bool Start(VcpuId target, Place from, bool door_counts, BootContext context);
 
   const std::vector<Mpidr> topology_;
   absl::flat_hash_map<Mpidr, VcpuId> by_mpidr_;

@@ -45,7 +45,14 @@ json GuestJson(const RunOptions& options, const MachineSpec& spec,
                 {"dtb_sha256", Sha256(session.dtb)},
                 {"command_line", spec.command_line},
                 {"gic", session.gic == GicVersion::kV3 ? 3 : 2},
-                {"psci", options.psci}};
+                {"psci", options.psci},
+                {"park", ParkOf(options)},
+                {"park_pages", nullptr}};
+  if (session.park) {
+    guest["park_pages"] = {
+        {"base", absl::StrFormat("0x%x", session.park->pages.base().value())},
+        {"bytes", session.park->pages.size()}};
+  }
   if (!spec.initrd.empty()) guest["initrd_sha256"] = Sha256(spec.initrd);
   return guest;
 }
@@ -81,6 +88,21 @@ json ResultsJson(const RunOptions& options, const MachineSpec& spec,
     diagnoses.push_back({{"id", session.conclusion.id},
                          {"sentence", session.conclusion.sentence}});
   }
+  for (const Diagnosis& diagnosis : session.diagnoses) {
+    diagnoses.push_back(
+        {{"id", std::string(psci::IdOf(diagnosis.fault))},
+         {"sentence", std::string(psci::SentenceOf(diagnosis.fault))},
+         {"count", diagnosis.count},
+         {"vcpu", diagnosis.vcpu},
+         {"page", absl::StrFormat("0x%x", diagnosis.place)},
+         {"value", absl::StrFormat("0x%x", diagnosis.value)}});
+  }
+  json spinning = nullptr;
+  if (session.spinning) {
+    spinning = {{"parks", session.spinning->parks},
+                {"parked_ns", session.spinning->parked_ns},
+                {"host_cpu_ns", session.spinning->host_cpu_ns}};
+  }
   return {
       {"schema_version", kSchemaVersion},
       {"label", HostLabel()},
@@ -91,6 +113,7 @@ json ResultsJson(const RunOptions& options, const MachineSpec& spec,
       {"boots", boots},
       {"kexecs", kexecs},
       {"diagnoses", diagnoses},
+      {"spinning", spinning},
       {"stop", StopJson(session)},
       {"guest_mistakes",
        {{"unowned_accesses", session.mistakes.unowned_accesses},

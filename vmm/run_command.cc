@@ -4,6 +4,8 @@
 #include <iostream>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
@@ -18,6 +20,17 @@ namespace vmm {
 namespace {
 
 constexpr uint64_t kMaxInitrdBytes = uint64_t{8} << 30;
+
+absl::StatusOr<GuestAddress> AddressOf(const std::string& text) {
+  uint64_t value = 0;
+  const bool hex = absl::StartsWithIgnoreCase(text, "0x");
+  if (hex ? absl::SimpleHexAtoi(text, &value)
+          : absl::SimpleAtoi(text, &value)) {
+    return GuestAddress(value);
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--park-base ", text, " is no address; say 0x7f000000, for example"));
+}
 
 absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   if (options.kernel.empty()) {
@@ -37,6 +50,13 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   spec.memory_bytes = options.memory;
   spec.vcpus = options.cpus;
   spec.psci = options.psci == "kvm" ? PsciHandler::kKvm : PsciHandler::kVmm;
+  const std::string park = ParkOf(options);
+  spec.park = park == "host"    ? ParkMode::kHost
+              : park == "guest" ? ParkMode::kGuest
+                                : ParkMode::kOff;
+  if (!options.park_base.empty()) {
+    ASSIGN_OR_RETURN(spec.park_base, AddressOf(options.park_base));
+  }
   spec.seed = options.seed;
   RETURN_IF_ERROR(Validate(spec));
   return spec;
@@ -54,6 +74,7 @@ absl::StatusOr<SessionOptions> SessionOf(const RunOptions& options) {
   session.events_path = options.events;
   session.dump_dtb_path = options.dump_dtb;
   session.expected_kexecs = options.expect_kexecs;
+  session.strict = options.strict;
   session.verbose = options.verbose;
   return session;
 }

@@ -61,6 +61,20 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
                   "who answers PSCI: this VMM, or KVM for comparison")
       ->type_name("vmm|kvm")
       ->check(CLI::IsMember({"vmm", "kvm"}));
+  command
+      .add_option("--park", options.park,
+                  "where CPUs may park besides CPU_OFF: nowhere, in RAM by the "
+                  "guest's own loop, or in the VMM (default: host; off with "
+                  "--psci kvm)")
+      ->type_name("off|guest|host")
+      ->check(CLI::IsMember({"off", "guest", "host"}))
+      ->default_str("");
+  command
+      .add_option("--park-base", options.park_base,
+                  "where the park pages lie in RAM; else at its end")
+      ->type_name("ADDRESS");
+  command.add_flag("--strict", options.strict,
+                   "exit 66 if a parked CPU or its page was mistreated");
   command.add_flag("--raw", options.raw,
                    "KERNEL is a flat binary, loaded at RAM + 0x80000");
   command
@@ -131,6 +145,11 @@ absl::Status ApplyConfigFile(CLI::App& command, const RunOptions& options) {
   return absl::OkStatus();
 }
 
+std::string ParkOf(const RunOptions& options) {
+  if (!options.park.empty()) return options.park;
+  return options.psci == "kvm" ? "off" : "host";
+}
+
 json ToJson(const RunOptions& options) {
   json config = {
       {"kernel", options.kernel},
@@ -139,6 +158,9 @@ json ToJson(const RunOptions& options) {
       {"cpus", options.cpus},
       {"memory", options.memory},
       {"psci", options.psci},
+      {"park", ParkOf(options)},
+      {"park-base", options.park_base},
+      {"strict", options.strict},
       {"raw", options.raw},
       {"seed", nullptr},
       {"timeout", options.timeout},

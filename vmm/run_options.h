@@ -21,6 +21,9 @@ struct RunOptions {
   uint32_t cpus = 1;
   uint64_t memory = uint64_t{1} << 30;
   std::string psci = "vmm";
+  std::string park;  // Empty: host, or off where KVM answers PSCI.
+  std::string park_base;
+  bool strict = false;
   bool raw = false;
   std::optional<uint64_t> seed;
   std::string timeout = "5m";
@@ -43,6 +46,9 @@ void DefineRunOptions(CLI::App& command, RunOptions& options);
 // not. The file holds a JSON object whose keys are the long option names, as
 // --dry-run prints it. kInvalidArgument names the file and the key.
 absl::Status ApplyConfigFile(CLI::App& command, const RunOptions& options);
+
+// What --park means: "off", "guest" or "host".
+std::string ParkOf(const RunOptions& options);
 
 // The effective configuration.
 nlohmann::json ToJson(const RunOptions& options);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/model/psci_model.h"
 
+#include <array>
 #include <cstring>
 
 namespace model {
@@ -35,62 +36,87 @@ bool Executes(const Cpu& cpu) {
 void Enter(Cpu& cpu, Pc pc, bool flag = false) {
   cpu.pc = pc;
   cpu.seen = {};
+  cpu.park = false;
   cpu.flag = flag;
   if (pc < Pc::kClaimLoad || pc > Pc::kNotify) cpu.target = 0;
 }
 
-// Bits into a key, lowest first.
+// Numbers into a key, each in a base of its own, lowest first: in whole bits
+// three CPUs would not fit.
 class Packer {
  public:
-  void Put(unsigned value, unsigned bits) {
-    key_ |= Key{value} << at_;
-    at_ += bits;
-  }
-  void Put(const Word& word) {
-    Put(static_cast<unsigned>(word.state), 2);
-    Put(word.stopping ? 1 : 0, 1);
+  void Put(unsigned value, unsigned base) {
+    key_ += Key{value} * scale_;
+    scale_ *= base;
   }
   Key key() const { return key_; }
 
  private:
   Key key_ = 0;
-  unsigned at_ = 0;
+  Key scale_ = 1;
 };
 
 class Unpacker {
  public:
   explicit Unpacker(Key key) : key_(key) {}
-  uint8_t Take(unsigned bits) {
-    const auto value = static_cast<uint8_t>(key_ & ((1u << bits) - 1));
-    key_ >>= bits;
+  uint8_t Take(unsigned base) {
+    const auto value = static_cast<uint8_t>(key_ % base);
+    key_ /= base;
     return value;
-  }
-  Word TakeWord() {
-    const auto state = static_cast<PowerState>(Take(2));
-    return {state, Take(1) != 0};
   }
 
  private:
   Key key_;
 };
 
+// Off, off and parked, claimed, pending, on; the same with the stopping bit.
+constexpr unsigned kWords = 10;
+
+unsigned NumberOf(const Word& word) {
+  const auto state = static_cast<unsigned>(word.state);
+  return (state == 0 ? word.parked : state + 1) + (word.stopping ? 5 : 0);
+}
+
+Word WordOf(unsigned number) {
+  const unsigned state = number % 5;
+  return {static_cast<PowerState>(state < 2 ? 0 : state - 1), number >= 5,
+          state == 1};
+}
+
+// The places in which it matters that the door is the park page's.
+constexpr std::array kDoorPlaces = {Pc::kClaimLoad, Pc::kClaimCas, Pc::kOffLoad,
+                                    Pc::kOffCas};
+constexpr unsigned kPcs = static_cast<unsigned>(Pc::kStopped) + 1;
+constexpr unsigned kPlaces = kPcs + kDoorPlaces.size();
+
+unsigned PlaceOf(const Cpu& cpu) {
+  for (unsigned i = 0; cpu.park && i < kDoorPlaces.size(); ++i) {
+    if (cpu.pc == kDoorPlaces[i]) return kPcs + i;
+  }
+  return static_cast<unsigned>(cpu.pc);
+}
+
+constexpr unsigned kNobodyOrCpu = kMaxCpus + 1;
+constexpr unsigned kCounts = 8;
+constexpr unsigned kStoppers = PsciModel::kController + 1;
+constexpr unsigned kStops = 4 * kMaxCpus + 1;
+
 }  // namespace
 
-// 18 bits for each CPU and 10 for the rest.
 Key PsciModel::Pack(const State& state) {
   Packer packer;
   for (const Cpu& cpu : state.cpus) {
-    packer.Put(static_cast<unsigned>(cpu.pc), 5);
-    packer.Put(cpu.target, 2);
-    packer.Put(cpu.seen);
-    packer.Put(cpu.flag ? 1 : 0, 1);
-    packer.Put(cpu.word);
-    packer.Put(cpu.next, 2);
-    packer.Put(cpu.owed, 2);
+    packer.Put(PlaceOf(cpu), kPlaces);
+    packer.Put(cpu.target, kMaxCpus);
+    packer.Put(NumberOf(cpu.seen), kWords);
+    packer.Put(cpu.flag ? 1 : 0, 2);
+    packer.Put(NumberOf(cpu.word), kWords);
+    packer.Put(cpu.next, kNobodyOrCpu);
+    packer.Put(cpu.owed, kNobodyOrCpu);
   }
-  packer.Put(state.not_off, 3);
-  packer.Put(state.stopper, 3);
-  packer.Put(state.stop, 4);
+  packer.Put(state.not_off, kCounts);
+  packer.Put(state.stopper, kStoppers);
+  packer.Put(state.stop, kStops);
   return packer.key();
 }
 
@@ -98,17 +124,19 @@ State PsciModel::Unpack(Key key) {
   Unpacker unpacker(key);
   State state;
   for (Cpu& cpu : state.cpus) {
-    cpu.pc = static_cast<Pc>(unpacker.Take(5));
-    cpu.target = unpacker.Take(2);
-    cpu.seen = unpacker.TakeWord();
-    cpu.flag = unpacker.Take(1) != 0;
-    cpu.word = unpacker.TakeWord();
-    cpu.next = unpacker.Take(2);
-    cpu.owed = unpacker.Take(2);
+    const unsigned place = unpacker.Take(kPlaces);
+    cpu.park = place >= kPcs;
+    cpu.pc = cpu.park ? kDoorPlaces[place - kPcs] : static_cast<Pc>(place);
+    cpu.target = unpacker.Take(kMaxCpus);
+    cpu.seen = WordOf(unpacker.Take(kWords));
+    cpu.flag = unpacker.Take(2) != 0;
+    cpu.word = WordOf(unpacker.Take(kWords));
+    cpu.next = unpacker.Take(kNobodyOrCpu);
+    cpu.owed = unpacker.Take(kNobodyOrCpu);
   }
-  state.not_off = unpacker.Take(3);
-  state.stopper = unpacker.Take(3);
-  state.stop = unpacker.Take(4);
+  state.not_off = unpacker.Take(kCounts);
+  state.stopper = unpacker.Take(kStoppers);
+  state.stop = unpacker.Take(kStops);
   return state;
 }
 
@@ -299,10 +327,9 @@ void PsciModel::StepsOfStaysOff(uint8_t self, const State& state,
                                 Emitter& emit) const {
   State next = state;
   Cpu& cpu = next.cpus[self];
-  const Word off;
   switch (cpu.pc) {
-    case Pc::kStaysLoad:  // slot.word.load != kOffWord: return false
-      if (cpu.word != off) {
+    case Pc::kStaysLoad:  // slot.word.load: stopping, or not off: return false
+      if (cpu.word.stopping || cpu.word.state != PowerState::kOff) {
         Enter(cpu, Pc::kLoad);
         return emit.Must(self, "StaysOff: loads, no longer off", next);
       }
@@ -310,9 +337,10 @@ void PsciModel::StepsOfStaysOff(uint8_t self, const State& state,
       emit.Must(self, "StaysOff: loads \"off\", time is over", next);
       if (state.cpus[self].flag) return;
       Enter(cpu, Pc::kStaysWait);
+      cpu.seen = cpu.word;
       return emit.Must(self, "StaysOff: loads \"off\"", next);
-    case Pc::kStaysWait:  // Wait(slot.word, kOffWord, &timeout)
-      if (cpu.word == off) {
+    case Pc::kStaysWait:  // Wait(slot.word, word, &timeout)
+      if (cpu.word == cpu.seen) {
         cpu.pc = Pc::kStaysAsleep;
         return emit.Must(self, "StaysOff: Wait: unchanged, sleeps", next);
       }
@@ -344,7 +372,10 @@ void PsciModel::StepsOfGuest(uint8_t self, const State& state,
       cpu.target = target;
     }
     emit.May(self, "CPU_ON", next, target);
-    emit.May(self, "release", next, target);  // The park page's out-door.
+    next.cpus[self].park = next.cpus[self].pc == Pc::kClaimLoad;
+    if (next.cpus[self].pc != Pc::kWrite) {
+      emit.May(self, "release", next, target);  // PowerTable::Release
+    }
     // StateOf. What it answers wrong, WrongIn() finds.
     next = state;
     Enter(cpu, Pc::kCheck);
@@ -365,7 +396,8 @@ void PsciModel::StepsOfGuest(uint8_t self, const State& state,
     next.not_off = (next.not_off - 1) & 7;
   }
   emit.May(self, "CPU_OFF", next, Emitter::kNobody, wrong);
-  emit.May(self, "park", next, Emitter::kNobody, wrong);  // The other in-door.
+  cpu.park = true;  // PowerOff(self, Door::kPage)
+  emit.May(self, "park", next, Emitter::kNobody, wrong);
 
   next = state;  // RequestStop: latch_.Set
   if (state.stopper != 0) {
@@ -384,9 +416,12 @@ void PsciModel::StepOfPowerOn(uint8_t self, const State& state,
   const uint8_t target = cpu.target;
   Cpu& slot = next.cpus[target];
   const bool notifies_first = bug_ == Bug::kNotifyBeforePublish;
+  const bool minds_door = cpu.park && bug_ != Bug::kReleaseIgnoresTheDoor;
+  const bool free =
+      slot.word.state == PowerState::kOff && (!minds_door || slot.word.parked);
   switch (cpu.pc) {
     case Pc::kClaimLoad:  // Transition(kOff, kClaimed): load
-      if (slot.word.state != PowerState::kOff) {
+      if (!free) {
         Enter(cpu, Pc::kCheck);
         return emit.Must(self, "PowerOn: load: not off: ALREADY_ON", next,
                          target);
@@ -397,7 +432,7 @@ void PsciModel::StepOfPowerOn(uint8_t self, const State& state,
     case Pc::kClaimCas: {
       const bool cas = bug_ != Bug::kCheckThenStore;
       if (cas && slot.word != cpu.seen) {
-        if (slot.word.state == PowerState::kOff) {
+        if (free) {
           cpu.seen = slot.word;
           return emit.Must(self, "PowerOn: CAS off -> claimed: again", next,
                            target);
@@ -408,7 +443,11 @@ void PsciModel::StepOfPowerOn(uint8_t self, const State& state,
       }
       const char* wrong =
           slot.owed == 0 ? nullptr : "two winners: two SUCCESS for one start";
+      if (cpu.park && !slot.word.parked) {
+        wrong = "a release of a CPU that left by CPU_OFF";
+      }
       slot.word = {PowerState::kClaimed, cpu.seen.stopping};
+      cpu.park = false;
       slot.owed = static_cast<uint8_t>(self + 1);
       cpu.seen = {};
       cpu.pc = bug_ == Bug::kCountAfterPublish ? Pc::kWrite : Pc::kCount;
@@ -485,6 +524,7 @@ void PsciModel::StepOfPowerOff(uint8_t self, const State& state,
         return emit.Must(self, "PowerOff: CAS on -> off: again", next);
       }
       cpu.word.state = PowerState::kOff;
+      cpu.word.parked = cpu.park;
       if (bug_ == Bug::kUncountAfterOff) {
         Enter(cpu, Pc::kUncount);
       } else {

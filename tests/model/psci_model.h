@@ -32,6 +32,7 @@ enum class Bug : uint8_t {
   kUncountAfterOff,        // PowerOff counts down after the word says "off".
   kCountAfterPublish,      // PowerOn counts up after the word says "pending".
   kWriteBeforeClaim,       // PowerOn writes the context before it has won.
+  kReleaseIgnoresTheDoor,  // Release starts whoever is off.
 };
 
 // Where a vCPU's thread is: what it does next.
@@ -72,6 +73,7 @@ enum class Pc : uint8_t {
 struct Word {
   psci::PowerState state = psci::PowerState::kOff;
   bool stopping = false;
+  bool parked = false;  // Off, and left by the park page's door.
   friend bool operator==(const Word&, const Word&) = default;
 };
 
@@ -79,6 +81,7 @@ struct Cpu {
   Pc pc = Pc::kLoad;
   uint8_t target = 0;  // Of the PowerOn that it is in.
   Word seen;           // The local `word` of AwaitBoot and Transition.
+  bool park = false;   // kOff*: by the park page; kClaim*: Release.
   bool flag = false;   // kCheck: suspended; kOff*: last; kStops: is parking;
                        // kLoad: has slept (where that makes a difference);
                        // kStaysLoad: its time is over.

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: Apache-2.0
+#SPDX - License - Identifier : Apache - 2.0
 """Runs vmm, or a script around it, in an arm64 host, and reads what it left."""
 
 import dataclasses
@@ -11,7 +11,7 @@ from typing import Any
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 IMAGE = "build/guest/debian/Image"
 INITRAMFS = "build/guest/initramfs.cpio"
-# What every Linux guest of ours is told.
+#What every Linux guest of ours is told.
 PARAMS = "console=ttyAMA0 quiet panic=-1 retain_initrd"
 SLACK = 120  # seconds that a host may take beyond its command's own deadline
 

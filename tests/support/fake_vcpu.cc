@@ -30,11 +30,13 @@ uint64_t FakeVcpu::x0() const {
 absl::StatusOr<VcpuExit> FakeVcpu::Run() {
   std::unique_lock lock(mutex_);
   calls_.push_back("run");
+  if (on_run) on_run();
   if (script_.empty()) {
-    kicked_changed_.wait(lock, [this] { return kicked_; });
+    kicked_changed_.wait(lock, [this] { return kicked_ || nudged_; });
+    nudged_ = false;
     return Interrupted{};
   }
-  const Step step = script_.front();
+  const Scripted step = script_.front();
   script_.pop_front();
   for (size_t i = 0; i < 3; ++i) x_[i + 1] = step.x1_to_x3[i];
   return step.exit;
@@ -60,7 +62,37 @@ absl::Status FakeVcpu::WriteX(unsigned index, uint64_t value) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint64_t> FakeVcpu::ReadPc() { return 0xfeed; }
+absl::StatusOr<uint64_t> FakeVcpu::ReadX(unsigned index) { return x[index]; }
+
+absl::StatusOr<uint64_t> FakeVcpu::Read(GuestRegister which) {
+  return which == GuestRegister::kPc ? pc : 0;  // The MMU is off.
+}
+
+absl::Status FakeVcpu::WritePc(uint64_t value) {
+  Note(absl::StrFormat("pc = %#x", value));
+  return absl::OkStatus();
+}
+
+absl::Status FakeVcpu::WatchStores(GuestRange range) {
+  Note(absl::StrFormat("watch %#x", range.base().value()));
+  return absl::OkStatus();
+}
+
+absl::Status FakeVcpu::Step() {
+  Note("step");
+  return absl::OkStatus();
+}
+
+absl::Status FakeVcpu::EndDebug() {
+  Note("end debug");
+  return absl::OkStatus();
+}
+
+void FakeVcpu::Nudge() {
+  std::lock_guard lock(mutex_);
+  nudged_ = true;
+  kicked_changed_.notify_all();
+}
 
 absl::Status FakeVcpu::Reset() {
   Note("reset");

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -32,16 +33,28 @@ class FakeVcpu : public Vcpu {
   void AnswerRead(uint64_t value) override;
   absl::Status ReadArguments(absl::Span<uint64_t> registers) override;
   absl::Status WriteX(unsigned index, uint64_t value) override;
-  absl::StatusOr<uint64_t> ReadPc() override;
+  absl::StatusOr<uint64_t> ReadX(unsigned index) override;
+  absl::StatusOr<uint64_t> Read(GuestRegister which) override;
+  absl::Status WritePc(uint64_t value) override;
   absl::Status Reset() override;
   absl::Status SetEntry(GuestAddress entry, uint64_t x0) override;
   absl::Status Suspend() override;
   absl::Status Resume() override;
   absl::Status InjectDataAbort() override;
+  absl::Status WatchStores(GuestRange range) override;
+  absl::Status Step() override;
+  absl::Status EndDebug() override;
+  void Nudge() override;
   void Kick() override;
 
+  // What the guest's registers hold, where a test cares.
+  uint64_t pc = 0xfeed;
+  // What the guest does to memory, each time it has run.
+  std::function<void()> on_run;
+  std::array<uint64_t, 31> x = {};
+
  private:
-  struct Step {
+  struct Scripted {
     VcpuExit exit;
     std::array<uint64_t, 3> x1_to_x3;
   };
@@ -51,7 +64,8 @@ class FakeVcpu : public Vcpu {
   mutable std::mutex mutex_;
   std::condition_variable kicked_changed_;
   bool kicked_ = false;
-  std::deque<Step> script_;
+  bool nudged_ = false;
+  std::deque<Scripted> script_;
   std::array<uint64_t, 4> x_ = {};
   std::vector<std::string> calls_;
 };

@@ -116,5 +116,25 @@ INSTANTIATE_TEST_SUITE_P(
              "guest-verdict"}),
     [](const auto& param) { return param.param.name; });
 
+TEST(StrictTest, ADiagnosisFailsTheRunOnlyIfThatWasAskedFor) {
+  const std::vector<Diagnosis> diagnoses = {
+      {.fault = psci::ParkFault::kExitNotRam}};
+  RunFacts facts = {.stop = {Kind::kVerdict}, .diagnoses = diagnoses};
+  EXPECT_EQ(Conclude(facts).code, ExitCode::kOk);
+  facts.strict = true;
+  EXPECT_EQ(Conclude(facts).code, ExitCode::kCpuStuck);
+  EXPECT_EQ(Conclude(facts).id, "exit-not-ram");
+  facts.diagnoses = {};
+  EXPECT_EQ(Conclude(facts).code, ExitCode::kOk);
+}
+
+TEST(StrictTest, WhatIsOursIsSaidFirst) {
+  const std::vector<Diagnosis> diagnoses = {{}};
+  const RunFacts facts = {.stop = {Kind::kVmmError, "ioctl"},
+                          .diagnoses = diagnoses,
+                          .strict = true};
+  EXPECT_EQ(Conclude(facts).code, ExitCode::kVmmBug);
+}
+
 }  // namespace
 }  // namespace vmm

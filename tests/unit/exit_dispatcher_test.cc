@@ -54,8 +54,13 @@ class ExitDispatcherTest : public testing::Test {
   EchoDevice device_;
   Clock clock_;
   EventRing events_{-1};
+  psci::ParkSlots slots_{power_, [](uint64_t) { return std::nullopt; }};
+  DiagnosisLog diagnoses_;
+  ParkDoors doors_{.device = GuestRange::Fixed(0xc100000, 0x2000),
+                   .slots = &slots_,
+                   .diagnoses = &diagnoses_};
   FakeVcpu vcpu_{0};
-  ExitDispatcher dispatcher_{0, bus_, psci_, clock_, events_};
+  ExitDispatcher dispatcher_{0, bus_, psci_, doors_, clock_, events_};
 };
 
 TEST_F(ExitDispatcherTest, MmioGoesToTheDevice) {
@@ -70,6 +75,28 @@ TEST_F(ExitDispatcherTest, AccessesToNothingReadZeroAndAreCounted) {
   Dispatch(MmioWrite{GuestAddress(0x9000), 4, 1});
   EXPECT_THAT(vcpu_.calls(), ElementsAre("answer 0"));
   EXPECT_EQ(dispatcher_.mistakes().unowned_accesses, 2u);
+}
+
+TEST_F(ExitDispatcherTest, AStoreOfTheMagicToItsOwnSlotParksACpu) {
+  EXPECT_EQ(Dispatch(MmioWrite{GuestAddress(0xc100008), 8, PARK_MAGIC}),
+            NextStep::kParkDevice);
+  const auto events = Events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].kind, Event::Kind::kParkStore);
+  EXPECT_EQ(events[0].args[0], 0xc100000u);
+}
+
+TEST_F(ExitDispatcherTest, AForeignSlotParksNobodyAndIsNoted) {
+  EXPECT_EQ(Dispatch(MmioWrite{GuestAddress(0xc101008), 8, PARK_MAGIC}),
+            NextStep::kResume);
+  ASSERT_EQ(diagnoses_.All().size(), 1u);
+  EXPECT_EQ(diagnoses_.All()[0].fault, psci::ParkFault::kForeignSlot);
+  Dispatch(MmioRead{GuestAddress(0xc101040), 8});
+  EXPECT_THAT(vcpu_.calls(), ElementsAre("answer 0x1"));
+}
+
+TEST_F(ExitDispatcherTest, AGuardedStoreWithoutARegionIsOurs) {
+  EXPECT_FALSE(dispatcher_.Dispatch(StoreRefused{}, vcpu_).ok());
 }
 
 TEST_F(ExitDispatcherTest, AnUndecodableAccessAbortsTheGuest) {

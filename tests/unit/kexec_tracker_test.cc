@@ -239,5 +239,32 @@ TEST(ReportTest, PhasesThatWereNotSeenAreNull) {
             std::string::npos);
 }
 
+// Who parks in a page or slot leaves by another door than CPU_OFF, and is away
+// all the same.
+TEST(KexecTrackerTest, ParkingAndReleasingCountAsLeavingAndStarting) {
+  Story story(3);
+  story.Boot(0, 3);
+  story.Mark(1000, MARK_CODE_KEXEC, 3);
+  for (uint32_t cpu = 1; cpu < 3; ++cpu) {
+    story.Other(1000 + cpu * 100, cpu, Kind::kParkStore);
+    story.Other(1005 + cpu * 100, cpu, Kind::kOff);
+  }
+  story.Psci(2000, 0, PSCI_VERSION);
+  for (uint32_t cpu = 1; cpu < 3; ++cpu) {
+    story.tracker.Add({.ns = 2000 + cpu * 100,
+                       .kind = Kind::kReleaseStore,
+                       .args = {cpu, 0x40080000, 0}});
+    story.Other(2007 + cpu * 100, cpu, Kind::kStart);
+  }
+  EXPECT_TRUE(story.Mark(3000, MARK_CODE_UP, 3));
+  const Boot& boot = story.tracker.boots().back();
+  EXPECT_EQ(boot.phases.prepare, 100);
+  EXPECT_EQ(boot.phases.down, 105);
+  EXPECT_EQ(boot.phases.up, 107);
+  ASSERT_EQ(boot.per_cpu.size(), 2u);
+  EXPECT_EQ(boot.per_cpu[0].vmm_off, 5);
+  EXPECT_EQ(boot.per_cpu[0].vmm_on, 7);
+}
+
 }  // namespace
 }  // namespace vmm

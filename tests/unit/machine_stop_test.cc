@@ -2,14 +2,18 @@
 // Any stop, at any moment, joins all threads within a second: real threads,
 // whose vCPUs turn each other on and off as fast as they can. For TSan, too.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <chrono>
+#include <cstring>
 #include <future>
 #include <random>
 #include <thread>
 
+#include "psci-emul/park_abi.h"
 #include "psci-emul/psci_abi.h"
 #include "tests/support/fake_vm.h"
+#include "vmm/boot/memory_map.h"
 #include "vmm/core/machine.h"
 
 namespace vmm {
@@ -22,11 +26,26 @@ constexpr int kRounds = 100;
 constexpr int kCallsPerCpu = 100;
 constexpr std::chrono::seconds kLimit(1);
 
+GuestAddress Slot(uint64_t cpu, uint64_t reg) {
+  return GuestAddress(kParkPages.base().value() + cpu * PARK_DEVICE_STRIDE +
+                      reg);
+}
+
 // What one guest CPU does: mostly CPU_ON, so that there is somebody to stop.
-void Script(std::mt19937& random, FakeVcpu& vcpu) {
+// Its only store is the one that parks it in its page.
+void Script(std::mt19937& random, uint64_t self, FakeVcpu& vcpu) {
   for (int i = 0; i < kCallsPerCpu; ++i) {
     const uint64_t target = random() % kCpus;
-    switch (random() % 8) {
+    switch (random() % 12) {
+      case 8:
+        vcpu.Then(MmioWrite{Slot(self, PARK_REG_MAGIC), 8, PARK_MAGIC});
+        break;
+      case 9:
+        vcpu.Then(MmioWrite{Slot(target, PARK_REG_EXIT), 8, 0x40100000});
+        break;
+      case 10:
+        vcpu.Then(StoreRefused{});
+        break;
       case 0:
         vcpu.Then(Hypercall{PSCI_CPU_OFF, false});
         break;
@@ -42,6 +61,20 @@ void Script(std::mt19937& random, FakeVcpu& vcpu) {
   }
 }
 
+// A park page for each, with the one instruction in it that counts.
+void PreparePages(const Machine& machine, FakeVm& vm) {
+  const uint32_t store_magic = 0xf9000401;  // str x1, [x0, #8]
+  for (uint32_t i = 0; i < kCpus; ++i) {
+    const uint64_t page = machine.park()->pages.base().value() + i * 4096;
+    uint8_t* const at = vm.ram + (page - vm.ram_base);
+    ASSERT_EQ(mprotect(at, 4096, PROT_READ | PROT_WRITE), 0);
+    std::memcpy(at + PARK_PAGE_TEXT, &store_magic, sizeof(store_magic));
+    vm.vcpus[i]->pc = page + PARK_PAGE_TEXT;
+    vm.vcpus[i]->x[0] = page;
+    vm.vcpus[i]->x[1] = PARK_MAGIC;
+  }
+}
+
 // How the machine is asked to stop.
 enum class By { kRequest, kGuest };
 
@@ -52,6 +85,7 @@ void StopAtRandom(uint32_t seed, By by) {
       {.kernel = *ParseRaw("stub", std::vector<uint8_t>(64, 0x42)),
        .memory_bytes = uint64_t{16} << 20,
        .vcpus = kCpus,
+       .park = ParkMode::kHost,
        .seed = 1},
       [&vm](const VmSpec& spec) {
         auto made = std::make_unique<FakeVm>(spec);
@@ -59,7 +93,8 @@ void StopAtRandom(uint32_t seed, By by) {
         return made;
       });
   ASSERT_TRUE(machine.ok()) << machine.status();
-  for (FakeVcpu* vcpu : vm->vcpus) Script(random, *vcpu);
+  PreparePages(**machine, *vm);
+  for (uint32_t i = 0; i < kCpus; ++i) Script(random, i, *vm->vcpus[i]);
   if (by == By::kGuest) {  // Several at once, if several get there.
     for (FakeVcpu* vcpu : vm->vcpus) {
       vcpu->Then(Hypercall{PSCI_SYSTEM_OFF, false});

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include "absl/strings/match.h"
+#include "psci-emul/park_abi.h"
 #include "psci-emul/psci_abi.h"
 #include "tests/support/fake_vm.h"
 #include "vmm/boot/memory_map.h"
@@ -15,6 +17,7 @@ namespace vmm {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::StartsWith;
 using Kind = StopReason::Kind;
 
@@ -212,6 +215,55 @@ TEST_F(MachineTest, ImpossibleSpecsAreRefusedInOneSentence) {
   spec = Spec(1);
   spec.memory_bytes = (64 << 20) + 4096;
   EXPECT_THAT(refusal(spec), StartsWith("--memory must be a multiple of 2M"));
+}
+
+// What a kernel that parks has to find, and where it must not allocate.
+TEST_F(MachineTest, ParkPagesAndSlotsAreAnnounced) {
+  struct Case {
+    ParkMode mode;
+    bool pages, slots;
+  };
+  for (const Case& c :
+       {Case{ParkMode::kOff, false, false}, Case{ParkMode::kGuest, true, false},
+        Case{ParkMode::kHost, true, true}}) {
+    MachineSpec spec = Spec(2);
+    spec.park = c.mode;
+    const auto machine = Machine::Create(
+        spec, [](const VmSpec& vm) { return std::make_unique<FakeVm>(vm); });
+    ASSERT_TRUE(machine.ok()) << machine.status();
+    const auto& dtb = (*machine)->dtb();
+    const std::string tree(dtb.begin(), dtb.end());
+    EXPECT_EQ(absl::StrContains(tree, "cpuparkmem=0x43df0000"), c.pages);
+    EXPECT_EQ(absl::StrContains(tree, "park@43de0000"), c.pages);
+    EXPECT_EQ(absl::StrContains(tree, PARK_DEVICE_COMPATIBLE), c.slots);
+    EXPECT_EQ((*machine)->park().has_value(), c.pages);
+  }
+}
+
+TEST_F(MachineTest, WhatCannotBeParkedInIsRefused) {
+  const auto refusal = [this](auto change) {
+    MachineSpec spec = Spec(2);
+    spec.park = ParkMode::kHost;
+    change(spec);
+    const absl::Status status = Validate(spec);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    return std::string(status.message());
+  };
+  EXPECT_THAT(refusal([](MachineSpec& spec) { spec.psci = PsciHandler::kKvm; }),
+              HasSubstr("--park host needs --psci vmm"));
+  EXPECT_THAT(refusal([](MachineSpec& spec) {
+                spec.command_line = "quiet cpuparkmem=0x1000";
+              }),
+              HasSubstr("cpuparkmem= in --params"));
+  EXPECT_THAT(refusal([](MachineSpec& spec) {
+                spec.park = ParkMode::kOff;
+                spec.park_base = GuestAddress(0x42000000);
+              }),
+              HasSubstr("--park-base is nothing without"));
+  EXPECT_THAT(refusal([](MachineSpec& spec) {
+                spec.park_base = GuestAddress(0x40080000);
+              }),
+              HasSubstr("overlap the kernel"));
 }
 
 }  // namespace

@@ -121,6 +121,33 @@ TEST_F(PowerTableTest, NobodyIsTurnedOnAfterShutdown) {
   EXPECT_EQ(table_.StateOf(kOther), PowerState::kOff);
 }
 
+TEST_F(PowerTableTest, AReleaseStartsOnlyWhoLeftByThatDoor) {
+  EXPECT_FALSE(table_.Release(kOther, Door::kPage, kContext));
+  TurnOn(kOther);
+  EXPECT_FALSE(table_.Release(kOther, Door::kPage, kContext));
+  EXPECT_FALSE(table_.PowerOff(kOther, Door::kPage));
+  EXPECT_EQ(table_.StateOf(kOther), PowerState::kOff);
+  EXPECT_TRUE(table_.IsParked(kOther, Door::kPage));
+  EXPECT_FALSE(table_.IsParked(kOther, Door::kDevice));
+  EXPECT_FALSE(table_.Release(kOther, Door::kDevice, {0xbad, 0xbad}));
+  ASSERT_TRUE(table_.Release(kOther, Door::kPage, kContext));
+  EXPECT_FALSE(table_.Release(kOther, Door::kPage, {0xbad, 0xbad}));
+  EXPECT_EQ(table_.AwaitBoot(kOther), kContext);
+  EXPECT_FALSE(table_.IsParked(kOther, Door::kPage));
+}
+
+TEST_F(PowerTableTest, CpuOnStartsWhoeverIsOffByWhateverDoor) {
+  for (const Door door : {Door::kCpuOff, Door::kPage, Door::kDevice}) {
+    TurnOn(kOther);
+    EXPECT_FALSE(table_.PowerOff(kOther, door));
+    EXPECT_TRUE(table_.StaysOff(kOther, std::chrono::milliseconds(1)));
+    ASSERT_TRUE(table_.PowerOn(kOther, kContext));
+    EXPECT_FALSE(table_.Release(kOther, door, {0xbad, 0xbad}));
+    EXPECT_EQ(table_.AwaitBoot(kOther), kContext);
+    EXPECT_FALSE(table_.PowerOff(kOther));
+  }
+}
+
 // Two callers that both see "off" and both report success is the bug that
 // bao #386 and vml have: exactly one must win, and its context must be used.
 TEST(PowerTableRaceTest, ExactlyOneOfManyCpuOnCallsWins) {

@@ -86,7 +86,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Seeded{Bug::kCountAfterPublish, "CountingUpAfterPublishing",
                            "told that all CPUs are off while one is not"},
                     Seeded{Bug::kWriteBeforeClaim, "WritingBeforeWinning",
-                           "two threads at one context: a data race"}),
+                           "two threads at one context: a data race"},
+                    Seeded{Bug::kReleaseIgnoresTheDoor, "ReleasingAnybody",
+                           "a release of a CPU that left by CPU_OFF"}),
     [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace

@@ -115,7 +115,9 @@ class Twins {
         break;
     }
     for (uint8_t i = 0; i < kCpus; ++i) {
-      RC_ASSERT(table_.StateOf(VcpuId{i}) == Now().cpus[i].word.state);
+      const model::Word word = Now().cpus[i].word;
+      RC_ASSERT(table_.StateOf(VcpuId{i}) == word.state);
+      RC_ASSERT(table_.IsParked(VcpuId{i}, Door::kPage) == word.parked);
     }
   }
 
@@ -164,7 +166,7 @@ class Twins {
       RC_ASSERT(CallOn(kMpidrs[target], context.entry, detail) ==
                 (wins ? Status::kSuccess : Status::kAlreadyOn));
     } else {
-      RC_ASSERT(table_.PowerOn(VcpuId{target}, context) == wins);
+      RC_ASSERT(table_.Release(VcpuId{target}, Door::kPage, context) == wins);
     }
   }
 
@@ -184,7 +186,9 @@ class Twins {
     RC_ASSERT(dispatcher_.Handle({PSCI_CPU_OFF, {}}) == Outcome(PowerDown{}));
     Decide(caller, kind == Kind::kOff ? "CPU_OFF" : "park");
     const bool last = Now().cpus[caller].flag;
-    RC_ASSERT(table_.PowerOff(VcpuId{caller}) == last);
+    RC_ASSERT(table_.PowerOff(VcpuId{caller}, kind == Kind::kOff
+                                                  ? Door::kCpuOff
+                                                  : Door::kPage) == last);
     key_ = model_.Settle(key_, caller);
     if (last) table_.Shutdown();  // As VcpuThread, by way of RequestStop.
     if (Now().cpus[caller].pc == Pc::kStopped) {

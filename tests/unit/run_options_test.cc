@@ -51,12 +51,23 @@ TEST_F(RunOptionsTest, NonsenseIsRefused) {
   EXPECT_THROW(Parse({"-c", "513", "Image"}), CLI::ParseError);
   EXPECT_THROW(Parse({"-m", "lots", "Image"}), CLI::ParseError);
   EXPECT_THROW(Parse({"--psci", "smc", "Image"}), CLI::ParseError);
+  EXPECT_THROW(Parse({"--park", "here", "Image"}), CLI::ParseError);
   EXPECT_THROW(Parse({"--frob", "Image"}), CLI::ParseError);
+}
+
+TEST_F(RunOptionsTest, CpusParkInTheVmmWhereItAnswersPsci) {
+  ASSERT_TRUE(Parse({"Image"}).ok());
+  EXPECT_EQ(ParkOf(options_), "host");
+  options_.psci = "kvm";
+  EXPECT_EQ(ParkOf(options_), "off");
+  options_.park = "guest";
+  EXPECT_EQ(ParkOf(options_), "guest");
 }
 
 TEST_F(RunOptionsTest, WhatDryRunPrintsIsAConfigFile) {
   ASSERT_TRUE(Parse({"-c", "4", "-m", "512M", "-p", "x", "-p", "y z", "--raw",
-                     "--seed", "7", "Image"})
+                     "--seed", "7", "--park", "guest", "--park-base",
+                     "0x4f000000", "--strict", "Image"})
                   .ok());
   const json printed = ToJson(options_);
 

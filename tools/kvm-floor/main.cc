@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -23,12 +24,16 @@ namespace {
 
 constexpr uint64_t kCode = 0x40000000;
 constexpr uint64_t kDevice = 0x0c000000;
+constexpr uint64_t kData = 0x50000000;
+constexpr size_t kDataPages = 512;
 constexpr size_t kPage = 4096;
 
 // x1 is the device's address, x0 the function id. Each loops for ever.
 constexpr uint32_t kReadLoop[] = {0xb9400022,   // ldr w2, [x1]
                                   0x17ffffff};  // b .-4
 constexpr uint32_t kWriteLoop[] = {0xb9000022,  // str w2, [x1]
+                                   0x17ffffff};
+constexpr uint32_t kStoreLoop[] = {0xf9000422,  // str x2, [x1, #8]
                                    0x17ffffff};
 constexpr uint32_t kCallLoop[] = {0xd4000002,  // hvc #0
                                   0x17ffffff};
@@ -86,11 +91,11 @@ class Guest {
     code_ = mmap(nullptr, kPage, PROT_READ | PROT_WRITE,
                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (code_ == MAP_FAILED) Die("mmap");
-    kvm_userspace_memory_region region = {};
-    region.guest_phys_addr = kCode;
-    region.memory_size = kPage;
-    region.userspace_addr = reinterpret_cast<uintptr_t>(code_);
-    Check(ioctl(vm_, KVM_SET_USER_MEMORY_REGION, &region), "memory region");
+    data_ = mmap(nullptr, kDataPages * kPage, PROT_READ | PROT_WRITE,
+                 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (data_ == MAP_FAILED) Die("mmap");
+    SetSlot(0, kCode, kPage, code_, 0);
+    SetData(kDataPages * kPage, 0);
     vcpu_ = Check(ioctl(vm_, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
     kvm_vcpu_init init = {};
     Check(ioctl(vm_, KVM_ARM_PREFERRED_TARGET, &init), "preferred target");
@@ -111,6 +116,28 @@ class Guest {
     Set(kPc, kCode);
     Set(X(0), x0);
     Set(X(1), x1);
+  }
+  // Of the second slot; 0 deletes it.
+  void SetData(size_t size, uint32_t flags) {
+    SetSlot(1, kData, size, data_, flags);
+  }
+  // Of `pages` pages from the `first` one on.
+  void Protect(size_t first, size_t pages, int protection) {
+    Check(mprotect(static_cast<char*>(data_) + first * kPage, pages * kPage,
+                   protection),
+          "mprotect");
+  }
+  void SetDebug(uint32_t control) {
+    kvm_guest_debug debug = {};
+    debug.control = control;
+    // EL1, stores, 2 MiB.
+    debug.arch.dbg_wcr[0] = 1 | 1 << 1 | 2 << 3 | 0xff << 5 | 21 << 24;
+    debug.arch.dbg_wvr[0] = kData;
+    Check(ioctl(vcpu_, KVM_SET_GUEST_DEBUG, &debug), "KVM_SET_GUEST_DEBUG");
+  }
+  // Into a store that the host's mapping refuses.
+  void RunIntoFault() {
+    if (ioctl(vcpu_, KVM_RUN, 0) == 0 || errno != EFAULT) Die("no EFAULT");
   }
   void Run(uint32_t expected) {
     Check(ioctl(vcpu_, KVM_RUN, 0), "KVM_RUN");
@@ -136,6 +163,16 @@ class Guest {
   }
 
  private:
+  void SetSlot(uint32_t slot, uint64_t address, size_t size, void* memory,
+               uint32_t flags) {
+    kvm_userspace_memory_region region = {};
+    region.slot = slot;
+    region.flags = flags;
+    region.guest_phys_addr = address;
+    region.memory_size = size;
+    region.userspace_addr = reinterpret_cast<uintptr_t>(memory);
+    Check(ioctl(vm_, KVM_SET_USER_MEMORY_REGION, &region), "memory region");
+  }
   uint64_t Access(unsigned long request, uint64_t id, uint64_t value) {
     kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(&value)};
     Check(ioctl(vcpu_, request, &reg), "KVM_{GET,SET}_ONE_REG");
@@ -152,8 +189,39 @@ class Guest {
   int vm_ = -1;
   int vcpu_ = -1;
   void* code_ = nullptr;
+  void* data_ = nullptr;
   kvm_run* run_ = nullptr;
 };
+
+// What there is to choose from for seeing a guest's stores to RAM.
+void MeasureGuarding(Guest& guest) {
+  constexpr uint32_t kWatch = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW;
+  constexpr uint32_t kStep = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
+  guest.Load(kStoreLoop, 0, kData);
+  guest.SetDebug(kStep);
+  guest.Run(KVM_EXIT_DEBUG);
+  Measure("stepped", [&] { guest.Run(KVM_EXIT_DEBUG); });
+  Measure("set_guest_debug", [&] { guest.SetDebug(kWatch); });
+  guest.Load(kStoreLoop, 0, kData);
+  Measure("watched_store", [&] { guest.Run(KVM_EXIT_DEBUG); });
+  guest.SetDebug(0);
+  guest.Protect(0, kDataPages, PROT_READ);
+  Measure("refused_store", [&] { guest.RunIntoFault(); });
+  Measure("protect_page_twice", [&] {
+    guest.Protect(8, 1, PROT_READ | PROT_WRITE);
+    guest.Protect(8, 1, PROT_READ);
+  });
+  Measure("protect_all_twice", [&] {
+    guest.Protect(0, kDataPages, PROT_READ | PROT_WRITE);
+    guest.Protect(0, kDataPages, PROT_READ);
+  });
+  Measure("slot_replaced", [&] {
+    guest.SetData(0, 0);
+    guest.SetData(kDataPages * kPage, KVM_MEM_READONLY);
+  });
+  Measure("read_only_slot_store", [&] { guest.Run(KVM_EXIT_MMIO); });
+  guest.RunNothing();
+}
 
 }  // namespace
 
@@ -176,5 +244,6 @@ int main() {
     guest.Run(KVM_EXIT_HYPERCALL);
     guest.Set(Guest::X(0), kPsciVersion);
   });
+  MeasureGuarding(guest);
   return 0;
 }

@@ -65,6 +65,12 @@ constexpr bool AscendingAndDisjoint(absl::Span<const GuestRange> ranges) {
   return true;
 }
 
+// Whether `address` is of the board's devices, ours included, used or not.
+constexpr bool IsDeviceAddress(GuestAddress address) {
+  return address < kRamWindow.base() ||
+         kGicV3HighRedistributors.Contains(address);
+}
+
 static_assert(AscendingAndDisjoint(kFixedRanges));
 static_assert(kPlatformBus.Contains(kMarkDevice));
 static_assert(kPlatformBus.Contains(kParkPages));

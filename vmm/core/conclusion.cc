@@ -67,6 +67,15 @@ Conclusion Conclude(const RunFacts& facts) {
       return {ExitCode::kVmmBug, "vmm-bug", facts.stop.detail};
     case Kind::kInterrupt:
       return {ExitCode::kInterrupted, "interrupted", facts.stop.detail};
+    default:
+      break;
+  }
+  if (facts.strict && !facts.diagnoses.empty()) {
+    const psci::ParkFault fault = facts.diagnoses.front().fault;
+    return {ExitCode::kCpuStuck, std::string(psci::IdOf(fault)),
+            absl::StrCat("--strict: ", psci::SentenceOf(fault))};
+  }
+  switch (facts.stop.kind) {
     case Kind::kVerdict:
       return JudgeVerdict(facts);
     case Kind::kStuck:

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/types/span.h"
+#include "vmm/core/diagnosis_log.h"
 #include "vmm/core/exit_code.h"
 #include "vmm/core/stop.h"
 #include "vmm/measure/kexec_tracker.h"
@@ -21,6 +22,8 @@ struct RunFacts {
   bool in_kexec = false;
   absl::Span<const Boot> boots;
   std::optional<uint32_t> expected_kexecs;
+  absl::Span<const Diagnosis> diagnoses;
+  bool strict = false;  // Any diagnosis is a failure.
 };
 
 struct Conclusion {

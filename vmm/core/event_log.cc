@@ -19,6 +19,10 @@ constexpr absl::string_view Name(Event::Kind kind) {
   switch (kind) {
     case Event::Kind::kPsci:
       return "psci";
+    case Event::Kind::kParkStore:
+      return "park-store";
+    case Event::Kind::kReleaseStore:
+      return "release-store";
     case Event::Kind::kOff:
       return "park";
     case Event::Kind::kStart:
@@ -40,7 +44,7 @@ constexpr absl::string_view Name(Event::Kind kind) {
 EventLog::EventLog(std::vector<uint64_t> mpidrs)
     : mpidrs_(std::move(mpidrs)),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  for (size_t i = 0; i < mpidrs_.size(); ++i) {
+  for (size_t i = 0; i < mpidrs_.size() + 1; ++i) {
     rings_.push_back(std::make_unique<EventRing>(wake_.get()));
   }
 }

@@ -28,6 +28,8 @@ class EventLog {
   explicit EventLog(std::vector<uint64_t> mpidrs);
 
   EventRing& ring(uint32_t vcpu) { return *rings_[vcpu]; }
+  // For one thread that is no vCPU's.
+  EventRing& observers_ring() { return *rings_.back(); }
   // Readable when a ring fills up: Drain() soon. For poll().
   int fd() const { return wake_.get(); }
 

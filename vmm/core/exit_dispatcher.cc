@@ -13,6 +13,7 @@ namespace {
 using Kind = StopReason::Kind;
 
 constexpr uint64_t kSuccess = 0;
+constexpr auto kAlreadyOn = static_cast<uint64_t>(PSCI_RET_ALREADY_ON);
 constexpr auto kNotSupported = static_cast<uint64_t>(PSCI_RET_NOT_SUPPORTED);
 
 }  // namespace
@@ -23,6 +24,11 @@ absl::StatusOr<NextStep> ExitDispatcher::Dispatch(const VcpuExit& exit,
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const MmioRead& exit, Vcpu& vcpu) {
+  if (IsInDevice(exit.address)) {
+    vcpu.AnswerRead(doors_.slots->Read(
+        exit.address.value() - doors_.device->base().value(), exit.size));
+    return NextStep::kResume;
+  }
   const auto value = bus_.Read(self_, exit.address, exit.size);
   if (!value) ++mistakes_.unowned_accesses;
   vcpu.AnswerRead(value.value_or(0));
@@ -30,8 +36,36 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const MmioRead& exit, Vcpu& vcpu) {
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const MmioWrite& exit, Vcpu&) {
+  if (IsInDevice(exit.address)) return OnSlotWrite(exit);
   if (!bus_.Write(self_, exit.address, exit.size, exit.value)) {
     ++mistakes_.unowned_accesses;
+  }
+  return NextStep::kResume;
+}
+
+NextStep ExitDispatcher::OnSlotWrite(const MmioWrite& exit) {
+  const int64_t now = clock_.Now();
+  const uint64_t place =
+      exit.address.value() & ~uint64_t{PARK_DEVICE_STRIDE - 1};
+  const psci::SlotOutcome outcome = doors_.slots->Write(
+      psci::VcpuId{self_}, exit.address.value() - doors_.device->base().value(),
+      exit.size, exit.value);
+  if (std::holds_alternative<psci::ParkSelf>(outcome)) {
+    events_.Push({.ns = now,
+                  .vcpu = self_,
+                  .kind = Event::Kind::kParkStore,
+                  .arguments = 1,
+                  .args = {place}});
+    return NextStep::kParkDevice;
+  }
+  if (const auto* released = std::get_if<psci::Released>(&outcome)) {
+    events_.Push({.ns = now,
+                  .vcpu = self_,
+                  .kind = Event::Kind::kReleaseStore,
+                  .arguments = 3,
+                  .args = {released->mpidr, released->entry, place}});
+  } else if (const auto* refused = std::get_if<psci::Refused>(&outcome)) {
+    doors_.diagnoses->Note(refused->fault, self_, place, exit.value);
   }
   return NextStep::kResume;
 }
@@ -56,6 +90,9 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const Hypercall& exit, Vcpu& vcpu) {
   if (answer != nullptr) {
     if (answer->x0 == kNotSupported && !psci::IsImplemented(exit.function)) {
       ++mistakes_.unknown_calls;
+    }
+    if (answer->x0 == kAlreadyOn && doors_.watch != nullptr) {
+      doors_.watch->OnRefusedCpuOn(call.args[0]);
     }
     RETURN_IF_ERROR(vcpu.WriteX(0, answer->x0));
     return NextStep::kResume;
@@ -131,6 +168,29 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const NoSyndrome&, Vcpu& vcpu) {
   ++mistakes_.undecodable;
   RETURN_IF_ERROR(vcpu.InjectDataAbort());
   return NextStep::kResume;
+}
+
+absl::StatusOr<NextStep> ExitDispatcher::On(const StoreRefused& exit,
+                                            Vcpu& vcpu) {
+  return OnGuardedStore(exit, vcpu);
+}
+
+absl::StatusOr<NextStep> ExitDispatcher::On(const DebugStop& exit, Vcpu& vcpu) {
+  if (exit.kind == DebugStop::Kind::kWatchedStore) {
+    return OnGuardedStore(exit, vcpu);
+  }
+  return NextStep::kResume;
+}
+
+absl::StatusOr<NextStep> ExitDispatcher::OnGuardedStore(const VcpuExit& exit,
+                                                        Vcpu& vcpu) {
+  if (doors_.region == nullptr) {
+    return absl::InternalError("KVM_RUN: Bad address");
+  }
+  ASSIGN_OR_RETURN(const ParkRegion::Outcome outcome,
+                   doors_.region->OnStore(psci::VcpuId{self_}, vcpu, exit));
+  if (outcome.parks) return NextStep::kParkPage;
+  return outcome.then ? Dispatch(*outcome.then, vcpu) : NextStep::kResume;
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const EntryFailed& exit, Vcpu&) {

@@ -6,7 +6,11 @@
 
 #include "absl/status/statusor.h"
 #include "psci-emul/dispatcher.h"
+#include "psci-emul/park_slots.h"
 #include "vmm/base/clock.h"
+#include "vmm/core/diagnosis_log.h"
+#include "vmm/core/park_region.h"
+#include "vmm/core/park_watch.h"
 #include "vmm/core/stop.h"
 #include "vmm/devices/mmio_bus.h"
 #include "vmm/kvm/vcpu.h"
@@ -18,8 +22,19 @@ namespace vmm {
 // What the run loop does next.
 enum class NextStep {
   kResume,
-  kTurnOff,  // CPU_OFF: leave the guest, wait for CPU_ON.
-  kStop,     // The whole machine; stop_reason() says why.
+  kTurnOff,     // CPU_OFF: leave the guest, wait for whoever starts it.
+  kParkPage,    // The same, by way of a park page,
+  kParkDevice,  // or of the park device.
+  kStop,        // The whole machine; stop_reason() says why.
+};
+
+// What there is to park in, besides CPU_OFF.
+struct ParkDoors {
+  std::optional<GuestRange> device;
+  psci::ParkSlots* slots = nullptr;  // With `device`.
+  ParkRegion* region = nullptr;      // nullptr: none, or the guest's own.
+  ParkWatch* watch = nullptr;        // Of the guest's own.
+  DiagnosisLog* diagnoses = nullptr;
 };
 
 // What a guest did that no guest should; answered, counted, never fatal.
@@ -42,8 +57,13 @@ struct GuestMistakes {
 class ExitDispatcher {
  public:
   ExitDispatcher(uint32_t self, const MmioBus& bus, psci::Dispatcher& psci,
-                 const Clock& clock, EventRing& events)
-      : self_(self), bus_(bus), psci_(psci), clock_(clock), events_(events) {}
+                 const ParkDoors& doors, const Clock& clock, EventRing& events)
+      : self_(self),
+        bus_(bus),
+        psci_(psci),
+        doors_(doors),
+        clock_(clock),
+        events_(events) {}
 
   absl::StatusOr<NextStep> Dispatch(const VcpuExit& exit, Vcpu& vcpu);
 
@@ -59,6 +79,13 @@ class ExitDispatcher {
   absl::StatusOr<NextStep> On(const Wakeup& exit, Vcpu& vcpu);
   absl::StatusOr<NextStep> On(const SystemEvent& exit, Vcpu& vcpu);
   absl::StatusOr<NextStep> On(const NoSyndrome& exit, Vcpu& vcpu);
+  absl::StatusOr<NextStep> On(const StoreRefused& exit, Vcpu& vcpu);
+  absl::StatusOr<NextStep> On(const DebugStop& exit, Vcpu& vcpu);
+  absl::StatusOr<NextStep> OnGuardedStore(const VcpuExit& exit, Vcpu& vcpu);
+  NextStep OnSlotWrite(const MmioWrite& exit);
+  bool IsInDevice(GuestAddress address) const {
+    return doors_.device && doors_.device->Contains(address);
+  }
   absl::StatusOr<NextStep> On(const EntryFailed& exit, Vcpu& vcpu);
   absl::StatusOr<NextStep> On(const Unhandled& exit, Vcpu& vcpu);
 
@@ -69,6 +96,7 @@ class ExitDispatcher {
   const uint32_t self_;
   const MmioBus& bus_;
   psci::Dispatcher& psci_;
+  const ParkDoors& doors_;
   const Clock& clock_;
   EventRing& events_;
   StopReason stop_reason_;

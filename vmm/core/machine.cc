@@ -7,8 +7,11 @@
 #include <random>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "fdt/machine_tree.h"
+#include "psci-emul/park_abi.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/boot/loader.h"
 #include "vmm/boot/memory_map.h"
@@ -75,6 +78,52 @@ void AddSeeds(std::optional<uint64_t> seed, fdt::MachineDescription& machine) {
   for (uint8_t& byte : machine.rng_seed) byte = static_cast<uint8_t>(next());
 }
 
+static_assert(kMaxCpus * PARK_DEVICE_STRIDE <= kParkPages.size());
+
+GuestRange ParkSlotsOf(uint64_t vcpus) {
+  return *GuestRange::Make(kParkPages.base(), vcpus * PARK_DEVICE_STRIDE);
+}
+
+struct Places {
+  Placement boot;
+  std::optional<ParkPlacement> park;
+};
+
+// The park pages at the end of RAM, all else before them; or the pages where
+// the user wants them, if nothing else is there.
+absl::StatusOr<Places> PlaceAll(GuestRange ram, const MachineSpec& spec) {
+  std::optional<ParkPlacement> park;
+  if (spec.park != ParkMode::kOff) {
+    ASSIGN_OR_RETURN(park, PlacePark(ram, {.vcpus = spec.vcpus,
+                                           .guest_page = spec.kernel.page_size,
+                                           .base = spec.park_base}));
+    if (!spec.park_base) {
+      ram = *GuestRange::Make(ram.base(),
+                              park->window.base().value() - ram.base().value());
+    }
+  }
+  ASSIGN_OR_RETURN(const Placement boot,
+                   PlaceBoot(ram, spec.kernel, spec.initrd.size()));
+  if (park) {
+    const uint64_t kernel =
+        std::max<uint64_t>(spec.kernel.image_size, spec.kernel.bytes.size());
+    RETURN_IF_ERROR(CheckApart(*park, boot, kernel));
+  }
+  return Places{boot, park};
+}
+
+// Where a parked CPU may start: the park pages themselves are RAM, but no place
+// to execute.
+std::optional<psci::ParkFault> JudgeEntry(GuestRange ram, GuestRange window,
+                                          uint64_t entry) {
+  if (entry % 4 != 0) return psci::ParkFault::kExitMisaligned;
+  const GuestAddress address(entry);
+  if (window.Contains(address)) return psci::ParkFault::kExitInRegion;
+  if (ram.Contains(address)) return std::nullopt;
+  return IsDeviceAddress(address) ? psci::ParkFault::kExitInMmio
+                                  : psci::ParkFault::kExitNotRam;
+}
+
 }  // namespace
 
 absl::Status Validate(const MachineSpec& spec) {
@@ -83,7 +132,22 @@ absl::Status Validate(const MachineSpec& spec) {
         absl::StrFormat("--cpus must be 1 to %d", kMaxCpus));
   }
   ASSIGN_OR_RETURN(const GuestRange ram, RamOf(spec.memory_bytes));
-  return PlaceBoot(ram, spec.kernel, spec.initrd.size()).status();
+  if (spec.park == ParkMode::kHost && spec.psci == PsciHandler::kKvm) {
+    return absl::InvalidArgumentError(
+        "--park host needs --psci vmm: a CPU that parks is off, and with "
+        "--psci kvm that is KVM's to say; use --park off or --park guest");
+  }
+  if (spec.park == ParkMode::kOff && spec.park_base) {
+    return absl::InvalidArgumentError(
+        "--park-base is nothing without --park guest or --park host");
+  }
+  if (spec.park != ParkMode::kOff &&
+      absl::StrContains(spec.command_line, "cpuparkmem=")) {
+    return absl::InvalidArgumentError(
+        "cpuparkmem= in --params: vmm adds it itself; say where with "
+        "--park-base, or --park off");
+  }
+  return PlaceAll(ram, spec).status();
 }
 
 absl::StatusOr<std::unique_ptr<Machine>> Machine::Create(
@@ -112,6 +176,7 @@ absl::Status Machine::Build(const MachineSpec& spec, const OpenVm& open_vm) {
     return ram.Contains(GuestAddress(address));
   });
   RETURN_IF_ERROR(CreateDevices());
+  RETURN_IF_ERROR(CreatePark(spec, ram));
   RETURN_IF_ERROR(LoadGuest(spec));
   CreateThreads(std::move(vcpus), spec.psci);
   return absl::OkStatus();
@@ -158,10 +223,68 @@ absl::Status Machine::CreateDevices() {
   return bus_.Attach(kMarkDevice, *mark_);
 }
 
+absl::Status Machine::CreatePark(const MachineSpec& spec, GuestRange ram) {
+  ASSIGN_OR_RETURN(const Places places, PlaceAll(ram, spec));
+  park_placement_ = places.park;
+  if (spec.park == ParkMode::kOff) return absl::OkStatus();
+  const GuestRange window = places.park->window;
+  const auto judge = [ram, window](uint64_t entry) {
+    return JudgeEntry(ram, window, entry);
+  };
+  if (spec.park == ParkMode::kGuest) return CreateWatch(spec, judge);
+  park_slots_ = std::make_unique<psci::ParkSlots>(*power_, judge);
+  ASSIGN_OR_RETURN(
+      park_region_,
+      ParkRegion::Create(*places.park, {.memory = *memory_,
+                                        .power = *power_,
+                                        .judge = judge,
+                                        .diagnoses = diagnoses_,
+                                        .events = *events_,
+                                        .clock = clock_,
+                                        .nudge = [this](uint32_t vcpu) {
+                                          threads_[vcpu]->Nudge();
+                                        }}));
+  return absl::OkStatus();
+}
+
+absl::Status Machine::CreateWatch(const MachineSpec& spec,
+                                  const psci::JudgeEntry& judge) {
+  const bool ours = spec.psci == PsciHandler::kVmm;
+  ASSIGN_OR_RETURN(
+      park_watch_,
+      ParkWatch::Create(
+          *park_placement_,
+          {.memory = *memory_,
+           .power = *power_,
+           .judge = judge,
+           .diagnoses = diagnoses_,
+           .events = events_->observers_ring(),
+           .clock = clock_,
+           .stride = std::max<uint64_t>(spec.kernel.page_size, kParkUnit),
+           .is_off =
+               [this, ours](uint32_t vcpu) {
+                 return ours && power_->StateOf(psci::VcpuId{vcpu}) ==
+                                    psci::PowerState::kOff;
+               },
+           .ask = [this](uint32_t vcpu) { return threads_[vcpu]->Ask(); },
+           .host_cpu_ns =
+               [this](uint32_t vcpu) { return threads_[vcpu]->HostCpuNs(); }}));
+  return absl::OkStatus();
+}
+
+std::optional<SpinTotals> Machine::Spinning() const {
+  if (park_watch_ == nullptr) return std::nullopt;
+  return park_watch_->totals();
+}
+
+void Machine::Inspect() {
+  if (park_region_ != nullptr) park_region_->Inspect();
+}
+
 absl::Status Machine::LoadGuest(const MachineSpec& spec) {
   const GuestRange ram = memory_->range();
-  ASSIGN_OR_RETURN(const Placement placement,
-                   PlaceBoot(ram, spec.kernel, spec.initrd.size()));
+  ASSIGN_OR_RETURN(const Places places, PlaceAll(ram, spec));
+  const Placement& placement = places.boot;
   fdt::MachineDescription machine = {
       .cpu_affinities = mpidrs_,
       .memory = {RegionOf(ram)},
@@ -171,6 +294,14 @@ absl::Status Machine::LoadGuest(const MachineSpec& spec) {
       .mark = RegionOf(kMarkDevice),
       .bootargs = spec.command_line,
   };
+  if (places.park) {
+    machine.reserved_memory.push_back(
+        {.name = "park", .region = RegionOf(places.park->window)});
+    absl::StrAppendFormat(&machine.bootargs, "%scpuparkmem=%#x",
+                          machine.bootargs.empty() ? "" : " ",
+                          places.park->pages.base().value());
+  }
+  if (park_slots_ != nullptr) machine.park = RegionOf(ParkSlotsOf(spec.vcpus));
   if (placement.initrd) machine.initrd = RegionOf(*placement.initrd);
   AddSeeds(spec.seed, machine);
   ASSIGN_OR_RETURN(dtb_, fdt::BuildMachineTree(machine));
@@ -187,6 +318,13 @@ void Machine::CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
       .power = *power_,
       .psci = *psci_,
       .bus = bus_,
+      .doors = {.device = park_slots_ == nullptr
+                              ? std::nullopt
+                              : std::optional(ParkSlotsOf(mpidrs_.size())),
+                .slots = park_slots_.get(),
+                .region = park_region_.get(),
+                .watch = park_watch_.get(),
+                .diagnoses = &diagnoses_},
       .clock = clock_,
       .request_stop =
           [this](StopReason reason) { RequestStop(std::move(reason)); },
@@ -206,6 +344,7 @@ Machine::~Machine() {
 
 void Machine::Start() {
   for (const auto& thread : threads_) thread->Start();
+  if (park_watch_ != nullptr) park_watch_->Start();
   // Nobody else can have turned it on.
   static_cast<void>(power_->PowerOn(psci::VcpuId{0}, boot_));
 }
@@ -214,11 +353,14 @@ void Machine::RequestStop(StopReason reason) {
   if (!latch_.Set(std::move(reason))) return;
   if (power_ == nullptr) return;  // Building it failed: nothing runs.
   power_->Shutdown();
+  if (park_region_ != nullptr) park_region_->Shutdown();
   for (const auto& thread : threads_) thread->Stop();
 }
 
 void Machine::Join() {
+  if (park_watch_ != nullptr) park_watch_->Stop();
   for (const auto& thread : threads_) thread->Join();
+  Inspect();  // What nobody has looked at yet.
 }
 
 size_t Machine::SendInput(absl::Span<const uint8_t> bytes) {

@@ -12,11 +12,17 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "psci-emul/dispatcher.h"
+#include "psci-emul/park_slots.h"
 #include "psci-emul/power_table.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/guest_address.h"
 #include "vmm/boot/kernel_image.h"
+#include "vmm/boot/park_placement.h"
 #include "vmm/core/console_buffer.h"
+#include "vmm/core/diagnosis_log.h"
 #include "vmm/core/event_log.h"
+#include "vmm/core/park_region.h"
+#include "vmm/core/park_watch.h"
 #include "vmm/core/stop.h"
 #include "vmm/core/vcpu_thread.h"
 #include "vmm/devices/mark_device.h"
@@ -28,6 +34,13 @@
 
 namespace vmm {
 
+// What there is to park in besides CPU_OFF (psci-emul/park_abi.h).
+enum class ParkMode {
+  kOff,    // Nothing.
+  kGuest,  // The park pages, where CPUs run the guest's own loop; we watch.
+  kHost,   // The park pages, where CPUs leave the guest, and the park device.
+};
+
 // What a machine is built from.
 struct MachineSpec {
   KernelImage kernel;
@@ -36,6 +49,8 @@ struct MachineSpec {
   uint64_t memory_bytes = uint64_t{1} << 30;
   uint32_t vcpus = 1;
   PsciHandler psci = PsciHandler::kVmm;
+  ParkMode park = ParkMode::kOff;
+  std::optional<GuestAddress> park_base;  // Of the park pages; else ours.
   std::optional<uint64_t> seed;  // Of the guest's randomness; else the host's.
 };
 
@@ -70,19 +85,29 @@ class Machine {
   // To the guest's UART; returns how much it took.
   size_t SendInput(absl::Span<const uint8_t> bytes);
   EventLog& events() { return *events_; }
+  // Looks at what has no event of its own. Now and then.
+  void Inspect();
   const Clock& clock() const { return clock_; }
 
   const std::vector<uint64_t>& mpidrs() const { return mpidrs_; }
   GicVersion gic() const { return vm_->gic(); }
   const std::vector<uint8_t>& dtb() const { return dtb_; }
+  // nullopt without park pages.
+  const std::optional<ParkPlacement>& park() const { return park_placement_; }
+  std::vector<Diagnosis> Diagnoses() const { return diagnoses_.All(); }
   // After Join().
   std::vector<VcpuPostMortem> PostMortem() const;
   GuestMistakes Mistakes() const;
+  // nullopt unless CPUs park in the guest's own loop.
+  std::optional<SpinTotals> Spinning() const;
 
  private:
   Machine() = default;
   absl::Status Build(const MachineSpec& spec, const OpenVm& open_vm);
   absl::Status CreateDevices();
+  absl::Status CreatePark(const MachineSpec& spec, GuestRange ram);
+  absl::Status CreateWatch(const MachineSpec& spec,
+                           const psci::JudgeEntry& judge);
   absl::Status LoadGuest(const MachineSpec& spec);
   void CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
                      PsciHandler psci);
@@ -103,6 +128,11 @@ class Machine {
   MmioBus bus_;
   std::unique_ptr<psci::PowerTable> power_;
   std::unique_ptr<psci::Dispatcher> psci_;
+  std::optional<ParkPlacement> park_placement_;
+  DiagnosisLog diagnoses_;
+  std::unique_ptr<psci::ParkSlots> park_slots_;
+  std::unique_ptr<ParkRegion> park_region_;
+  std::unique_ptr<ParkWatch> park_watch_;
   psci::BootContext boot_;
   std::unique_ptr<VcpuThread::Machine> shared_;
   std::vector<std::unique_ptr<VcpuThread>> threads_;

@@ -29,6 +29,8 @@ using Kind = StopReason::Kind;
 // How often the session looks at what has no wake-up of its own: a console
 // line without an end, events, the clock.
 constexpr int kTickMs = 100;
+// How often parked CPUs are looked at.
+constexpr int64_t kInspectNs = 100'000'000;
 // Events younger than this may still be on their way (EventLog::Drain).
 constexpr int64_t kEventSettleNs = 50'000'000;
 // A panic with neither reset nor crash kernel after this is a hang.
@@ -108,6 +110,7 @@ class Session {
   void TakeConsole();
   void TakeInput();
   absl::Status TakeEvents(int64_t until_ns);
+  void Inspect();
   void CheckDeadlines();
   std::string AwaitedThing() const;
   void ReportBoot();
@@ -130,6 +133,7 @@ class Session {
   std::optional<KexecTracker> tracker_;
   ConsoleWatch watch_;
   int64_t panic_ns_ = 0;
+  int64_t inspected_ns_ = 0;
   bool heading_printed_ = false;
   SessionResult result_;
 };
@@ -166,6 +170,7 @@ absl::Status Session::Prepare() {
   result_.mpidrs = machine_->mpidrs();
   result_.dtb = machine_->dtb();
   result_.gic = machine_->gic();
+  result_.park = machine_->park();
   LogInfo(absl::StrFormat(
       "%d vCPU%s, %d MiB, GICv%d, PSCI answered by %s, kernel: %s", spec_.vcpus,
       spec_.vcpus == 1 ? "" : "s", spec_.memory_bytes >> 20,
@@ -185,6 +190,8 @@ absl::StatusOr<SessionResult> Session::Run() {
     result_.boots.insert(result_.boots.end(), boots.begin(), boots.end());
     result_.mistakes += machine_->Mistakes();
     result_.lost_events += machine_->events().lost();
+    result_.diagnoses = machine_->Diagnoses();
+    result_.spinning = machine_->Spinning();
     if (!again) break;
     ++result_.resets;
     LogInfo("the guest reset; booting again");
@@ -194,7 +201,9 @@ absl::StatusOr<SessionResult> Session::Run() {
                                  .saw_kernel = tracker_->SawKernel(),
                                  .in_kexec = tracker_->InKexec(),
                                  .boots = result_.boots,
-                                 .expected_kexecs = options_.expected_kexecs});
+                                 .expected_kexecs = options_.expected_kexecs,
+                                 .diagnoses = result_.diagnoses,
+                                 .strict = options_.strict});
   if (result_.conclusion.code != ExitCode::kOk) ReportPostMortem(result_.stop);
   return std::move(result_);
 }
@@ -235,6 +244,7 @@ absl::Status Session::Loop() {
     if (!output_.pending()) TakeConsole();
     if (fds[4].revents != 0 || !input_.empty()) TakeInput();
     RETURN_IF_ERROR(TakeEvents(machine_->clock().Now() - kEventSettleNs));
+    Inspect();
     CheckDeadlines();
   }
   return absl::OkStatus();
@@ -293,6 +303,13 @@ void Session::ReportBoot() {
   }
 }
 
+void Session::Inspect() {
+  const int64_t now = clock_.Now();
+  if (now - inspected_ns_ < kInspectNs) return;
+  inspected_ns_ = now;
+  machine_->Inspect();
+}
+
 std::string Session::AwaitedThing() const {
   const size_t kexecs = tracker_->boots().size() - 1;
   if (tracker_->InKexec()) {
@@ -328,8 +345,13 @@ void Session::ReportPostMortem(const StopReason& stop) const {
   for (size_t i = 0; i < vcpus.size(); ++i) {
     const std::string pc =
         vcpus[i].pc ? absl::StrFormat(", PC %#x", *vcpus[i].pc) : "";
-    LogPlain(absl::StrFormat("vCPU %d (MPIDR 0x%x): %s%s", i, result_.mpidrs[i],
-                             psci::Name(vcpus[i].state), pc));
+    const bool parked = vcpus[i].state == psci::PowerState::kOff &&
+                        vcpus[i].door != psci::Door::kCpuOff;
+    LogPlain(absl::StrFormat(
+        "vCPU %d (MPIDR 0x%x): %s%s%s", i, result_.mpidrs[i],
+        psci::Name(vcpus[i].state), pc,
+        parked ? absl::StrCat(", parked by the ", psci::Name(vcpus[i].door))
+               : ""));
   }
 }
 

@@ -22,6 +22,7 @@ struct SessionOptions {
   std::string events_path;    // Empty: none.
   std::string dump_dtb_path;  // Empty: none.
   std::optional<uint32_t> expected_kexecs;
+  bool strict = false;  // A diagnosis fails the run.
   bool verbose = false;
 };
 
@@ -35,6 +36,9 @@ struct SessionResult {
   std::vector<uint8_t> dtb;
   GicVersion gic = GicVersion::kV3;
   GuestMistakes mistakes;
+  std::optional<ParkPlacement> park;
+  std::optional<SpinTotals> spinning;
+  std::vector<Diagnosis> diagnoses;  // Of the last machine, after a reboot.
   uint64_t lost_events = 0;
 };
 

@@ -2,6 +2,7 @@
 #include "vmm/core/vcpu_thread.h"
 
 #include <pthread.h>
+#include <time.h>
 
 #include <utility>
 
@@ -16,6 +17,22 @@ namespace {
 // others have left and nobody needs the host's CPUs for that.
 constexpr std::chrono::milliseconds kSettle(5);
 
+// A vCPU that is on leaves the guest at once.
+constexpr std::chrono::milliseconds kAnswerDeadline(100);
+
+constexpr std::optional<psci::Door> DoorOf(NextStep step) {
+  switch (step) {
+    case NextStep::kTurnOff:
+      return psci::Door::kCpuOff;
+    case NextStep::kParkPage:
+      return psci::Door::kPage;
+    case NextStep::kParkDevice:
+      return psci::Door::kDevice;
+    default:
+      return std::nullopt;
+  }
+}
+
 }  // namespace
 
 VcpuThread::VcpuThread(psci::VcpuId id, std::unique_ptr<Vcpu> vcpu,
@@ -24,8 +41,8 @@ VcpuThread::VcpuThread(psci::VcpuId id, std::unique_ptr<Vcpu> vcpu,
       vcpu_(std::move(vcpu)),
       machine_(machine),
       events_(events),
-      dispatcher_(psci::Index(id), machine.bus, machine.psci, machine.clock,
-                  events) {}
+      dispatcher_(psci::Index(id), machine.bus, machine.psci, machine.doors,
+                  machine.clock, events) {}
 
 VcpuThread::~VcpuThread() {
   Stop();
@@ -37,12 +54,53 @@ void VcpuThread::Start() {
 }
 
 void VcpuThread::Stop() {
-  stopping_ = true;
+  {
+    const std::lock_guard lock(answer_mutex_);
+    stopping_ = true;
+    answered_.notify_all();
+  }
   vcpu_->Kick();
 }
 
 void VcpuThread::Join() {
   if (thread_.joinable()) thread_.join();
+}
+
+std::optional<Whereabouts> VcpuThread::Ask() {
+  if (!machine_.kvm_psci &&
+      machine_.power.StateOf(id_) != psci::PowerState::kOn) {
+    return std::nullopt;
+  }
+  std::unique_lock lock(answer_mutex_);
+  answer_.reset();
+  asked_ = true;
+  vcpu_->Nudge();
+  answered_.wait_for(lock, kAnswerDeadline,
+                     [this] { return answer_.has_value() || stopping_; });
+  asked_ = false;
+  return answer_;
+}
+
+absl::Status VcpuThread::Answer() {
+  constexpr uint64_t kMmuOn = 1;  // SCTLR_EL1.M
+  ASSIGN_OR_RETURN(const uint64_t pc, vcpu_->Read(GuestRegister::kPc));
+  ASSIGN_OR_RETURN(const uint64_t sctlr, vcpu_->Read(GuestRegister::kSctlrEl1));
+  const std::lock_guard lock(answer_mutex_);
+  asked_ = false;
+  answer_ = Whereabouts{pc, (sctlr & kMmuOn) != 0};
+  answered_.notify_all();
+  return absl::OkStatus();
+}
+
+int64_t VcpuThread::HostCpuNs() const {
+  clockid_t clock;
+  timespec used;
+  auto& thread = const_cast<std::thread&>(thread_);
+  if (pthread_getcpuclockid(thread.native_handle(), &clock) != 0 ||
+      clock_gettime(clock, &used) != 0) {
+    return 0;
+  }
+  return int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec;
 }
 
 void VcpuThread::Main() {
@@ -61,7 +119,7 @@ void VcpuThread::Record(Event::Kind kind, const psci::BootContext& context) {
   events_.Push({.ns = machine_.clock.Now(),
                 .vcpu = psci::Index(id_),
                 .kind = kind,
-                .arguments = static_cast<uint8_t>(start ? 2 : 0),
+                .arguments = static_cast<uint8_t>(start ? 2 : 1),
                 .args = {context.entry, context.context_id}});
 }
 
@@ -69,7 +127,10 @@ absl::Status VcpuThread::Live() {
   if (machine_.kvm_psci && psci::Index(id_) != 0) {
     return RunUntilOff().status();
   }
+  ParkRegion* const region = machine_.doors.region;
+  psci::ParkSlots* const slots = machine_.doors.slots;
   bool used = false;  // The registers are no longer those of a new CPU.
+  psci::Door door = psci::Door::kCpuOff;
   for (;;) {
     if (used && machine_.power.StaysOff(id_, kSettle)) {
       RETURN_IF_ERROR(vcpu_->Reset());
@@ -77,14 +138,18 @@ absl::Status VcpuThread::Live() {
     }
     const auto context = machine_.power.AwaitBoot(id_);
     if (!context) break;
+    if (door == psci::Door::kPage) region->Leave(id_);
+    if (slots != nullptr) slots->Entered(id_);
     if (used) RETURN_IF_ERROR(vcpu_->Reset());
     RETURN_IF_ERROR(
         vcpu_->SetEntry(GuestAddress(context->entry), context->context_id));
     Record(Event::Kind::kStart, *context);
-    ASSIGN_OR_RETURN(const bool off, RunUntilOff());
-    if (!off) break;
-    const bool nobody_left = machine_.power.PowerOff(id_);
-    Record(Event::Kind::kOff, {});
+    ASSIGN_OR_RETURN(const auto left_by, RunUntilOff());
+    if (!left_by) break;
+    door = post_mortem_.door = *left_by;
+    const bool nobody_left = machine_.power.PowerOff(id_, door);
+    Record(Event::Kind::kOff, {static_cast<uint64_t>(door)});
+    if (door == psci::Door::kPage) region->Announce(id_);
     if (nobody_left) {
       machine_.request_stop(
           {.kind = StopReason::Kind::kAllOff, .vcpu = psci::Index(id_)});
@@ -94,18 +159,24 @@ absl::Status VcpuThread::Live() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> VcpuThread::RunUntilOff() {
+absl::StatusOr<std::optional<psci::Door>> VcpuThread::RunUntilOff() {
+  ParkRegion* const region = machine_.doors.region;
   while (!stopping_.load(std::memory_order_acquire)) {
+    if (region != nullptr && region->NeedsWatch(id_)) {
+      RETURN_IF_ERROR(region->Watch(id_, *vcpu_));
+    }
+    if (asked_.load(std::memory_order_relaxed)) RETURN_IF_ERROR(Answer());
     ASSIGN_OR_RETURN(const VcpuExit exit, vcpu_->Run());
     ASSIGN_OR_RETURN(const NextStep step, dispatcher_.Dispatch(exit, *vcpu_));
-    if (step == NextStep::kTurnOff) return true;
+    if (const auto door = DoorOf(step)) return door;
     if (step == NextStep::kStop) {
       machine_.request_stop(dispatcher_.stop_reason());
     }
   }
   post_mortem_.state = psci::PowerState::kOn;
-  if (const auto pc = vcpu_->ReadPc(); pc.ok()) post_mortem_.pc = *pc;
-  return false;
+  if (const auto pc = vcpu_->Read(GuestRegister::kPc); pc.ok())
+    post_mortem_.pc = *pc;
+  return std::nullopt;
 }
 
 }  // namespace vmm

@@ -3,9 +3,11 @@
 #define PARKVMM_VMM_CORE_VCPU_THREAD_H_
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -20,12 +22,15 @@ namespace vmm {
 // Where a vCPU was when the machine stopped.
 struct VcpuPostMortem {
   psci::PowerState state = psci::PowerState::kOff;
-  std::optional<uint64_t> pc;  // Of a CPU that was on.
+  psci::Door door = psci::Door::kCpuOff;  // By which it went off.
+  std::optional<uint64_t> pc;             // Of a CPU that was on.
 };
 
 // Owns one vCPU and the only thread that enters it.
 //
 //   AwaitBoot -> SetEntry -> { Run -> Dispatch }* -> PowerOff -> ...
+//
+// Whatever the door, it is the same wait and the same start.
 //
 // A CPU that is off is parked: its thread sleeps in AwaitBoot. Once it has been
 // off for a moment it puts the reset registers in place, so that CPU_ON costs
@@ -36,6 +41,7 @@ class VcpuThread {
     psci::PowerTable& power;
     psci::Dispatcher& psci;
     const MmioBus& bus;
+    ParkDoors doors;
     const Clock& clock;
     std::function<void(StopReason)> request_stop;  // Any thread.
     // Whether KVM answers PSCI: then all vCPUs enter it at once, and KVM holds
@@ -53,6 +59,13 @@ class VcpuThread {
   void Start();
   // Any thread: no guest instruction after the one that is executing.
   void Stop();
+  // Any thread: out of the guest, and in again.
+  void Nudge() { vcpu_->Nudge(); }
+  // Any thread but this one: out of the guest, and where was it? nullopt if it
+  // does not answer soon, being off or stopped.
+  std::optional<Whereabouts> Ask();
+  // Any thread, after Start(): the host's CPU time that the vCPU has used.
+  int64_t HostCpuNs() const;
   void Join();
 
   // After Join().
@@ -62,8 +75,9 @@ class VcpuThread {
  private:
   void Main();
   absl::Status Live();
-  // true if the vCPU turned itself off, false if the machine stops.
-  absl::StatusOr<bool> RunUntilOff();
+  // By which door the vCPU left; nullopt if the machine stops.
+  absl::StatusOr<std::optional<psci::Door>> RunUntilOff();
+  absl::Status Answer();
   void Record(Event::Kind kind, const psci::BootContext& context);
 
   const psci::VcpuId id_;
@@ -72,6 +86,10 @@ class VcpuThread {
   EventRing& events_;
   ExitDispatcher dispatcher_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<bool> asked_ = false;
+  std::mutex answer_mutex_;
+  std::condition_variable answered_;
+  std::optional<Whereabouts> answer_;
   VcpuPostMortem post_mortem_;
   std::thread thread_;
 };

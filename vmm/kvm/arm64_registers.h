@@ -32,6 +32,10 @@ constexpr uint64_t SystemRegister(uint64_t op0, uint64_t op1, uint64_t crn,
          op2 << KVM_REG_ARM64_SYSREG_OP2_SHIFT;
 }
 inline constexpr uint64_t kMpidrEl1 = SystemRegister(3, 0, 0, 0, 5);
+inline constexpr uint64_t kSctlrEl1 = SystemRegister(3, 0, 1, 0, 0);
+inline constexpr uint64_t kTtbr0El1 = SystemRegister(3, 0, 2, 0, 0);
+inline constexpr uint64_t kTtbr1El1 = SystemRegister(3, 0, 2, 0, 1);
+inline constexpr uint64_t kTcrEl1 = SystemRegister(3, 0, 2, 0, 2);
 inline constexpr uint64_t kIdAa64mmfr2El1 = SystemRegister(3, 0, 0, 7, 2);
 
 // Bytes of the register that `id` names.

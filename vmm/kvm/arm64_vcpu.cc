@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -64,8 +65,20 @@ absl::Status Arm64Vcpu::Set(uint64_t id, uint64_t value) {
 absl::StatusOr<VcpuExit> Arm64Vcpu::Run() {
   if (thread_.load(std::memory_order_relaxed) == 0) thread_ = gettid();
   if (ioctl(fd_.get(), KVM_RUN, 0) == 0) return DecodeExit(*run_);
-  if (errno == EINTR || errno == EAGAIN) return Interrupted{};
+  if (errno == EINTR || errno == EAGAIN) return AfterInterrupt();
+  if (errno == EFAULT) return StoreRefused{};
   return ErrnoStatus("KVM ioctl KVM_RUN");
+}
+
+void Arm64Vcpu::SetImmediateExit(uint8_t value) {
+  __atomic_store_n(&run_->immediate_exit, value, __ATOMIC_SEQ_CST);
+}
+
+// A nudge is over once it was heard; a kick never is, and may come between.
+VcpuExit Arm64Vcpu::AfterInterrupt() {
+  SetImmediateExit(0);
+  if (kicked_) SetImmediateExit(1);
+  return Interrupted{};
 }
 
 void Arm64Vcpu::AnswerRead(uint64_t value) {
@@ -88,9 +101,46 @@ absl::Status Arm64Vcpu::WriteX(unsigned index, uint64_t value) {
   return Set(XRegister(index), value);
 }
 
-absl::StatusOr<uint64_t> Arm64Vcpu::ReadPc() { return Get(kPcRegister); }
+absl::StatusOr<uint64_t> Arm64Vcpu::ReadX(unsigned index) {
+  return Get(XRegister(index));
+}
 
-absl::Status Arm64Vcpu::Reset() { return reset_->Restore(fd_.get()); }
+absl::StatusOr<uint64_t> Arm64Vcpu::Read(GuestRegister which) {
+  switch (which) {
+    case GuestRegister::kPc:
+      return Get(kPcRegister);
+    case GuestRegister::kSctlrEl1:
+      return Get(kSctlrEl1);
+    case GuestRegister::kTcrEl1:
+      return Get(kTcrEl1);
+    case GuestRegister::kTtbr0El1:
+      return Get(kTtbr0El1);
+    case GuestRegister::kTtbr1El1:
+      return Get(kTtbr1El1);
+  }
+  return absl::InternalError("no such register");
+}
+
+absl::Status Arm64Vcpu::WritePc(uint64_t value) {
+  return Set(kPcRegister, value);
+}
+
+// KVM moves PC past an access to a device when the vCPU is next run; of one that
+// parked by such a store that would be past its entry.
+absl::Status Arm64Vcpu::FinishAccess() {
+  if (run_->exit_reason != KVM_EXIT_MMIO) return absl::OkStatus();
+  SetImmediateExit(1);
+  if (ioctl(fd_.get(), KVM_RUN, 0) == 0 || errno != EINTR) {
+    return absl::InternalError("KVM did not finish an access to a device");
+  }
+  AfterInterrupt();
+  return absl::OkStatus();
+}
+
+absl::Status Arm64Vcpu::Reset() {
+  RETURN_IF_ERROR(FinishAccess());
+  return reset_->Restore(fd_.get());
+}
 
 absl::Status Arm64Vcpu::SetEntry(GuestAddress entry, uint64_t x0) {
   RETURN_IF_ERROR(Set(kPcRegister, entry.value()));
@@ -112,13 +162,46 @@ absl::Status Arm64Vcpu::InjectDataAbort() {
   return KVM_IOCTL(fd_.get(), KVM_SET_VCPU_EVENTS, &events).status();
 }
 
+absl::Status Arm64Vcpu::SetDebug(const kvm_guest_debug& debug) {
+  return KVM_IOCTL(fd_.get(), KVM_SET_GUEST_DEBUG, &debug).status();
+}
+
+absl::Status Arm64Vcpu::WatchStores(GuestRange range) {
+  // DBGWCR_EL1 (Arm ARM D19.3): enabled, EL1, stores, all bytes, masked.
+  constexpr uint64_t kEnable = 1;
+  constexpr uint64_t kEl1 = 1 << 1;
+  constexpr uint64_t kStores = 2 << 3;
+  constexpr uint64_t kAllBytes = 0xff << 5;
+  constexpr unsigned kMaskShift = 24;
+  const auto bits = static_cast<uint64_t>(std::countr_zero(range.size()));
+  kvm_guest_debug debug = {};
+  debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW;
+  debug.arch.dbg_wcr[0] = kEnable | kEl1 | kStores | kAllBytes |
+                          (bits > 3 ? bits : 0) << kMaskShift;
+  debug.arch.dbg_wvr[0] = range.base().value();
+  return SetDebug(debug);
+}
+
+absl::Status Arm64Vcpu::Step() {
+  kvm_guest_debug debug = {};
+  debug.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP;
+  return SetDebug(debug);
+}
+
+absl::Status Arm64Vcpu::EndDebug() { return SetDebug({}); }
+
 // One signal is enough: it interrupts a KVM_RUN that has begun, and one that
 // has not yet begun finds immediate_exit set.
-void Arm64Vcpu::Kick() {
-  __atomic_store_n(&run_->immediate_exit, uint8_t{1}, __ATOMIC_SEQ_CST);
+void Arm64Vcpu::Nudge() {
+  SetImmediateExit(1);
   if (const int thread = thread_; thread != 0) {
     tgkill(getpid(), thread, KickSignal());
   }
+}
+
+void Arm64Vcpu::Kick() {
+  kicked_ = true;
+  Nudge();
 }
 
 }  // namespace vmm

@@ -10,6 +10,7 @@
 #include "vmm/kvm/arm64_reset_image.h"
 #include "vmm/kvm/vcpu.h"
 
+struct kvm_guest_debug;
 struct kvm_run;
 
 namespace vmm {
@@ -30,12 +31,18 @@ class Arm64Vcpu : public Vcpu {
   void AnswerRead(uint64_t value) override;
   absl::Status ReadArguments(absl::Span<uint64_t> registers) override;
   absl::Status WriteX(unsigned index, uint64_t value) override;
-  absl::StatusOr<uint64_t> ReadPc() override;
+  absl::StatusOr<uint64_t> ReadX(unsigned index) override;
+  absl::StatusOr<uint64_t> Read(GuestRegister which) override;
+  absl::Status WritePc(uint64_t value) override;
   absl::Status Reset() override;
   absl::Status SetEntry(GuestAddress entry, uint64_t x0) override;
   absl::Status Suspend() override;
   absl::Status Resume() override;
   absl::Status InjectDataAbort() override;
+  absl::Status WatchStores(GuestRange range) override;
+  absl::Status Step() override;
+  absl::Status EndDebug() override;
+  void Nudge() override;
   void Kick() override;
 
  private:
@@ -44,6 +51,10 @@ class Arm64Vcpu : public Vcpu {
   absl::StatusOr<uint64_t> Get(uint64_t id);
   absl::Status Set(uint64_t id, uint64_t value);
   absl::Status SetMpState(uint32_t state);
+  absl::Status SetDebug(const kvm_guest_debug& debug);
+  VcpuExit AfterInterrupt();
+  absl::Status FinishAccess();
+  void SetImmediateExit(uint8_t value);
 
   const UniqueFd fd_;
   kvm_run* const run_;  // Mapped; shared with KVM.
@@ -51,6 +62,7 @@ class Arm64Vcpu : public Vcpu {
   const std::shared_ptr<const ResetImage> reset_;
   uint64_t mpidr_ = 0;
   std::atomic<int> thread_ = 0;  // Who runs it, once somebody did.
+  std::atomic<bool> kicked_ = false;
 };
 
 }  // namespace vmm

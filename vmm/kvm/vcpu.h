@@ -12,11 +12,14 @@
 
 namespace vmm {
 
+// What tells where a store went; X registers apart.
+enum class GuestRegister { kPc, kSctlrEl1, kTcrEl1, kTtbr0El1, kTtbr1El1 };
+
 // One vCPU: the seam between the run loop and KVM. Tests use a fake.
 //
-// Everything but mpidr() and Kick() belongs to the vCPU's own thread: KVM
-// holds the vCPU's mutex across KVM_RUN, so a call from elsewhere would wait
-// for the guest.
+// Everything but mpidr(), Kick() and Nudge() belongs to the vCPU's own thread:
+// KVM holds the vCPU's mutex across KVM_RUN, so a call from elsewhere would
+// wait for the guest.
 class Vcpu {
  public:
   virtual ~Vcpu() = default;
@@ -33,7 +36,9 @@ class Vcpu {
   // X1 and on, as many as fit `registers`: what a call's arguments are.
   virtual absl::Status ReadArguments(absl::Span<uint64_t> registers) = 0;
   virtual absl::Status WriteX(unsigned index, uint64_t value) = 0;
-  virtual absl::StatusOr<uint64_t> ReadPc() = 0;
+  virtual absl::StatusOr<uint64_t> ReadX(unsigned index) = 0;  // 0 to 30.
+  virtual absl::StatusOr<uint64_t> Read(GuestRegister which) = 0;
+  virtual absl::Status WritePc(uint64_t value) = 0;
 
   // Every register back to its value at creation. Restores values rather than
   // KVM_ARM_VCPU_INIT, which on hosts without FEAT_S2FWB unmaps the stage 2
@@ -48,6 +53,18 @@ class Vcpu {
   // nothing does on hardware.
   virtual absl::Status InjectDataAbort() = 0;
 
+  // While a watch or a step is set, the guest's own hardware breakpoints and
+  // watchpoints do nothing. The last call stands.
+  //
+  // Run() returns before any store by EL1 to a virtual address in `range`, a
+  // power of two in size from 8 bytes to 2 GiB, aligned to its size.
+  virtual absl::Status WatchStores(GuestRange range) = 0;
+  // Run() returns after one instruction.
+  virtual absl::Status Step() = 0;
+  virtual absl::Status EndDebug() = 0;
+
+  // Any thread: the current or the next Run() returns Interrupted, once.
+  virtual void Nudge() = 0;
   // Any thread: the current or the next Run() returns Interrupted, and so
   // does every one after it. For stopping; there is no way back.
   virtual void Kick() = 0;

@@ -40,6 +40,20 @@ VcpuExit DecodeSystemEvent(const kvm_run& run) {
   }
 }
 
+#if defined(__aarch64__)
+VcpuExit DecodeDebug(const kvm_run& run) {
+  using Kind = DebugStop::Kind;
+  switch (run.debug.arch.hsr >> 26) {  // ESR_ELx.EC.
+    case 0x34:                         // Watchpoint, from a lower EL.
+      return DebugStop{Kind::kWatchedStore, run.debug.arch.far};
+    case 0x32:  // Software step, likewise.
+      return DebugStop{Kind::kStepped};
+    default:
+      return DebugStop{Kind::kOther};
+  }
+}
+#endif
+
 }  // namespace
 
 VcpuExit DecodeExit(const kvm_run& run) {
@@ -56,6 +70,10 @@ VcpuExit DecodeExit(const kvm_run& run) {
       return DecodeSystemEvent(run);
     case KVM_EXIT_ARM_NISV:
       return NoSyndrome{GuestAddress(run.arm_nisv.fault_ipa)};
+#if defined(__aarch64__)
+    case KVM_EXIT_DEBUG:
+      return DecodeDebug(run);
+#endif
     case KVM_EXIT_FAIL_ENTRY:
       return EntryFailed{run.fail_entry.hardware_entry_failure_reason};
     case KVM_EXIT_INTERNAL_ERROR:

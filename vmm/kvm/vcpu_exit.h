@@ -51,6 +51,19 @@ struct NoSyndrome {
   GuestAddress address;
   friend bool operator==(const NoSyndrome&, const NoSyndrome&) = default;
 };
+// A store to memory whose mapping in the host is read-only (EFAULT); PC still
+// points at it, and KVM does not say where it went.
+struct StoreRefused {
+  friend bool operator==(const StoreRefused&, const StoreRefused&) = default;
+};
+// What Vcpu::SetDebug() asked for. A watched store has not been done, PC points
+// at it; `address` is the guest's virtual one.
+struct DebugStop {
+  enum class Kind { kWatchedStore, kStepped, kOther };
+  Kind kind;
+  uint64_t address = 0;
+  friend bool operator==(const DebugStop&, const DebugStop&) = default;
+};
 // KVM could not enter or emulate; `reason` is KVM's.
 struct EntryFailed {
   uint64_t reason;
@@ -60,9 +73,9 @@ struct Unhandled {
   uint32_t reason;  // KVM_EXIT_*.
   friend bool operator==(const Unhandled&, const Unhandled&) = default;
 };
-using VcpuExit =
-    std::variant<MmioRead, MmioWrite, Hypercall, Interrupted, Wakeup,
-                 SystemEvent, NoSyndrome, EntryFailed, Unhandled>;
+using VcpuExit = std::variant<MmioRead, MmioWrite, Hypercall, Interrupted,
+                              Wakeup, SystemEvent, NoSyndrome, StoreRefused,
+                              DebugStop, EntryFailed, Unhandled>;
 
 // Pure: tests feed it a hand-made run page. Reads each field once.
 VcpuExit DecodeExit(const kvm_run& run);

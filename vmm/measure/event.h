@@ -10,8 +10,12 @@ namespace vmm {
 // Something a vCPU did, stamped by the VMM on that vCPU's thread.
 struct Event {
   enum class Kind : uint8_t {
-    kPsci,     // A call: `function`, `args`, `result`. Stamped at its exit.
-    kOff,      // CPU_OFF is done: the CPU is off for all to see, and parked.
+    kPsci,  // A call: `function`, `args`, `result`. Stamped at its exit.
+    // A CPU stored the magic: args place. The park page's or slot's CPU_OFF.
+    kParkStore,
+    // exit was stored, and taken: args target's affinity, entry, place.
+    kReleaseStore,
+    kOff,      // The CPU has left and is off for all to see, parked: args door.
     kStart,    // About to execute its first instruction: args entry, context.
     kMark,     // args: code, value.
     kVerdict,  // args: code, value.

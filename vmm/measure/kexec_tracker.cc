@@ -63,6 +63,12 @@ bool KexecTracker::Add(const Event& event) {
     case Event::Kind::kPsci:
       AddPsci(event);
       return false;
+    case Event::Kind::kParkStore:
+      AddLeave(event);
+      return false;
+    case Event::Kind::kReleaseStore:
+      AddStartOf(event.args[0], event.ns);
+      return false;
     case Event::Kind::kOff:
       seen_[event.vcpu].off = event.ns;
       at_.last_off = event.ns;
@@ -94,25 +100,34 @@ void KexecTracker::AddPsci(const Event& event) {
     }
     KeepEarliest(at_.version, event.ns);
   } else if (event.function == PSCI_CPU_OFF) {
-    Seen& cpu = seen_[event.vcpu];
-    cpu = {.off_called = event.ns};
-    KeepEarliest(at_.first_off, event.ns);
-    std::erase(left_, event.vcpu);
-    left_.push_back(event.vcpu);
+    AddLeave(event);
   } else if (IsAffinityOff(event)) {
     if (Seen* const cpu = FindTarget(event.args[0])) {
       if (cpu->off) KeepEarliest(cpu->off_known, event.ns);
     }
   } else if (IsCpuOn(event)) {
-    const auto target = vcpu_of_.find(event.args[0]);
-    if (target == vcpu_of_.end()) return;
-    seen_[target->second].on_called = event.ns;
-    seen_[target->second].started.reset();
-    KeepEarliest(at_.first_on, event.ns);
-    std::erase(left_, target->second);
-    std::erase(started_, target->second);
-    started_.push_back(target->second);
+    AddStartOf(event.args[0], event.ns);
   }
+}
+
+// By whatever door.
+void KexecTracker::AddLeave(const Event& event) {
+  saw_kernel_ = true;
+  seen_[event.vcpu] = {.off_called = event.ns};
+  KeepEarliest(at_.first_off, event.ns);
+  std::erase(left_, event.vcpu);
+  left_.push_back(event.vcpu);
+}
+
+void KexecTracker::AddStartOf(uint64_t mpidr, int64_t ns) {
+  const auto target = vcpu_of_.find(mpidr);
+  if (target == vcpu_of_.end()) return;
+  seen_[target->second].on_called = ns;
+  seen_[target->second].started.reset();
+  KeepEarliest(at_.first_on, ns);
+  std::erase(left_, target->second);
+  std::erase(started_, target->second);
+  started_.push_back(target->second);
 }
 
 bool KexecTracker::AddMark(const Event& event) {

@@ -86,6 +86,8 @@ class KexecTracker {
 
   void BeginKexec(std::optional<int64_t> mark, uint32_t cpus);
   void AddPsci(const Event& event);
+  void AddLeave(const Event& event);
+  void AddStartOf(uint64_t mpidr, int64_t ns);
   bool AddMark(const Event& event);
   Seen* FindTarget(uint64_t mpidr);
   void Refresh();

@@ -47,6 +47,10 @@ absl::StatusOr<uint8_t*> GuestMemory::HostPointer(GuestAddress base,
   return static_cast<uint8_t*>(host_) + (base.value() - range_.base().value());
 }
 
+absl::StatusOr<void*> GuestMemory::HostRange(GuestRange part) const {
+  return HostPointer(part.base(), part.size());
+}
+
 absl::Status GuestMemory::Write(GuestAddress to,
                                 absl::Span<const uint8_t> bytes) {
   if (bytes.empty()) return absl::OkStatus();

@@ -25,6 +25,10 @@ class GuestMemory {
   GuestRange range() const { return range_; }
   void* host_base() const { return host_; }  // For KVM's memory slot.
 
+  // Where the host has mapped `part`; for who maps something else there.
+  // kOutOfRange if not all of it is RAM.
+  absl::StatusOr<void*> HostRange(GuestRange part) const;
+
   // kOutOfRange if not all of it is RAM; nothing is copied then.
   absl::Status Write(GuestAddress to, absl::Span<const uint8_t> bytes);
   absl::Status Read(GuestAddress from, absl::Span<uint8_t> bytes) const;
