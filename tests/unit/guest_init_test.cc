@@ -94,7 +94,8 @@ TEST(Options, AreTheDefaultsWithoutKeys) {
 TEST(Options, AreWhatTheKeysSay) {
   const auto parsed = ParseOptions(
       "park.cycles=3 park.cycle=2 park.kexec=file park.end=panic "
-      "park.offline=all park.shell park.exec=/bin/test");
+      "park.offline=all park.shell park.exec=/bin/test "
+      "park.module=/lib/test.ko");
   const auto& options = std::get<Options>(parsed);
   EXPECT_EQ(options.cycles, 3u);
   EXPECT_EQ(options.cycle, 2u);
@@ -103,12 +104,14 @@ TEST(Options, AreWhatTheKeysSay) {
   EXPECT_TRUE(options.offline_all);
   EXPECT_TRUE(options.shell);
   EXPECT_EQ(options.program, "/bin/test");
+  EXPECT_EQ(options.module, "/lib/test.ko");
 }
 
 TEST(Options, RefuseATypoByItsWord) {
   for (const char* word :
        {"park.cycels=3", "park.cycles=three", "park.cycles=", "park.end=never",
-        "park.kexec=", "park.offline=1", "park.shell=yes", "park.exec=test"}) {
+        "park.kexec=", "park.offline=1", "park.shell=yes", "park.exec=test",
+        "park.module="}) {
     const auto parsed = ParseOptions(std::string("quiet ") + word);
     ASSERT_TRUE(std::holds_alternative<std::string>(parsed)) << word;
     EXPECT_THAT(std::get<std::string>(parsed), HasSubstr(word));

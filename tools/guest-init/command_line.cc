@@ -85,8 +85,8 @@ bool SetEnd(std::string_view value, End& end) {
   return SetChoice(value, kChoices, end);
 }
 
-bool SetProgram(std::string_view value, std::string& program) {
-  program = value;
+bool SetPath(std::string_view value, std::string& path) {
+  path = value;
   return value.starts_with('/');
 }
 
@@ -97,7 +97,8 @@ bool SetOption(std::string_view key, std::string_view value, Options& options) {
   if (key == "end") return SetEnd(value, options.end);
   if (key == "offline") return options.offline_all = value == "all";
   if (key == "shell") return options.shell = value.empty();
-  if (key == "exec") return SetProgram(value, options.program);
+  if (key == "exec") return SetPath(value, options.program);
+  if (key == "module") return SetPath(value, options.module);
   return false;
 }
 

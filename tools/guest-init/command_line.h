@@ -34,6 +34,7 @@ struct Options {
   bool offline_all = false;
   bool shell = false;
   std::string program;
+  std::string module;
 };
 
 // The options, or one line that says what is wrong with them.

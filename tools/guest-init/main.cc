@@ -148,6 +148,7 @@ void Run() {
   const size_t cpus = OnlineCpus().size();
   Mark(MARK_CODE_UP, cpus);
   SayUp(options, cpus);
+  if (!options.module.empty()) LoadModule(options.module);
   if (options.offline_all) TakeCpusOffline();
   if (options.shell) RunShell();
   if (!options.program.empty()) {

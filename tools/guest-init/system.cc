@@ -72,6 +72,14 @@ std::vector<unsigned> OnlineCpus() {
   return *cpus;
 }
 
+void LoadModule(const std::string& path) {
+  const vmm::UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) FailErrno("cannot open " + path);
+  if (syscall(SYS_finit_module, file.get(), "", 0) != 0) {
+    FailErrno("cannot load " + path);
+  }
+}
+
 bool RunProgram(const std::vector<std::string>& words, int deadline_ms,
                 const std::string& terminal) {
   // Made before fork(): the child only makes system calls.

@@ -26,6 +26,9 @@ bool WriteFile(const std::string& path, std::string_view text);
 // The CPUs that are online. Fails the run if Linux does not say.
 std::vector<unsigned> OnlineCpus();
 
+// Loads a kernel module from a file. Fails the run if Linux refuses it.
+void LoadModule(const std::string& path);
+
 // Runs a program in a child and waits for it; a negative deadline waits for
 // ever, a child that misses it is killed. `terminal`, if given, becomes its
 // standard streams and its controlling terminal. False if it could not start.
