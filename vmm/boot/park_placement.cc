@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "fdt/tree_writer.h"
+#include "vmm/base/status_macros.h"
 #include "vmm/boot/memory_map.h"
 
 namespace vmm {
@@ -77,16 +78,9 @@ absl::Status CheckApart(const ParkPlacement& park, const Placement& boot,
         park.window.last().value() + 1, name, range->base().value(),
         range->last().value() + 1));
   };
-  if (const absl::Status kernel =
-          check(GuestRange::Make(boot.kernel, kernel_bytes), "kernel");
-      !kernel.ok()) {
-    return kernel;
-  }
-  if (const absl::Status tree =
-          check(GuestRange::Make(boot.dtb, fdt::kMaxTreeBytes), "devicetree");
-      !tree.ok()) {
-    return tree;
-  }
+  RETURN_IF_ERROR(check(GuestRange::Make(boot.kernel, kernel_bytes), "kernel"));
+  RETURN_IF_ERROR(
+      check(GuestRange::Make(boot.dtb, fdt::kMaxTreeBytes), "devicetree"));
   return check(boot.initrd, "initrd");
 }
 

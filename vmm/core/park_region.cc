@@ -24,6 +24,7 @@ constexpr std::chrono::milliseconds kArmTick(1);
 // How long the first CPU to park waits for another one. Who sends them away
 // sends all at once; who sends one at a time has time.
 constexpr std::chrono::microseconds kGather(100);
+constexpr int kGatherings = 50;  // Then it waits no more, whoever comes.
 // As long as the proposal has a kernel wait for a CPU's magic.
 constexpr int64_t kMagicDeadlineNs = 1'000'000'000;
 
@@ -289,11 +290,13 @@ absl::Status ParkRegion::Announce(VcpuId self) {
     return absl::OkStatus();
   }
   closing_ = true;
-  for (uint64_t seen = 0; seen != arrivals_ && !AllHaveCome() && !stopped_;) {
+  uint64_t seen = 0;
+  for (int i = 0; i < kGatherings && seen != arrivals_; ++i) {
+    if (AllHaveCome() || stopped_) break;
     seen = arrivals_;
     changed_.wait_for(lock, kGather);
   }
-  const absl::Status status = CloseForNewcomers(lock);
+  absl::Status status = CloseForNewcomers(lock);
   closing_ = false;
   changed_.notify_all();
   return status;

@@ -100,8 +100,10 @@ void GuardedWindow::Store(GuestAddress address, unsigned size, uint64_t value) {
 std::vector<bool> GuardedWindow::Touched() const {
   std::vector<unsigned char> resident(range_.size() / HostPage());
   if (mincore(our_side_, range_.size(), resident.data()) != 0) return {};
-  std::vector<bool> touched;
-  for (const unsigned char page : resident) touched.push_back((page & 1) != 0);
+  std::vector<bool> touched(resident.size());
+  for (size_t i = 0; i < resident.size(); ++i) {
+    touched[i] = (resident[i] & 1) != 0;
+  }
   return touched;
 }
 
