@@ -75,6 +75,7 @@ absl::StatusOr<SessionOptions> SessionOf(const RunOptions& options) {
   session.dump_dtb_path = options.dump_dtb;
   session.expected_kexecs = options.expect_kexecs;
   session.strict = options.strict;
+  session.allowed_splats = options.allow_splats;
   session.verbose = options.verbose;
   return session;
 }

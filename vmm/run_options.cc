@@ -75,6 +75,13 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
       ->type_name("ADDRESS");
   command.add_flag("--strict", options.strict,
                    "exit 66 if a parked CPU or its page was mistreated");
+  command
+      .add_option("--allow-splat", options.allow_splats,
+                  "a complaint of the guest's kernel on its console that does "
+                  "not fail the run, by a part of its line; repeatable")
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->take_all();
   command.add_flag("--raw", options.raw,
                    "KERNEL is a flat binary, loaded at RAM + 0x80000");
   command
@@ -161,6 +168,7 @@ json ToJson(const RunOptions& options) {
       {"park", ParkOf(options)},
       {"park-base", options.park_base},
       {"strict", options.strict},
+      {"allow-splat", options.allow_splats},
       {"raw", options.raw},
       {"seed", nullptr},
       {"timeout", options.timeout},

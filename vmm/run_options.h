@@ -24,6 +24,7 @@ struct RunOptions {
   std::string park;  // Empty: host, or off where KVM answers PSCI.
   std::string park_base;
   bool strict = false;
+  std::vector<std::string> allow_splats;
   bool raw = false;
   std::optional<uint64_t> seed;
   std::string timeout = "5m";

@@ -45,6 +45,41 @@ TEST(ConsoleWatchTest, NoticesAPanicHoweverItArrives) {
   EXPECT_EQ(watch.panic(), "");
 }
 
+TEST(ConsoleWatchTest, NoticesTheFirstComplaintOfAKernel) {
+  for (const char* const line :
+       {"[ 1.0] WARNING: CPU: 3 PID: 1 at kernel/cpu.c:1 f+0x1/0x2",
+        "[ 1.0] BUG: scheduling while atomic", "[ 1.0] kernel BUG at mm/x.c:1!",
+        "[ 1.0] Internal error: Oops: 96000004 [#1] SMP",
+        "[ 1.0] rcu: INFO: rcu_sched self-detected stall on CPU",
+        "[ 1.0] CPU3: failed to come online",
+        "[ 1.0] GICv3: Booted with LPIs enabled, memory probably corrupted"}) {
+    ConsoleWatch watch;
+    watch.Add("[ 0.9] Booting Linux\n");
+    EXPECT_EQ(watch.splat(), "");
+    watch.Add(line);
+    watch.Add("\n[ 1.1] BUG: another\n");
+    EXPECT_EQ(watch.splat(), line);
+  }
+}
+
+TEST(ConsoleWatchTest, WhatIsAllowedIsNoComplaint) {
+  ConsoleWatch watch({"PID: 1 at drivers/x.c"});
+  watch.Add("[ 1.0] WARNING: CPU: 3 PID: 1 at drivers/x.c:1\n");
+  EXPECT_EQ(watch.splat(), "");
+  watch.Add("[ 1.0] WARNING: CPU: 3 PID: 1 at drivers/y.c:1\n");
+  EXPECT_NE(watch.splat(), "");
+}
+
+TEST(ConsoleWatchTest, ACrashKernelIsNotAccusedOfWhatLedToIt) {
+  ConsoleWatch watch;
+  watch.Add("BUG: bad\n");
+  watch.ForgetPanic();  // A kexec: the complaint stands.
+  EXPECT_NE(watch.splat(), "");
+  watch.Add("Kernel panic - not syncing: bad\n");
+  watch.ForgetPanic();
+  EXPECT_EQ(watch.splat(), "");
+}
+
 TEST(ConsoleWatchTest, KeepsTheLastLinesAndNothingElse) {
   ConsoleWatch watch;
   for (int i = 0; i < 100; ++i) watch.Add("line\n");

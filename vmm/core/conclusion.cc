@@ -11,6 +11,10 @@ using Kind = StopReason::Kind;
 
 // The guest ended as it should; what of its kexecs and their CPUs?
 Conclusion JudgeKexecs(const RunFacts& facts) {
+  if (!facts.splat.empty()) {
+    return {ExitCode::kVerdict, "guest-splat",
+            absl::StrCat("the guest's kernel complained: ", facts.splat)};
+  }
   uint32_t kexecs = 0;
   for (const Boot& boot : facts.boots) {
     if (!boot.kexec || !boot.complete) continue;

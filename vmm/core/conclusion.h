@@ -18,6 +18,7 @@ namespace vmm {
 struct RunFacts {
   StopReason stop;
   std::string panic;  // The guest's panic line, if it had one.
+  std::string splat;  // Its first complaint: a warning, an oops, a stall.
   bool saw_kernel = false;
   bool in_kexec = false;
   absl::Span<const Boot> boots;

@@ -131,7 +131,7 @@ class Session {
 
   std::unique_ptr<Machine> machine_;
   std::optional<KexecTracker> tracker_;
-  ConsoleWatch watch_;
+  std::optional<ConsoleWatch> watch_;
   int64_t panic_ns_ = 0;
   int64_t inspected_ns_ = 0;
   bool heading_printed_ = false;
@@ -157,7 +157,7 @@ absl::Status Session::Prepare() {
   machine_.reset();  // Before a reboot: two at once would be twice the RAM.
   ASSIGN_OR_RETURN(machine_, Machine::Create(spec_));
   tracker_.emplace(machine_->mpidrs());
-  watch_ = ConsoleWatch();
+  watch_.emplace(options_.allowed_splats);
   panic_ns_ = 0;
   if (!options_.events_path.empty()) {
     RETURN_IF_ERROR(AsUsage(
@@ -197,7 +197,8 @@ absl::StatusOr<SessionResult> Session::Run() {
     LogInfo("the guest reset; booting again");
   }
   result_.conclusion = Conclude({.stop = result_.stop,
-                                 .panic = watch_.panic(),
+                                 .panic = watch_->panic(),
+                                 .splat = watch_->splat(),
                                  .saw_kernel = tracker_->SawKernel(),
                                  .in_kexec = tracker_->InKexec(),
                                  .boots = result_.boots,
@@ -252,9 +253,9 @@ absl::Status Session::Loop() {
 
 void Session::TakeConsole() {
   const std::string bytes = machine_->console().Take();
-  watch_.Add(bytes);
+  watch_->Add(bytes);
   output_.Append(bytes);
-  if (!watch_.panic().empty() && panic_ns_ == 0) panic_ns_ = clock_.Now();
+  if (!watch_->panic().empty() && panic_ns_ == 0) panic_ns_ = clock_.Now();
 }
 
 void Session::TakeInput() {
@@ -289,7 +290,7 @@ absl::Status Session::TakeEvents(int64_t until_ns) {
     const size_t before = tracker_->boots().size();
     if (tracker_->Add(event)) ReportBoot();
     // A crash kernel took over, or a kexec did.
-    if (tracker_->boots().size() != before) watch_.ForgetPanic();
+    if (tracker_->boots().size() != before) watch_->ForgetPanic();
   });
 }
 
@@ -330,7 +331,7 @@ void Session::CheckDeadlines() {
                                    absl::FormatDuration(options_.timeout),
                                    AwaitedThing())});
   }
-  if (!watch_.panic().empty() && clock_.Now() - panic_ns_ > kPanicGraceNs) {
+  if (!watch_->panic().empty() && clock_.Now() - panic_ns_ > kPanicGraceNs) {
     machine_->RequestStop({.kind = Kind::kPanicked});
   }
 }
@@ -338,7 +339,7 @@ void Session::CheckDeadlines() {
 void Session::ReportPostMortem(const StopReason& stop) const {
   if (stop.kind == Kind::kInterrupt) return;
   LogPlain("last lines of the guest's console:");
-  for (const std::string& line : watch_.LastLines()) {
+  for (const std::string& line : watch_->LastLines()) {
     LogPlain(absl::StrCat("  | ", line));
   }
   const auto vcpus = machine_->PostMortem();

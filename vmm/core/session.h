@@ -22,7 +22,8 @@ struct SessionOptions {
   std::string events_path;    // Empty: none.
   std::string dump_dtb_path;  // Empty: none.
   std::optional<uint32_t> expected_kexecs;
-  bool strict = false;  // A diagnosis fails the run.
+  bool strict = false;                      // A diagnosis fails the run.
+  std::vector<std::string> allowed_splats;  // ConsoleWatch's.
   bool verbose = false;
 };
 
