@@ -80,11 +80,13 @@ def unit(preset: str):
     return group
 
 
-def python(name: str, folders: list[str]):
+def python(name: str, folders: list[str], *builds: list[str]):
     """Tests that drive whole programs; most of them in an arm64 host."""
     def group() -> list[Case]:
         built = step(name, "build", ["tools/build", "arm64"])
         built += step(name, "guest image", ["tools/guest-image"])
+        for command in builds:
+            built += step(name, command[0], command)
         if any(case.outcome != "passed" for case in built):
             return built
         report = REPORTS / f"{name}.xml"
@@ -133,6 +135,9 @@ GROUPS = {
     "linux": (python("linux", ["tests/linux"]),
               "Linux guests, kexec and all"),
     "tools": (python("tools", ["tests/tools"]), "the tools themselves"),
+    "arms": (python("arms", ["tests/arms"], ["tools/guest-kernel", "build"],
+                    ["tools/guest-module/build"]),
+             "every teardown on real Linux; builds a kernel"),
     "park-matrix": (park_matrix, "old x next kernels, 100 kexecs each: a table"),
 }
 QUICK = ["style", "unit"]

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the arms of a comparison, one after the other, and prints one table.
+
+Called by `tools/demo --arms`. An arm is a kernel, how it takes its CPUs down
+before a kexec, and who plays the park page; ARMS has them all.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+from typing import Any
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+GUEST = ROOT / "build" / "guest"
+STOCK = GUEST / "debian" / "Image"
+PATCHED = GUEST / "kernels" / "default" / "Image"
+MODULE = GUEST / "parkvmm-stop.ko"
+PARAMS = "console=ttyAMA0 quiet panic=-1 retain_initrd"
+BUILD_DEADLINE = 2400  # seconds; the kernel takes a few minutes, once
+USAGE = 2
+PHASES = ("prepare", "down", "jump", "early", "up", "userspace")
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    what: str  # for people
+    kernel: pathlib.Path
+    params: str = ""
+    park: str = "host"
+    module: bool = False
+
+    @property
+    def initrd(self) -> pathlib.Path:
+        kind = ("module" if self.module else
+                "stock" if self.kernel == STOCK else "patched")
+        return GUEST / f"initramfs-{kind}.cpio"
+
+
+ARMS = {
+    "stock": Arm("Debian's kernel: hotplug", STOCK),
+    "stock-expedited": Arm("the same, RCU expedited", STOCK, "rcupdate.rcu_expedited=1"),
+    "module": Arm("the same, and a module that stops all CPUs at once", STOCK,
+                  f"park.module=/lib/{MODULE.name}", module=True),
+    "hotplug": Arm("our kernel: hotplug", PATCHED, "kexec_teardown=hotplug"),
+    "expedited": Arm("RCU expedited while CPUs go down", PATCHED,
+                     "kexec_teardown=expedited"),
+    "stop": Arm("all at once, CPU_OFF", PATCHED, "kexec_teardown=stop"),
+    "hotplug-page": Arm("hotplug, then the park page", PATCHED,
+                        "kexec_teardown=hotplug+page"),
+    "park-guest": Arm("all at once, the page, the guest's loop", PATCHED,
+                      "kexec_teardown=park", park="guest"),
+    "park-host": Arm("all at once, the page, parked in the VMM", PATCHED,
+                     "kexec_teardown=park"),
+    "park-device": Arm("all at once, the device page", PATCHED,
+                       "kexec_teardown=park-device"),
+}
+
+
+class Failure(Exception):
+    """Ends the program: a status, and one line if nobody has said it yet."""
+
+    def __init__(self, status: int, message: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def say(message: str) -> None:
+    print(f"demo: {message}", file=sys.stderr, flush=True)
+
+
+def arms_of(text: str) -> list[str]:
+    names = list(ARMS) if text == "all" else text.split(",")
+    for name in names:
+        if name not in ARMS:
+            raise argparse.ArgumentTypeError(
+                f"no arm {name!r}; there are: all, {', '.join(ARMS)}")
+    return names
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tools/demo", add_help=False)
+    parser.add_argument("--arms", type=arms_of, required=True)
+    parser.add_argument("--cpus", type=int, default=4)
+    parser.add_argument("--host-cpus", type=int)
+    parser.add_argument("--cycles", type=int, default=2)
+    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--host-option", action="append", default=[])
+    return parser.parse_args()
+
+
+def build(*command: str) -> None:
+    done = subprocess.run(command, cwd=ROOT, check=False, timeout=BUILD_DEADLINE,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise Failure(done.returncode, f"{' '.join(command)} failed")
+
+
+def prepare(names: list[str]) -> None:
+    """Kernels and initramfs of these arms; what is there is not built again."""
+    arms = [ARMS[name] for name in names]
+    if any(arm.kernel == PATCHED for arm in arms):
+        build("tools/guest-kernel", "build")
+    if any(arm.module for arm in arms):
+        build("tools/guest-module/build")
+    for initrd in dict.fromkeys(arm.initrd for arm in arms):
+        arm = next(arm for arm in arms if arm.initrd == initrd)
+        build("tools/guest-image", "--kernel", str(arm.kernel), "--output", str(initrd),
+              *(["--module", str(MODULE)] if arm.module else []))
+
+
+def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The results of one arm; what the machine said goes to its folder."""
+    arm = ARMS[name]
+    out = options.out / name
+    out.mkdir(parents=True, exist_ok=True)
+    seconds = 240 + options.cycles * (60 + 4 * options.cpus)
+    command = [
+        "tools/arm64-host", *options.host_option, "--cpus", str(options.host_cpus or options.cpus),
+        "--out", str(out), "--timeout", f"{seconds + 60}s", "--",
+        "vmm", "run", "--cpus", str(options.cpus), "--memory", "1G", "--seed", "1",
+        "--timeout", f"{seconds}s", "--arm", name, "--park", arm.park,
+        "--params", f"{PARAMS} park.cycles={options.cycles} {arm.params}".strip(),
+        "--expect-kexecs", str(options.cycles), "--results", "@RESULTS@/results.json",
+        "--events", "@RESULTS@/events.jsonl",
+        "--initrd", str(arm.initrd.relative_to(ROOT)), str(arm.kernel.relative_to(ROOT))]
+    with open(out / "console.log", "wb") as console, open(out / "vmm.log", "wb") as log:
+        status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=console,
+                                stderr=log, timeout=seconds + 300, check=False).returncode
+    results = out / "results.json"
+    if not results.exists():
+        lines = (out / "vmm.log").read_text(errors="replace").splitlines()
+        raise Failure(status or 70, f"{name}: {lines[-1] if lines else 'no results'}")
+    return json.loads(results.read_text()) | {"status": status}
+
+
+def row(name: str, results: dict[str, Any]) -> str:
+    kexecs = results["kexecs"]
+    back = min((kexec["cpus_back"] for kexec in kexecs), default=0)
+    cpus = kexecs[0]["cpus"] if kexecs else results["config"]["cpus"]
+
+    def milliseconds(values: list) -> str:
+        known = [value for value in values if value is not None]
+        return f"{statistics.median(known) / 1e6:.3f}" if known else "-"
+
+    cells = [milliseconds([kexec["phase_ns"][phase] for kexec in kexecs]) for phase in PHASES]
+    cells.append(milliseconds([kexec["total_ns"] for kexec in kexecs]))
+    good = not results["status"] and all(k["verdict"] == "pass" for k in kexecs)
+    return (f"{name:16} {f'{back} of {cpus}':>9} " + " ".join(f"{cell:>10}" for cell in cells)
+            + f"  {'pass' if good else 'FAIL'}  {ARMS[name].what}")
+
+
+def main() -> int:
+    options = parse()
+    prepare(options.arms)
+    print(f"{'[ms]':16} {'CPUs back':>9} " +
+          " ".join(f"{name:>10}" for name in (*PHASES, "total")) + "  verdict", flush=True)
+    report = {"schema_version": 1, "label": None, "cpus": options.cpus, "arms": []}
+    status = 0
+    for name in options.arms:
+        results = run(name, options)
+        print(row(name, results), flush=True)
+        status = status or results["status"]
+        report["label"] = results["label"]
+        report["arms"].append({"arm": name, "results": results})
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+    say(f"medians of {options.cycles} kexecs an arm, label {report['label']}; "
+        f"everything else: {options.out}/ARM/")
+    return status
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failure as failure:
+        if str(failure):
+            say(str(failure))
+        sys.exit(failure.status)
