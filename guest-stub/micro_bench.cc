@@ -85,14 +85,14 @@ STUB_PAYLOAD(micro_bench) {
   Measure("mmio_write", [] { WriteMmio32(kMarkMagic, 0); });
   const uint32_t others = CpuCount() - 1;
   if (others == 0) return;
-  MeasureOn("cpu_on_1", 1, 11);
-  MeasureOff("cpu_off_1", 1, 11);
+  MeasureOn("cpu_on_1", 1, 31);
+  MeasureOff("cpu_off_1", 1, 31);
   if (others >= 8) {
-    MeasureOn("cpu_on_8", 8, 5);
-    MeasureOff("cpu_off_8", 8, 5);
+    MeasureOn("cpu_on_8", 8, 25);
+    MeasureOff("cpu_off_8", 8, 25);
   }
   if (others >= 32) {
-    MeasureOn("cpu_on_32", 32, 5);
-    MeasureOff("cpu_off_32", 32, 5);
+    MeasureOn("cpu_on_32", 32, 25);
+    MeasureOff("cpu_off_32", 32, 25);
   }
 }
