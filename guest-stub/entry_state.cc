@@ -136,7 +136,6 @@ void PoisonSystemRegisters() {
   WRITE_SYSREG(dbgbcr0_el1, 0x1e6);
   WRITE_SYSREG(dbgwvr0_el1, kPoison);
   WRITE_SYSREG(dbgwcr0_el1, 0x1ffe);
-  WRITE_SYSREG(mdccint_el1, 3 << 29);
   WRITE_SYSREG(oslar_el1, 1);
   WRITE_SYSREG(ttbr1_el1, 0x5555'0000);
   WRITE_SYSREG(amair_el1, kPoison);

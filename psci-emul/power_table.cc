@@ -67,7 +67,7 @@ std::optional<VcpuId> PowerTable::Find(Mpidr mpidr) const {
 }
 
 PowerState PowerTable::StateOf(VcpuId vcpu) const {
-  return StateIn(slots_[Index(vcpu)].word.load(std::memory_order_acquire));
+  return StateIn(slots_[Index(vcpu)].word.load(std::memory_order_seq_cst));
 }
 
 bool PowerTable::IsParked(VcpuId vcpu, Door door) const {
@@ -85,7 +85,7 @@ bool PowerTable::Transition(Slot& slot, Place from, Place to,
       (!door_counts || (word & ~kStopping) == WordOf(from.state, from.door))) {
     if (slot.word.compare_exchange_weak(
             word, WordOf(to.state, to.door) | (word & kStopping),
-            std::memory_order_acq_rel, std::memory_order_relaxed)) {
+            std::memory_order_seq_cst, std::memory_order_relaxed)) {
       return true;
     }
   }

@@ -32,7 +32,8 @@ class PowerTable {
   Mpidr MpidrOf(VcpuId vcpu) const { return topology_[Index(vcpu)]; }
   // O(1). nullopt if no vCPU has this affinity.
   std::optional<VcpuId> Find(Mpidr mpidr) const;
-  // Any thread; the answer may be old when it arrives.
+  // Any thread; the answer may be old when it arrives. Who writes something and
+  // then sees a CPU off: once it is on, that CPU sees what was written.
   PowerState StateOf(VcpuId vcpu) const;
   // How many are on or starting; likewise.
   uint32_t CountOn() const { return not_off_.load(std::memory_order_relaxed); }

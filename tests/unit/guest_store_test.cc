@@ -114,6 +114,30 @@ TEST(DecodeStoreTest, ReadsWhatCompilersMakeOfAnAssignment) {
             (StoreInstruction{4, 2, 4, 8, 3}));
 }
 
+// An element of an array of pages is written to with a register as its offset.
+TEST(DecodeStoreTest, ReadsAnOffsetInARegister) {
+  const auto decoded = [](uint32_t instruction, int64_t xm) -> int64_t {
+    const auto store = DecodeStore(instruction);
+    if (!store || !store->added || store->added->reg != 4) return 0;
+    return static_cast<int64_t>(store->added->Of(static_cast<uint64_t>(xm)));
+  };
+  EXPECT_EQ(decoded(0xf8246860, -16), -16);        // str x0, [x3, x4]
+  EXPECT_EQ(decoded(0xf8247860, 0x201), 0x1008);   // ..., lsl #3]
+  EXPECT_EQ(decoded(0xf824f860, -2), -16);         // ..., sxtx #3]
+  EXPECT_EQ(decoded(0x38244860, -1), 0xffffffff);  // strb ..., w4, uxtw]
+  EXPECT_EQ(decoded(0x7824d862, -1), -2);          // strh ..., w4, sxtw #1]
+  EXPECT_EQ(decoded(0x7824d862, 0x7fffffff), 0xfffffffe);
+  const auto zero = DecodeStore(0xf83f6860);  // str x0, [x3, xzr]
+  ASSERT_TRUE(zero && zero->added);
+  EXPECT_EQ(zero->added->reg, 31u);
+}
+
+TEST(DecodeZeroingTest, ReadsDcZvaAndNothingElse) {
+  EXPECT_EQ(DecodeZeroing(0xd50b7428), 8u);            // dc zva, x8
+  EXPECT_EQ(DecodeZeroing(0xd50b7a28), std::nullopt);  // dc cvac, x8
+  EXPECT_EQ(DecodeZeroing(0xf9000422), std::nullopt);
+}
+
 TEST(DecodeStoreTest, LeavesAllElseToBeSteppedOver) {
   for (const uint32_t instruction : {0xa9810440u,  // stp x0, x1, [x2, #16]!
                                      0xa8810440u,  // stp x0, x1, [x2], #16
@@ -122,7 +146,9 @@ TEST(DecodeStoreTest, LeavesAllElseToBeSteppedOver) {
                                      0x69000440u,  // stgp x0, x1, [x2]
                                      0xf8008c20u,  // str x0, [x1, #8]!
                                      0xf8008420u,  // str x0, [x1], #8
-                                     0xf8226820u,  // str x0, [x1, x2]
+                                     0x3ca46860u,  // str q0, [x3, x4]
+                                     0xf8646860u,  // ldr x0, [x3, x4]
+                                     0xf8242860u,  // option 001: unallocated
                                      0x3d800020u,  // str q0, [x1]
                                      0xd50b7420u,  // dc zva, x0
                                      0xc8007c41u,  // stxr w0, x1, [x2]
@@ -152,6 +178,37 @@ TEST_F(GuestStoreTest, ReadsAStoreWithTheMmuOff) {
   EXPECT_EQ(store->data->address, GuestAddress(kRam + 0x1008));
   EXPECT_EQ(store->data->size, 8u);
   EXPECT_EQ(store->data->value, 0x7061726bu);
+}
+
+TEST_F(GuestStoreTest, AddsTheRegisterThatIsTheOffset) {
+  FakeVcpu vcpu(0);
+  const uint32_t code = 0xf8246860;  // str x0, [x3, x4]
+  uint8_t bytes[4];
+  std::memcpy(bytes, &code, 4);
+  ASSERT_TRUE(memory_.Write(GuestAddress(kRam + 0x40), bytes).ok());
+  vcpu.pc = kRam + 0x40;
+  vcpu.x[3] = kRam + 0x1000;
+  vcpu.x[4] = 0x2000;
+  const auto store = ReadStore(vcpu, StoreRefused{}, memory_,
+                               GuestRange::Fixed(kRam + 0x2000, 0x1000), 4096);
+  ASSERT_TRUE(store.ok() && store->data);
+  EXPECT_EQ(store->data->address, GuestAddress(kRam + 0x3000));
+  EXPECT_EQ(store->target, GuestAddress(kRam + 0x3000));
+}
+
+TEST_F(GuestStoreTest, OfDcZvaItSaysWhereOnly) {
+  FakeVcpu vcpu(0);
+  const uint32_t code = 0xd50b7428;  // dc zva, x8
+  uint8_t bytes[4];
+  std::memcpy(bytes, &code, 4);
+  ASSERT_TRUE(memory_.Write(GuestAddress(kRam + 0x40), bytes).ok());
+  vcpu.pc = kRam + 0x40;
+  vcpu.x[8] = kRam + 0x1040;
+  const auto store = ReadStore(vcpu, StoreRefused{}, memory_,
+                               GuestRange::Fixed(kRam + 0x2000, 0x1000), 4096);
+  ASSERT_TRUE(store.ok());
+  EXPECT_FALSE(store->data);
+  EXPECT_EQ(store->target, GuestAddress(kRam + 0x1040));
 }
 
 // A loop's store into its own page is read without asking for the MMU; one into

@@ -27,6 +27,7 @@ constexpr uint64_t kEntry = 0x40080000;
 constexpr uint32_t kStoreMagic = 0xf9000401;  // str x1, [x0, #8]
 constexpr uint32_t kStoreExit = 0xf9000062;   // str x2, [x3]
 constexpr uint32_t kStorePair = 0xa900047f;   // stp xzr, x1, [x3]
+constexpr uint32_t kZero = 0xd50b7423;        // dc zva, x3
 constexpr uint32_t kStoreSimd = 0xad000460;   // stp q0, q1, [x3]
 
 constexpr uint64_t PageOfCpu(uint32_t cpu) {
@@ -39,17 +40,20 @@ class ParkRegionTest : public testing::Test {
  protected:
   void SetUp() override {
     auto region = ParkRegion::Create(
-        placement_,
-        {.memory = memory_,
-         .power = power_,
-         .judge = [](uint64_t entry) -> std::optional<ParkFault> {
-           if (entry == kEntry) return std::nullopt;
-           return ParkFault::kExitNotRam;
-         },
-         .diagnoses = diagnoses_,
-         .events = events_,
-         .clock = clock_,
-         .nudge = [this](uint32_t cpu) { nudged_.push_back(cpu); }});
+        placement_, {.memory = memory_,
+                     .power = power_,
+                     .judge = [](uint64_t entry) -> std::optional<ParkFault> {
+                       if (entry == kEntry) return std::nullopt;
+                       return ParkFault::kExitNotRam;
+                     },
+                     .diagnoses = diagnoses_,
+                     .events = events_,
+                     .clock = clock_,
+                     .nudge =
+                         [this](uint32_t cpu) {
+                           nudged_.push_back(cpu);
+                           if (on_nudge_) on_nudge_(cpu);
+                         }});
     ASSERT_TRUE(region.ok()) << region.status();
     region_ = *std::move(region);
     for (uint32_t i = 0; i < 4; ++i) {
@@ -104,6 +108,16 @@ class ParkRegionTest : public testing::Test {
     ASSERT_FALSE(power_.PowerOff(VcpuId{cpu}, Door::kPage));
     ASSERT_TRUE(region_->Announce(VcpuId{cpu}).ok());
   }
+  void ParkAll() {
+    for (const uint32_t cpu : {1u, 2u, 3u}) {
+      Park(cpu, PageOfCpu(cpu));
+      ASSERT_TRUE(region_->EndWatch(VcpuId{cpu}, *vcpus_[cpu]).ok());
+    }
+  }
+  void Starts(uint32_t cpu) {
+    ASSERT_TRUE(power_.AwaitBoot(VcpuId{cpu}).has_value());
+    region_->Leave(VcpuId{cpu});
+  }
   void Release(uint32_t cpu, uint64_t entry) {
     const auto outcome = StoreAt(0, kEntry, kStoreExit, PageOfCpu(cpu), entry);
     ASSERT_TRUE(outcome.ok()) << outcome.status();
@@ -128,6 +142,7 @@ class ParkRegionTest : public testing::Test {
   EventLog events_{{0, 1, 2, 3}};
   Clock clock_;
   std::vector<uint32_t> nudged_;
+  std::function<void(uint32_t)> on_nudge_;
   std::unique_ptr<ParkRegion> region_;
   std::vector<std::unique_ptr<FakeVcpu>> vcpus_;
 };
@@ -292,6 +307,70 @@ TEST_F(ParkRegionTest, WritingOverAParkedCpusLoopIsNotedAndHarmless) {
   EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_TEXT), 0x55u);
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kPageRewritten));
   Release(1, kEntry);
+  EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
+}
+
+TEST_F(ParkRegionTest, AReleasedCpuStartsWithoutWatching) {
+  Prepare();
+  ParkAll();
+  for (const uint32_t cpu : {1u, 2u, 3u}) {
+    Release(cpu, kEntry);
+    Starts(cpu);
+    EXPECT_FALSE(region_->NeedsWatch(VcpuId{cpu}));
+    EXPECT_EQ(vcpus_[cpu]->calls().back(), "end debug");
+  }
+  EXPECT_DEATH(Put(PageOfCpu(1), &kEntry, 8), "");
+  EXPECT_THAT(nudged_, IsEmpty());
+}
+
+TEST_F(ParkRegionTest, ACpuThatIsTurnedOnWhileOthersPrepareWatches) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  ASSERT_TRUE(region_->EndWatch(VcpuId{1}, *vcpus_[1]).ok());
+  ASSERT_TRUE(power_.PowerOn(VcpuId{1}, {kEntry, 5}));
+  Starts(1);
+  EXPECT_TRUE(region_->NeedsWatch(VcpuId{1}));
+}
+
+// Each wipe opens the window, the next release closes it.
+TEST_F(ParkRegionTest, AWipeWaitsForTheCpuThatHasLeftThePage) {
+  std::vector<std::jthread> heard;
+  on_nudge_ = [this, &heard](uint32_t cpu) {
+    EXPECT_TRUE(region_->NeedsWatch(VcpuId{cpu}));
+    EXPECT_DEATH(Put(PageOfCpu(cpu), &kEntry, 8), "");  // Not opened yet.
+    heard.emplace_back([this, cpu] {
+      EXPECT_TRUE(region_->Watch(VcpuId{cpu}, *vcpus_[cpu]).ok());
+    });
+  };
+  Prepare();
+  ParkAll();
+  for (const uint32_t cpu : {1u, 2u, 3u}) {
+    nudged_.clear();
+    Release(cpu, kEntry);
+    Starts(cpu);
+    ASSERT_TRUE(StoreAt(0, kEntry, kZero, PageOfCpu(cpu), 0).ok());
+    EXPECT_THAT(nudged_, ElementsAre(cpu));
+    const uint64_t zero = 0;
+    Put(PageOfCpu(cpu) + PARK_PAGE_TEXT, &zero, 8);
+    // Only that page, unless nobody is parked any more.
+    if (cpu == 1) {
+      EXPECT_DEATH(Put(PageOfCpu(4) + PARK_PAGE_TEXT, &zero, 8), "");
+      ASSERT_TRUE(StoreAt(0, kEntry, kZero, PageOfCpu(4), 0).ok());
+    }
+    if (cpu != 2) Put(PageOfCpu(4) + PARK_PAGE_TEXT, &zero, 8);
+  }
+  EXPECT_THAT(Faults(), IsEmpty());
+}
+
+// A watched store that cannot be read: it must get through, and be seen.
+TEST_F(ParkRegionTest, AWatchedStoreIntoTheClosedWindowComesBackToAnOpenOne) {
+  Prepare();
+  ParkAll();
+  const DebugStop watched{DebugStop::Kind::kWatchedStore, PageOfCpu(1)};
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), 0, watched).ok());
+  vcpus_[0]->Then(DebugStop{DebugStop::Kind::kStepped});
+  vcpus_[0]->on_run = [&] { Put(PageOfCpu(1), &kEntry, 8); };
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), 0, watched).ok());
   EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
 }
 

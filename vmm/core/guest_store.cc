@@ -90,6 +90,15 @@ std::optional<GuestAddress> Translate(const Stage1& stage1, uint64_t address,
   return std::nullopt;
 }
 
+uint64_t StoreInstruction::Added::Of(uint64_t xm) const {
+  const auto word = static_cast<uint32_t>(xm);
+  if (is_word) {
+    xm = is_signed ? static_cast<uint64_t>(int64_t{static_cast<int32_t>(word)})
+                   : word;
+  }
+  return xm << shift;
+}
+
 // Arm ARM C4.1.94, "Loads and Stores".
 std::optional<StoreInstruction> DecodeStore(uint32_t instruction) {
   constexpr unsigned kStackPointer = 31;
@@ -103,6 +112,12 @@ std::optional<StoreInstruction> DecodeStore(uint32_t instruction) {
   } else if ((instruction & 0x3fe00c00) == 0x38000000) {  // STUR.
     const auto imm9 = static_cast<int64_t>(Bits(instruction, 20, 12));
     store.offset = imm9 >= 256 ? imm9 - 512 : imm9;
+  } else if ((instruction & 0x3fe04c00) == 0x38204800) {  // STR, register.
+    store.added = StoreInstruction::Added{
+        .reg = instruction >> 16 & 31,
+        .shift = Bits(instruction, 12, 12) != 0 ? instruction >> 30 : 0,
+        .is_word = Bits(instruction, 13, 13) == 0,
+        .is_signed = Bits(instruction, 15, 15) != 0};
   } else if ((instruction & 0x7e400000) == 0x28000000 &&  // STNP, STP
              (instruction & 0x00800000) == 0) {           // without writeback.
     store.size = (instruction >> 31) != 0 ? 8 : 4;
@@ -114,6 +129,11 @@ std::optional<StoreInstruction> DecodeStore(uint32_t instruction) {
   }
   if (store.base == kStackPointer) return std::nullopt;
   return store;
+}
+
+std::optional<unsigned> DecodeZeroing(uint32_t instruction) {
+  if ((instruction & 0xffffffe0) != 0xd50b7420) return std::nullopt;
+  return instruction & 31;
 }
 
 namespace {
@@ -154,6 +174,16 @@ absl::StatusOr<uint64_t> ValueOf(Vcpu& vcpu, unsigned reg) {
   return reg == kZero ? absl::StatusOr<uint64_t>(0) : vcpu.ReadX(reg);
 }
 
+absl::StatusOr<uint64_t> AddressOf(Vcpu& vcpu, const StoreInstruction& store) {
+  ASSIGN_OR_RETURN(uint64_t address, vcpu.ReadX(store.base));
+  address += static_cast<uint64_t>(store.offset);
+  if (store.added) {
+    ASSIGN_OR_RETURN(const uint64_t xm, ValueOf(vcpu, store.added->reg));
+    address += store.added->Of(xm);
+  }
+  return address;
+}
+
 // A store of one register into the page that `pc` is in, both physical.
 absl::StatusOr<std::optional<GuestStore::Data>> ReadOwnStore(
     Vcpu& vcpu, const VcpuExit& exit, const GuestMemory& memory, uint64_t pc,
@@ -166,8 +196,7 @@ absl::StatusOr<std::optional<GuestStore::Data>> ReadOwnStore(
     // Any byte of the access will do for a watchpoint.
     address = stop->address & ~uint64_t{instruction->size - 1};
   } else {
-    ASSIGN_OR_RETURN(address, vcpu.ReadX(instruction->base));
-    address += static_cast<uint64_t>(instruction->offset);
+    ASSIGN_OR_RETURN(address, AddressOf(vcpu, *instruction));
   }
   if (address / page != pc / page || address % instruction->size != 0) {
     return std::nullopt;
@@ -188,6 +217,7 @@ absl::StatusOr<GuestStore> ReadStore(Vcpu& vcpu, const VcpuExit& exit,
                      ReadOwnStore(vcpu, exit, memory, store.pc, page));
     if (store.data) {
       store.code = GuestAddress(store.pc);
+      store.target = store.data->address;
       return store;
     }
   }
@@ -196,11 +226,16 @@ absl::StatusOr<GuestStore> ReadStore(Vcpu& vcpu, const VcpuExit& exit,
   ASSIGN_OR_RETURN(store.code, translate.At(store.pc));
   if (!store.code) return store;
   const auto word = Load<uint32_t>(memory, *store.code);
-  const auto instruction = word ? DecodeStore(*word) : std::nullopt;
+  if (!word) return store;
+  if (const auto zeroed = DecodeZeroing(*word)) {
+    ASSIGN_OR_RETURN(const uint64_t address, ValueOf(vcpu, *zeroed));
+    ASSIGN_OR_RETURN(store.target, translate.At(address));
+    return store;
+  }
+  const auto instruction = DecodeStore(*word);
   if (!instruction) return store;
-  ASSIGN_OR_RETURN(const uint64_t base, vcpu.ReadX(instruction->base));
+  ASSIGN_OR_RETURN(const uint64_t address, AddressOf(vcpu, *instruction));
   ASSIGN_OR_RETURN(const uint64_t value, ValueOf(vcpu, instruction->value));
-  const uint64_t address = base + static_cast<uint64_t>(instruction->offset);
   const unsigned size = instruction->size;
   // What crosses a page may go to two places.
   constexpr uint64_t kSmallestPage = 4096;
@@ -210,6 +245,7 @@ absl::StatusOr<GuestStore> ReadStore(Vcpu& vcpu, const VcpuExit& exit,
   }
   ASSIGN_OR_RETURN(const auto where, translate.At(address));
   if (!where) return store;
+  store.target = where;
   store.data = {*where, size, value};
   if (instruction->second) {
     ASSIGN_OR_RETURN(const uint64_t next, ValueOf(vcpu, *instruction->second));

@@ -32,18 +32,31 @@ struct Stage1 {
 std::optional<GuestAddress> Translate(const Stage1& stage1, uint64_t address,
                                       const GuestMemory& memory);
 
-// A store of one or two general registers at [Xn + offset] without writeback:
-// STR, STUR, STLR, STP, STNP. What compilers make of an assignment, or of two.
+// A store of one or two general registers without writeback, at [Xn + offset]
+// or [Xn, Xm]: STR, STUR, STLR, STP, STNP. What compilers make of an
+// assignment, or of two.
 struct StoreInstruction {
   unsigned size = 0;                              // Bytes of a register.
   unsigned value = 0;                             // Xt; 31 is zero.
   unsigned base = 0;                              // Xn, 0 to 30.
   int64_t offset = 0;                             // Bytes.
   std::optional<unsigned> second = std::nullopt;  // Xt2.
+  // Xm, of which all 64 bits or the lower 32, extended, are shifted and added.
+  struct Added {
+    unsigned reg = 0;    // 31 is zero.
+    unsigned shift = 0;  // Left.
+    bool is_word = false;
+    bool is_signed = false;
+    friend bool operator==(const Added&, const Added&) = default;
+    uint64_t Of(uint64_t xm) const;
+  };
+  std::optional<Added> added = std::nullopt;
   friend bool operator==(const StoreInstruction&,
                          const StoreInstruction&) = default;
 };
 std::optional<StoreInstruction> DecodeStore(uint32_t instruction);
+// DC ZVA, Xn: n.
+std::optional<unsigned> DecodeZeroing(uint32_t instruction);
 
 struct GuestStore {
   uint64_t pc = 0;  // Virtual.
@@ -54,6 +67,8 @@ struct GuestStore {
     unsigned size;
     uint64_t value;
   };
+  // Where it stores to. Known also of DC ZVA, which zeroes some bytes there.
+  std::optional<GuestAddress> target;
   std::optional<Data> data;    // nullopt for any other instruction.
   std::optional<Data> second;  // Right behind it, and in the same page.
 };

@@ -18,9 +18,9 @@ using psci::ParkFault;
 using psci::VcpuId;
 
 // A running vCPU hears a nudge at once.
-constexpr std::chrono::seconds kArmDeadline(5);
+constexpr std::chrono::seconds kWatchDeadline(5);
 // And how often those that have left meanwhile are counted out.
-constexpr std::chrono::milliseconds kArmTick(1);
+constexpr std::chrono::milliseconds kWatchTick(1);
 // How long the first CPU to park waits for another one. Who sends them away
 // sends all at once; who sends one at a time has time.
 constexpr std::chrono::microseconds kGather(100);
@@ -63,8 +63,7 @@ ParkRegion::ParkRegion(const ParkPlacement& placement, GuardedWindow window,
       window_(std::move(window)),
       pages_(placement.pages.size() / kParkUnit),
       cpus_(std::make_unique<Cpu[]>(machine_.power.size())),
-      occupants_(placement.window.size() / GuardedWindow::HostPage()),
-      untouched_(true) {}
+      occupants_(placement.window.size() / GuardedWindow::HostPage()) {}
 
 ParkRegion::Page* ParkRegion::Find(GuestAddress page) {
   if (!placement_.pages.Contains(page)) return nullptr;
@@ -90,22 +89,35 @@ void ParkRegion::Note(ParkFault fault, VcpuId who, GuestAddress place,
 absl::Status ParkRegion::Watch(VcpuId self, Vcpu& vcpu) {
   RETURN_IF_ERROR(vcpu.WatchStores(watched_));
   const std::lock_guard lock(mutex_);
-  cpus_[Index(self)].armed = true;
+  cpus_[Index(self)].watches = true;
   changed_.notify_all();
   return absl::OkStatus();
 }
 
-// The guest prepares its pages. From here on no CPU runs without watching:
-// whoever is in the guest is called out, whoever is off will see armed_.
-absl::Status ParkRegion::AwaitArmed(VcpuId self, Vcpu& vcpu) {
-  if (all_armed_) return absl::OkStatus();
-  armed_ = true;
-  RETURN_IF_ERROR(Watch(self, vcpu));
-  std::unique_lock lock(mutex_);
-  const auto end = std::chrono::steady_clock::now() + kArmDeadline;
+// Nobody waits for a CPU that is off.
+absl::Status ParkRegion::EndWatch(VcpuId self, Vcpu& vcpu) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!cpus_[Index(self)].watches) return absl::OkStatus();
+    cpus_[Index(self)].watches = false;
+  }
+  return vcpu.EndDebug();
+}
+
+// Pages are about to be opened. From here on no CPU runs without watching:
+// whoever is in the guest is called out, whoever is off will see must_watch_.
+absl::Status ParkRegion::AwaitWatchers(VcpuId self, Vcpu& vcpu, Lock& lock) {
+  must_watch_ = true;
+  if (!cpus_[Index(self)].watches) {
+    lock.unlock();
+    const absl::Status watches = Watch(self, vcpu);
+    lock.lock();
+    RETURN_IF_ERROR(watches);
+  }
+  const auto end = std::chrono::steady_clock::now() + kWatchDeadline;
   for (uint32_t i = 0; i < machine_.power.size(); ++i) {
     const auto awaited = [&] {
-      return !cpus_[i].armed && !stopped_ &&
+      return !cpus_[i].watches && !stopped_ &&
              machine_.power.StateOf(VcpuId{i}) == psci::PowerState::kOn;
     };
     if (awaited()) machine_.nudge(i);
@@ -114,12 +126,11 @@ absl::Status ParkRegion::AwaitArmed(VcpuId self, Vcpu& vcpu) {
         return absl::InternalError(absl::StrFormat(
             "waited %d s for vCPU %d to leave the guest and watch its park "
             "page",
-            kArmDeadline.count(), i));
+            kWatchDeadline.count(), i));
       }
-      changed_.wait_for(lock, kArmTick);
+      changed_.wait_for(lock, kWatchTick);
     }
   }
-  all_armed_ = true;
   return absl::OkStatus();
 }
 
@@ -127,19 +138,18 @@ absl::Status ParkRegion::AwaitArmed(VcpuId self, Vcpu& vcpu) {
 
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::OnStore(VcpuId self, Vcpu& vcpu,
                                                         const VcpuExit& exit) {
-  RETURN_IF_ERROR(AwaitArmed(self, vcpu));
   ASSIGN_OR_RETURN(
       const GuestStore store,
       ReadStore(vcpu, exit, machine_.memory, placement_.window, kParkUnit));
-  std::unique_lock lock(mutex_);
+  Lock lock(mutex_);
   if (IsMagicOf(store)) return Enter(self, PageOf(store.data->address));
   // Whoever closes the window now holds no lock meanwhile.
   changed_.wait(lock, [this] { return !closing_; });
   if (store.data && placement_.window.Contains(store.data->address)) {
-    return Apply(self, vcpu, store);
+    return Apply(self, vcpu, store, lock);
   }
   return LetThrough(self, vcpu, store,
-                    std::holds_alternative<StoreRefused>(exit));
+                    std::holds_alternative<StoreRefused>(exit), lock);
 }
 
 // A CPU that parks runs the loop of a page; who stores a magic from elsewhere
@@ -155,14 +165,23 @@ bool ParkRegion::IsMagicOf(const GuestStore& store) const {
 }
 
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::Apply(VcpuId self, Vcpu& vcpu,
-                                                      const GuestStore& store) {
-  RETURN_IF_ERROR(ApplyOne(self, *store.data));
-  if (store.second) RETURN_IF_ERROR(ApplyOne(self, *store.second));
+                                                      const GuestStore& store,
+                                                      Lock& lock) {
+  ASSIGN_OR_RETURN(bool vacant, ApplyOne(self, *store.data));
+  if (store.second) {
+    ASSIGN_OR_RETURN(const bool also, ApplyOne(self, *store.second));
+    vacant = vacant || also;
+  }
   RETURN_IF_ERROR(vcpu.WritePc(store.pc + 4));
+  // Nobody is there, and more will follow: somebody wipes, or fills.
+  if (vacant) {
+    RETURN_IF_ERROR(OpenVacant(self, vcpu, store.data->address, lock).status());
+  }
   return Outcome{};
 }
 
-absl::Status ParkRegion::ApplyOne(VcpuId self, const GuestStore::Data& data) {
+absl::StatusOr<bool> ParkRegion::ApplyOne(VcpuId self,
+                                          const GuestStore::Data& data) {
   const auto& [address, size, value] = data;
   const GuestAddress page_address = PageOf(address);
   const uint64_t offset = address.value() - page_address.value();
@@ -170,9 +189,10 @@ absl::Status ParkRegion::ApplyOne(VcpuId self, const GuestStore::Data& data) {
       size == 8 && offset == PARK_PAGE_MAGIC && value == PARK_MAGIC;
   const bool is_exit = size == 8 && offset == PARK_PAGE_EXIT;
   Page* const page = Find(page_address);
-  if (page != nullptr && is_exit && value != 0 &&
-      TakeExit(*page, page_address, value, self)) {
-    return absl::OkStatus();
+  if (page != nullptr && is_exit && value != 0) {
+    ASSIGN_OR_RETURN(const bool taken,
+                     TakeExit(*page, page_address, value, self));
+    if (taken) return false;
   }
   window_.Store(address, size, value);
   if (page != nullptr && page->occupant != kNobody) {
@@ -180,18 +200,19 @@ absl::Status ParkRegion::ApplyOne(VcpuId self, const GuestStore::Data& data) {
       Note(ParkFault::kPageRewritten, VcpuId{page->occupant}, page_address,
            value);
     }
-    return absl::OkStatus();
+    return false;
   }
   if (is_magic) Note(ParkFault::kMagicWithoutCpu, self, page_address, value);
-  // Nobody is here, and more will follow: somebody wipes, or fills.
-  return OpenVacant().status();
+  return true;
 }
 
 // What it is, is not known; where it goes, neither.
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::LetThrough(
-    VcpuId self, Vcpu& vcpu, const GuestStore& store, bool refused) {
-  if (refused) {
-    ASSIGN_OR_RETURN(const bool opened, OpenVacant());
+    VcpuId self, Vcpu& vcpu, const GuestStore& store, bool refused,
+    Lock& lock) {
+  if (refused || writable_.empty()) {
+    ASSIGN_OR_RETURN(const bool opened,
+                     OpenVacant(self, vcpu, store.target, lock));
     if (opened) return Outcome{};  // If that was not it, it comes back.
   }
   return StepOver(self, vcpu, store);
@@ -199,11 +220,12 @@ absl::StatusOr<ParkRegion::Outcome> ParkRegion::LetThrough(
 
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::StepOver(
     VcpuId self, Vcpu& vcpu, const GuestStore& store) {
-  RETURN_IF_ERROR(SetWritable(closed_, true));
+  const HostPages closed = Closed(false);
+  RETURN_IF_ERROR(SetWritable(closed, true));
   RETURN_IF_ERROR(vcpu.Step());
   const absl::StatusOr<VcpuExit> exit = vcpu.Run();
   RETURN_IF_ERROR(vcpu.WatchStores(watched_));
-  RETURN_IF_ERROR(SetWritable(closed_, false));
+  RETURN_IF_ERROR(SetWritable(closed, false));
   RETURN_IF_ERROR(exit.status());
 
   for (size_t i = 0; parked_ != 0 && i < pages_.size(); ++i) {
@@ -211,9 +233,8 @@ absl::StatusOr<ParkRegion::Outcome> ParkRegion::StepOver(
     if (page.occupant == kNobody) continue;
     const GuestAddress address = PageAt(i);
     if (const uint64_t value = window_.Load(address + PARK_PAGE_EXIT)) {
-      if (TakeExit(page, address, value, self)) {
-        window_.Store(address + PARK_PAGE_EXIT, 0);
-      }
+      ASSIGN_OR_RETURN(const bool taken, TakeExit(page, address, value, self));
+      if (taken) window_.Store(address + PARK_PAGE_EXIT, 0);
     }
   }
   Outcome outcome;
@@ -305,50 +326,52 @@ absl::Status ParkRegion::Announce(VcpuId self) {
 // All but the one that sends the others away.
 bool ParkRegion::AllHaveCome() const { return machine_.power.CountOn() <= 1; }
 
-absl::Status ParkRegion::CloseForNewcomers(std::unique_lock<std::mutex>& lock) {
+absl::Status ParkRegion::CloseForNewcomers(Lock& lock) {
   std::vector<uint32_t> newcomers;
-  HostPages pages;
   for (;;) {
     newcomers.clear();
-    pages.clear();
+    HostPages pages;
     for (uint32_t i = 0; i < machine_.power.size(); ++i) {
       const Cpu& cpu = cpus_[i];
       if (!cpu.off || cpu.announced) continue;
       newcomers.push_back(i);
-      if (cpu.page && closed_.insert(HostIndex(*cpu.page)).second) {
+      if (cpu.page && writable_.contains(HostIndex(*cpu.page))) {
         pages.insert(HostIndex(*cpu.page));
       }
     }
     if (newcomers.empty()) return absl::OkStatus();
+    if (AllHaveCome()) pages = writable_;
     lock.unlock();
     const absl::Status closed = SetWritable(pages, false);
     lock.lock();
     RETURN_IF_ERROR(closed);
+    HasClosed(pages);
     for (const uint32_t i : newcomers) {
-      if (!cpus_[i].announced) AnnounceNow(VcpuId{i});
+      if (!cpus_[i].announced) RETURN_IF_ERROR(AnnounceNow(VcpuId{i}));
     }
   }
 }
 
-void ParkRegion::AnnounceNow(VcpuId self) {
+absl::Status ParkRegion::AnnounceNow(VcpuId self) {
   Cpu& cpu = cpus_[Index(self)];
   cpu.announced = true;
-  if (!cpu.page) return;
+  if (!cpu.page) return absl::OkStatus();
   Page& page = *Find(*cpu.page);
-  if (page.occupant != Index(self)) return;
+  if (page.occupant != Index(self)) return absl::OkStatus();
   const GuestAddress address = *cpu.page;
   window_.Store(address + PARK_PAGE_MAGIC, PARK_MAGIC);
   if (const uint64_t exit = window_.Load(address + PARK_PAGE_EXIT)) {
     Note(ParkFault::kReleaseBeforePark, self, address, exit);
     window_.Store(address + PARK_PAGE_EXIT, 0);
-    TakeExit(page, address, exit, self);
+    return TakeExit(page, address, exit, self).status();
   }
+  return absl::OkStatus();
 }
 
 // --- Out ---------------------------------------------------------------------
 
-bool ParkRegion::TakeExit(Page& page, GuestAddress address, uint64_t exit,
-                          VcpuId by) {
+absl::StatusOr<bool> ParkRegion::TakeExit(Page& page, GuestAddress address,
+                                          uint64_t exit, VcpuId by) {
   if (page.occupant == kNobody) {
     // Nobody has come yet: it waits in the page.
     if (!page.released) return false;
@@ -367,6 +390,7 @@ bool ParkRegion::TakeExit(Page& page, GuestAddress address, uint64_t exit,
        .arguments = 3,
        .args = {static_cast<uint64_t>(machine_.power.MpidrOf(cpu)), exit,
                 address.value()}});
+  RETURN_IF_ERROR(CloseAll());
   // It may run before Release() returns; then it finds nothing left to do.
   cpus_[Index(cpu)].in_page = false;
   if (!machine_.power.Release(cpu, psci::Door::kPage,
@@ -401,12 +425,25 @@ void ParkRegion::Leave(VcpuId self) {
 
 // --- The window --------------------------------------------------------------
 
-ParkRegion::HostPages ParkRegion::ClosedVacant() const {
-  HostPages vacant;
-  for (const size_t index : closed_) {
-    if (occupants_[index] == 0) vacant.insert(vacant.end(), index);
+ParkRegion::HostPages ParkRegion::Closed(bool vacant) const {
+  HostPages closed;
+  for (size_t i = 0; i < occupants_.size(); ++i) {
+    if (writable_.contains(i) || (vacant && occupants_[i] != 0)) continue;
+    closed.insert(closed.end(), i);
   }
-  return vacant;
+  return closed;
+}
+
+// Who stores to one page only while others are parked wipes it; who stores to
+// two, or while nobody is parked, will fill them all.
+ParkRegion::HostPages ParkRegion::ToOpen(
+    std::optional<GuestAddress> target) const {
+  if (parked_ != 0 && writable_.empty() && target &&
+      placement_.window.Contains(*target)) {
+    const size_t page = HostIndex(*target);
+    if (occupants_[page] == 0) return {page};
+  }
+  return Closed(true);
 }
 
 // One call for each run of pages: a call costs more than the exit it spares.
@@ -425,24 +462,40 @@ absl::Status ParkRegion::SetWritable(const HostPages& pages, bool writable) {
   return absl::OkStatus();
 }
 
-// Whether there was anything to open.
-absl::StatusOr<bool> ParkRegion::OpenVacant() {
-  if (untouched_) {
-    untouched_ = false;
-    RETURN_IF_ERROR(window_.SetWritable(placement_.window, true));
-    return true;
+absl::StatusOr<bool> ParkRegion::OpenVacant(VcpuId self, Vcpu& vcpu,
+                                            std::optional<GuestAddress> target,
+                                            Lock& lock) {
+  if (ToOpen(target).empty()) return false;
+  if (writable_.empty()) {
+    ++openers_;
+    const absl::Status all_watch = AwaitWatchers(self, vcpu, lock);
+    changed_.wait(lock, [this] { return !closing_; });
+    --openers_;
+    RETURN_IF_ERROR(all_watch);
   }
-  const HostPages vacant = ClosedVacant();
-  for (const size_t index : vacant) closed_.erase(index);
-  RETURN_IF_ERROR(SetWritable(vacant, true));
-  return !vacant.empty();
+  const HostPages pages = ToOpen(target);
+  RETURN_IF_ERROR(SetWritable(pages, true));
+  writable_.insert(pages.begin(), pages.end());
+  return true;
+}
+
+absl::Status ParkRegion::CloseAll() {
+  RETURN_IF_ERROR(SetWritable(writable_, false));
+  HasClosed(HostPages(writable_));
+  return absl::OkStatus();
+}
+
+// If all are, nobody has to watch; who does, goes on until it is off.
+void ParkRegion::HasClosed(const HostPages& pages) {
+  for (const size_t page : pages) writable_.erase(page);
+  if (writable_.empty()) must_watch_ = openers_ != 0;
 }
 
 // --- From outside ------------------------------------------------------------
 
 void ParkRegion::Inspect() {
-  if (!all_armed_) return;
   const std::lock_guard lock(mutex_);
+  if (writable_.empty() && parked_ == 0) return;
   const bool overdue =
       parked_ != 0 && machine_.clock.Now() - first_park_ns_ > kMagicDeadlineNs;
   const std::vector<bool> touched = window_.Touched();

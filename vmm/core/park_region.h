@@ -39,6 +39,11 @@ namespace vmm {
 // pages are looked at. So a release is latched at the instruction that stores
 // it, and what the kernel does to the page afterwards cannot lose it.
 //
+// A watched vCPU is slow where Linux brings it up, which writes each of its
+// debug registers. So the window is closed before one is released, and that one
+// need not watch until it is opened again. What always holds: while the guest
+// can write to a page, every vCPU that runs watches.
+//
 // README.md has what each of these costs, and what else was tried.
 class ParkRegion {
  public:
@@ -60,9 +65,12 @@ class ParkRegion {
 
   // Before each Run(): true if it has to Watch() first.
   bool NeedsWatch(psci::VcpuId self) const {
-    return armed_.load(std::memory_order_seq_cst) && !cpus_[Index(self)].armed;
+    return must_watch_.load(std::memory_order_seq_cst) &&
+           !cpus_[Index(self)].watches;
   }
   absl::Status Watch(psci::VcpuId self, Vcpu& vcpu);
+  // While it is off.
+  absl::Status EndWatch(psci::VcpuId self, Vcpu& vcpu);
 
   struct Outcome {
     bool parks = false;            // PowerOff(kPage), then Announce().
@@ -86,6 +94,7 @@ class ParkRegion {
  private:
   static constexpr uint32_t kNobody = UINT32_MAX;
 
+  using Lock = std::unique_lock<std::mutex>;
   using HostPages = absl::btree_set<size_t>;  // By number from the window on.
 
   struct Page {
@@ -94,7 +103,7 @@ class ParkRegion {
     bool noted = false;     // That it is not as it should be.
   };
   struct Cpu {
-    bool armed = false;      // Written by its own thread, under mutex_.
+    bool watches = false;    // Written by its own thread, under mutex_.
     bool off = false;        // Since it parked;
     bool announced = false;  // and its magic is there for all to see.
     std::optional<GuestAddress> page;
@@ -111,36 +120,46 @@ class ParkRegion {
   GuestAddress PageAt(size_t index) const;
   size_t HostIndex(GuestAddress address) const;
 
-  absl::Status AwaitArmed(psci::VcpuId self, Vcpu& vcpu);
-  // All with mutex_ held.
+  // With mutex_ held; these let go of it for a while.
+  absl::Status AwaitWatchers(psci::VcpuId self, Vcpu& vcpu, Lock& lock);
+  // Whether there was anything to open. `target`: of the store, if known.
+  absl::StatusOr<bool> OpenVacant(psci::VcpuId self, Vcpu& vcpu,
+                                  std::optional<GuestAddress> target,
+                                  Lock& lock);
   absl::StatusOr<Outcome> Apply(psci::VcpuId self, Vcpu& vcpu,
-                                const GuestStore& store);
-  absl::Status ApplyOne(psci::VcpuId self, const GuestStore::Data& data);
+                                const GuestStore& store, Lock& lock);
   absl::StatusOr<Outcome> LetThrough(psci::VcpuId self, Vcpu& vcpu,
-                                     const GuestStore& store, bool refused);
+                                     const GuestStore& store, bool refused,
+                                     Lock& lock);
+  absl::Status CloseForNewcomers(Lock& lock);
+
+  // With mutex_ held throughout.
+  // Whether it went where nobody is.
+  absl::StatusOr<bool> ApplyOne(psci::VcpuId self,
+                                const GuestStore::Data& data);
   absl::StatusOr<Outcome> StepOver(psci::VcpuId self, Vcpu& vcpu,
                                    const GuestStore& store);
   bool IsMagicOf(const GuestStore& store) const;
   Outcome Enter(psci::VcpuId self, GuestAddress page);
   bool AllHaveCome() const;
-  // Lets go of `lock` for a while.
-  absl::Status CloseForNewcomers(std::unique_lock<std::mutex>& lock);
-  void AnnounceNow(psci::VcpuId self);
+  absl::Status AnnounceNow(psci::VcpuId self);
   // Whether `exit` is dealt with; else it belongs into the page.
-  bool TakeExit(Page& page, GuestAddress address, uint64_t exit,
-                psci::VcpuId by);
+  absl::StatusOr<bool> TakeExit(Page& page, GuestAddress address, uint64_t exit,
+                                psci::VcpuId by);
   void Vacate(Page& page, GuestAddress address);
-  HostPages ClosedVacant() const;
+  // Those that the guest cannot write to; `vacant`: where nobody is parked.
+  HostPages Closed(bool vacant) const;
+  HostPages ToOpen(std::optional<GuestAddress> target) const;
   absl::Status SetWritable(const HostPages& pages, bool writable);
-  absl::StatusOr<bool> OpenVacant();
+  absl::Status CloseAll();
+  void HasClosed(const HostPages& pages);
   void Note(psci::ParkFault fault, psci::VcpuId who, GuestAddress place,
             uint64_t value);
 
   const ParkPlacement placement_;
   const GuestRange watched_;
   const Machine machine_;
-  std::atomic<bool> armed_ = false;
-  std::atomic<bool> all_armed_ = false;
+  std::atomic<bool> must_watch_ = false;
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -148,10 +167,10 @@ class ParkRegion {
   std::vector<Page> pages_;
   const std::unique_ptr<Cpu[]> cpus_;
   std::vector<uint32_t> occupants_;  // By page of the host.
-  // Which of them the guest cannot write to: those where CPUs are parked, those
-  // that nobody has written to since, and all until the first store.
-  HostPages closed_;
-  bool untouched_;
+  // What the guest can write to: not where CPUs are parked, nor what nobody has
+  // written to since they came.
+  HostPages writable_;
+  uint32_t openers_ = 0;  // They wait until all watch.
   uint32_t parked_ = 0;
   uint64_t arrivals_ = 0;
   uint64_t loop_ = 0;  // The first bytes of this round's loop.

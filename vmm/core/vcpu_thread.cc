@@ -134,6 +134,7 @@ absl::Status VcpuThread::Live() {
   for (;;) {
     if (used && machine_.power.StaysOff(id_, kSettle)) {
       RETURN_IF_ERROR(vcpu_->Reset());
+      if (region != nullptr) RETURN_IF_ERROR(region->EndWatch(id_, *vcpu_));
       used = false;
     }
     const auto context = machine_.power.AwaitBoot(id_);
