@@ -50,6 +50,11 @@ absl::StatusOr<std::unique_ptr<ParkRegion>> ParkRegion::Create(
     const ParkPlacement& placement, Machine machine) {
   ASSIGN_OR_RETURN(GuardedWindow window,
                    GuardedWindow::Make(machine.memory, placement.window));
+  const uint64_t pages = placement.window.size() / GuardedWindow::HostPage();
+  if (pages > kMaxHostPages) {
+    return absl::InternalError(absl::StrFormat(
+        "%d pages around the park pages, %d at most", pages, kMaxHostPages));
+  }
   RETURN_IF_ERROR(window.SetWritable(placement.window, false));
   return std::unique_ptr<ParkRegion>(
       new ParkRegion(placement, std::move(window), std::move(machine)));
@@ -63,7 +68,9 @@ ParkRegion::ParkRegion(const ParkPlacement& placement, GuardedWindow window,
       window_(std::move(window)),
       pages_(placement.pages.size() / kParkUnit),
       cpus_(std::make_unique<Cpu[]>(machine_.power.size())),
-      occupants_(placement.window.size() / GuardedWindow::HostPage()) {}
+      occupants_(placement.window.size() / GuardedWindow::HostPage()) {
+  for (size_t i = 0; i < occupants_.size(); ++i) window_pages_.set(i);
+}
 
 ParkRegion::Page* ParkRegion::Find(GuestAddress page) {
   if (!placement_.pages.Contains(page)) return nullptr;
@@ -210,7 +217,7 @@ absl::StatusOr<bool> ParkRegion::ApplyOne(VcpuId self,
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::LetThrough(
     VcpuId self, Vcpu& vcpu, const GuestStore& store, bool refused,
     Lock& lock) {
-  if (refused || writable_.empty()) {
+  if (refused || writable_.none()) {
     ASSIGN_OR_RETURN(const bool opened,
                      OpenVacant(self, vcpu, store.target, lock));
     if (opened) return Outcome{};  // If that was not it, it comes back.
@@ -220,7 +227,7 @@ absl::StatusOr<ParkRegion::Outcome> ParkRegion::LetThrough(
 
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::StepOver(
     VcpuId self, Vcpu& vcpu, const GuestStore& store) {
-  const HostPages closed = Closed(false);
+  const HostPages closed = window_pages_ & ~writable_;
   RETURN_IF_ERROR(SetWritable(closed, true));
   RETURN_IF_ERROR(vcpu.Step());
   const absl::StatusOr<VcpuExit> exit = vcpu.Run();
@@ -294,8 +301,7 @@ ParkRegion::Outcome ParkRegion::Enter(VcpuId self, GuestAddress address) {
   *page = {.occupant = Index(self)};
   cpu.page = address;
   cpu.in_page = true;
-  ++occupants_[HostIndex(address)];
-  ++parked_;
+  Occupy(address);
   return kParks;
 }
 
@@ -335,12 +341,10 @@ absl::Status ParkRegion::CloseForNewcomers(Lock& lock) {
       const Cpu& cpu = cpus_[i];
       if (!cpu.off || cpu.announced) continue;
       newcomers.push_back(i);
-      if (cpu.page && writable_.contains(HostIndex(*cpu.page))) {
-        pages.insert(HostIndex(*cpu.page));
-      }
+      if (cpu.page) pages.set(HostIndex(*cpu.page));
     }
     if (newcomers.empty()) return absl::OkStatus();
-    if (AllHaveCome()) pages = writable_;
+    pages = AllHaveCome() ? window_pages_ : pages & writable_;
     lock.unlock();
     const absl::Status closed = SetWritable(pages, false);
     lock.lock();
@@ -405,12 +409,20 @@ absl::StatusOr<bool> ParkRegion::TakeExit(Page& page, GuestAddress address,
   return true;
 }
 
+void ParkRegion::Occupy(GuestAddress address) {
+  const size_t host = HostIndex(address);
+  ++occupants_[host];
+  occupied_.set(host);
+  ++parked_;
+}
+
 void ParkRegion::Vacate(Page& page, GuestAddress address) {
   window_.Store(address + PARK_PAGE_MAGIC, 0);
   cpus_[page.occupant].page.reset();
   cpus_[page.occupant].in_page = false;
   page = {.released = true};
-  --occupants_[HostIndex(address)];
+  const size_t host = HostIndex(address);
+  if (--occupants_[host] == 0) occupied_.reset(host);
   --parked_;
 }
 
@@ -425,39 +437,33 @@ void ParkRegion::Leave(VcpuId self) {
 
 // --- The window --------------------------------------------------------------
 
-ParkRegion::HostPages ParkRegion::Closed(bool vacant) const {
-  HostPages closed;
-  for (size_t i = 0; i < occupants_.size(); ++i) {
-    if (writable_.contains(i) || (vacant && occupants_[i] != 0)) continue;
-    closed.insert(closed.end(), i);
-  }
-  return closed;
-}
-
 // Who stores to one page only while others are parked wipes it; who stores to
 // two, or while nobody is parked, will fill them all.
 ParkRegion::HostPages ParkRegion::ToOpen(
     std::optional<GuestAddress> target) const {
-  if (parked_ != 0 && writable_.empty() && target &&
+  const HostPages vacant = window_pages_ & ~writable_ & ~occupied_;
+  if (parked_ != 0 && writable_.none() && target &&
       placement_.window.Contains(*target)) {
     const size_t page = HostIndex(*target);
-    if (occupants_[page] == 0) return {page};
+    if (vacant[page]) return HostPages().set(page);
   }
-  return Closed(true);
+  return vacant;
 }
 
 // One call for each run of pages: a call costs more than the exit it spares.
 absl::Status ParkRegion::SetWritable(const HostPages& pages, bool writable) {
   const uint64_t page = GuardedWindow::HostPage();
-  for (auto first = pages.begin(); first != pages.end();) {
-    size_t count = 0;
-    auto next = first;
-    while (next != pages.end() && *next == *first + count) ++next, ++count;
+  size_t left = pages.count();
+  for (size_t first = 0; left != 0;) {
+    while (!pages[first]) ++first;
+    size_t count = 1;
+    while (first + count < pages.size() && pages[first + count]) ++count;
     RETURN_IF_ERROR(window_.SetWritable(
-        *GuestRange::Make(placement_.window.base() + *first * page,
+        *GuestRange::Make(placement_.window.base() + first * page,
                           count * page),
         writable));
-    first = next;
+    first += count;
+    left -= count;
   }
   return absl::OkStatus();
 }
@@ -465,8 +471,8 @@ absl::Status ParkRegion::SetWritable(const HostPages& pages, bool writable) {
 absl::StatusOr<bool> ParkRegion::OpenVacant(VcpuId self, Vcpu& vcpu,
                                             std::optional<GuestAddress> target,
                                             Lock& lock) {
-  if (ToOpen(target).empty()) return false;
-  if (writable_.empty()) {
+  if (ToOpen(target).none()) return false;
+  if (writable_.none()) {
     ++openers_;
     const absl::Status all_watch = AwaitWatchers(self, vcpu, lock);
     changed_.wait(lock, [this] { return !closing_; });
@@ -475,27 +481,27 @@ absl::StatusOr<bool> ParkRegion::OpenVacant(VcpuId self, Vcpu& vcpu,
   }
   const HostPages pages = ToOpen(target);
   RETURN_IF_ERROR(SetWritable(pages, true));
-  writable_.insert(pages.begin(), pages.end());
+  writable_ |= pages;
   return true;
 }
 
 absl::Status ParkRegion::CloseAll() {
   RETURN_IF_ERROR(SetWritable(writable_, false));
-  HasClosed(HostPages(writable_));
+  HasClosed(writable_);
   return absl::OkStatus();
 }
 
 // If all are, nobody has to watch; who does, goes on until it is off.
 void ParkRegion::HasClosed(const HostPages& pages) {
-  for (const size_t page : pages) writable_.erase(page);
-  if (writable_.empty()) must_watch_ = openers_ != 0;
+  writable_ &= ~pages;
+  if (writable_.none()) must_watch_ = openers_ != 0;
 }
 
 // --- From outside ------------------------------------------------------------
 
 void ParkRegion::Inspect() {
   const std::lock_guard lock(mutex_);
-  if (writable_.empty() && parked_ == 0) return;
+  if (writable_.none() && parked_ == 0) return;
   const bool overdue =
       parked_ != 0 && machine_.clock.Now() - first_park_ns_ > kMagicDeadlineNs;
   const std::vector<bool> touched = window_.Touched();

@@ -3,6 +3,7 @@
 #define PARKVMM_VMM_CORE_PARK_REGION_H_
 
 #include <atomic>
+#include <bitset>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -11,7 +12,6 @@
 #include <optional>
 #include <vector>
 
-#include "absl/container/btree_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "psci-emul/park_slots.h"
@@ -95,7 +95,10 @@ class ParkRegion {
   static constexpr uint32_t kNobody = UINT32_MAX;
 
   using Lock = std::unique_lock<std::mutex>;
-  using HostPages = absl::btree_set<size_t>;  // By number from the window on.
+  // By number from the window on. Sets that are copied in a few words: opening
+  // and closing is what everybody waits for.
+  static constexpr size_t kMaxHostPages = 1024;
+  using HostPages = std::bitset<kMaxHostPages>;
 
   struct Page {
     uint32_t occupant = kNobody;
@@ -146,9 +149,8 @@ class ParkRegion {
   // Whether `exit` is dealt with; else it belongs into the page.
   absl::StatusOr<bool> TakeExit(Page& page, GuestAddress address, uint64_t exit,
                                 psci::VcpuId by);
+  void Occupy(GuestAddress address);
   void Vacate(Page& page, GuestAddress address);
-  // Those that the guest cannot write to; `vacant`: where nobody is parked.
-  HostPages Closed(bool vacant) const;
   HostPages ToOpen(std::optional<GuestAddress> target) const;
   absl::Status SetWritable(const HostPages& pages, bool writable);
   absl::Status CloseAll();
@@ -166,7 +168,9 @@ class ParkRegion {
   GuardedWindow window_;
   std::vector<Page> pages_;
   const std::unique_ptr<Cpu[]> cpus_;
-  std::vector<uint32_t> occupants_;  // By page of the host.
+  HostPages window_pages_;
+  std::vector<uint32_t> occupants_;  // By page of the host;
+  HostPages occupied_;               // those that have any.
   // What the guest can write to: not where CPUs are parked, nor what nobody has
   // written to since they came.
   HostPages writable_;
