@@ -14,13 +14,18 @@ constexpr uint64_t kFailCode = 1;
 
 constinit std::atomic<bool> failing = false;
 
+void Store(uint64_t reg, uint64_t code, uint64_t value) {
+  WriteMmio64(board::kMarkDevice + reg, code | value << MARK_VALUE_SHIFT);
+}
+
 [[noreturn]] void Verdict(uint64_t code, uint64_t value) {
-  WriteMmio64(board::kMarkDevice + MARK_REG_VERDICT,
-              code | value << MARK_VALUE_SHIFT);
+  Store(MARK_REG_VERDICT, code, value);
   for (;;) WaitForInterrupt();
 }
 
 }  // namespace
+
+void MarkUp(uint64_t cpus) { Store(MARK_REG_MARK, MARK_CODE_UP, cpus); }
 
 void AnnouncePass() { Print("[stub] PASS ", kPayloadName); }
 

@@ -13,6 +13,9 @@ extern const char* const kPayloadName;
 // On the boot CPU. To return is to pass.
 void Payload();
 
+// As Linux's user space does it: a mark, so that a kexec into us ends here.
+void MarkUp(uint64_t cpus);
+
 // "[stub] PASS name", for a payload whose end is not a verdict.
 void AnnouncePass();
 // Any CPU: the line, then the verdict.

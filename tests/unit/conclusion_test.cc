@@ -10,12 +10,28 @@ namespace {
 
 using Kind = StopReason::Kind;
 
-const std::vector<Boot> kGood = {
+const std::vector<Boot> kGood = {{.cpus = 4, .cpus_back = 4, .complete = true},
+                                 {.kexec = true,
+                                  .announced = true,
+                                  .cpus = 4,
+                                  .cpus_back = 4,
+                                  .complete = true}};
+const std::vector<Boot> kLost = {{.cpus = 4, .cpus_back = 4, .complete = true},
+                                 {.kexec = true,
+                                  .announced = true,
+                                  .cpus = 4,
+                                  .cpus_back = 3,
+                                  .complete = true}};
+const std::vector<Boot> kCrashKernelOnOneCpu = {
     {.cpus = 4, .cpus_back = 4, .complete = true},
-    {.kexec = true, .cpus = 4, .cpus_back = 4, .complete = true}};
-const std::vector<Boot> kLost = {
+    {.kexec = true, .cpus = 4, .cpus_back = 1, .complete = true}};
+const std::vector<Boot> kMoreThanThereWere = {
     {.cpus = 4, .cpus_back = 4, .complete = true},
-    {.kexec = true, .cpus = 4, .cpus_back = 3, .complete = true}};
+    {.kexec = true,
+     .announced = true,
+     .cpus = 1,
+     .cpus_back = 4,
+     .complete = true}};
 const std::vector<Boot> kNeverUp = {{.cpus = 4, .cpus_back = 1}};
 
 struct Case {
@@ -53,6 +69,18 @@ INSTANTIATE_TEST_SUITE_P(
              {.stop = {Kind::kPowerOff}, .boots = kLost, .expected_kexecs = 1},
              ExitCode::kCpuStuck,
              "cpus-lost"},
+        Case{"CrashKernelOnOneCpu",
+             {.stop = {Kind::kPowerOff},
+              .boots = kCrashKernelOnOneCpu,
+              .expected_kexecs = 1},
+             ExitCode::kOk,
+             ""},
+        Case{"AfterMaxcpus1",
+             {.stop = {Kind::kPowerOff},
+              .boots = kMoreThanThereWere,
+              .expected_kexecs = 1},
+             ExitCode::kOk,
+             ""},
         Case{"PowerOffInKexec",
              {.stop = {Kind::kPowerOff}, .in_kexec = true, .boots = kGood},
              ExitCode::kUnexpectedReset,

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "tools/guest-init/command_line.h"
 #include "tools/guest-init/cpu_list.h"
 #include "tools/guest-init/next_tree.h"
+#include "tools/guest-init/plan.h"
 #include "tools/guest-init/segments.h"
 
 namespace guest_init {
@@ -68,6 +70,42 @@ TEST(CommandLine, ReplacesAKeyAndNothingElse) {
             R"(x="b  c" park.cycle=1 -- init words)");
   EXPECT_EQ(WithKey("park.cycles=9 park.cycle park.cycle=7", "park.cycle", "8"),
             "park.cycles=9 park.cycle=8");
+}
+
+TEST(CommandLine, LosesAKey) {
+  EXPECT_EQ(
+      WithoutKey("a=1 crashkernel=256M b crashkernel -- c", "crashkernel"),
+      "a=1 b -- c");
+}
+
+// --- plans -------------------------------------------------------------------
+
+constexpr std::string_view kPlan = "/boot/a x=1 y\n\n  /boot/b\n";
+
+TEST(Plan, TakesItsStepsInTurn) {
+  for (const uint64_t round : {0, 1, 7}) {
+    const auto first = StepOf(kPlan, 2 * round);
+    const auto second = StepOf(kPlan, 2 * round + 1);
+    EXPECT_EQ(std::get<Step>(first).kernel, "/boot/a");
+    EXPECT_EQ(std::get<Step>(first).words, " x=1 y");
+    EXPECT_EQ(std::get<Step>(second).kernel, "/boot/b");
+    EXPECT_EQ(std::get<Step>(second).words, "");
+  }
+}
+
+TEST(Plan, SaysWhatIsWrongWithIt) {
+  EXPECT_THAT(std::get<std::string>(StepOf("\n \n", 0)),
+              HasSubstr("has no steps"));
+  EXPECT_THAT(std::get<std::string>(StepOf("x=1 /boot/a\n", 0)),
+              HasSubstr("x=1, which is no path"));
+}
+
+TEST(Plan, AStepsWordsAreGoneAfterIt) {
+  const std::string first = LineForStep("quiet a=1", {"/boot/a", " x=1 y"});
+  EXPECT_EQ(first, "quiet a=1 park.step x=1 y");
+  EXPECT_EQ(LineForStep(WithKey(first, "park.cycle", "1"), {"/boot/b", ""}),
+            "quiet a=1 park.step");
+  EXPECT_TRUE(std::holds_alternative<Options>(ParseOptions(first)));
 }
 
 TEST(CommandLine, DoesNotGrowWithTheCycles) {
@@ -162,6 +200,14 @@ TEST(SystemRam, IsTheTopLevelLinesOnly) {
   EXPECT_THAT(ParseSystemRam(""), IsEmpty());
   // What /proc/iomem shows to those who may not see it.
   EXPECT_THAT(ParseSystemRam("00000000-00000000 : System RAM\n"), IsEmpty());
+}
+
+TEST(CrashKernel, IsTheLargestThatWasReserved) {
+  EXPECT_THAT(ParseCrashKernel("40000000-bfffffff : System RAM\n"
+                               "  48000000-48ffffff : Crash kernel\n"
+                               "  50000000-5fffffff : Crash kernel\n"),
+              Optional(Range{0x50000000, 0x60000000}));
+  EXPECT_EQ(ParseCrashKernel("40000000-bfffffff : System RAM\n"), std::nullopt);
 }
 
 TEST(Without, CutsOutOfEveryRange) {
@@ -304,6 +350,37 @@ TEST(NextTree, KeepsTheRest) {
   EXPECT_EQ(tree.Strings("/chosen", "stdout-path"),
             old_tree.Strings("/chosen", "stdout-path"));
   EXPECT_EQ(ReservedRanges(*next), ReservedRanges(before));
+}
+
+TEST(NextTree, TellsACrashKernelItsMemory) {
+  Chosen chosen = SomeChosen();
+  chosen.usable = {0x50000000, 0x60000000};
+  const auto next = MakeNextTree(MachineTree(), chosen);
+  ASSERT_TRUE(next);
+  EXPECT_THAT(TreeView(*next).Cells("/chosen", "linux,usable-memory-range"),
+              ElementsAre(0, 0x50000000, 0, 0x10000000));
+}
+
+TEST(NextTree, HasTheCpusInReverseOrderIfAsked) {
+  const std::vector<uint8_t> before = MachineTree();
+  const auto next = MakeNextTree(before, SomeChosen(), CpuOrder::kReversed);
+  ASSERT_TRUE(next);
+  const TreeView old_tree(before);
+  const TreeView tree(*next);
+  std::vector<std::string> cpus = old_tree.Children("/cpus");
+  ASSERT_GT(cpus.size(), 1u);
+  for (const std::string& cpu : cpus) {
+    const std::string path = "/cpus/" + cpu;
+    EXPECT_EQ(tree.Bytes(path, "reg"), old_tree.Bytes(path, "reg"));
+    EXPECT_EQ(tree.Strings(path, "enable-method"),
+              old_tree.Strings(path, "enable-method"));
+  }
+  std::reverse(cpus.begin(), cpus.end());
+  EXPECT_EQ(tree.Children("/cpus"), cpus);
+  // And once more, as kexecs go on.
+  const auto third = MakeNextTree(*next, SomeChosen(), CpuOrder::kReversed);
+  ASSERT_TRUE(third);
+  EXPECT_EQ(TreeView(*third).Children("/cpus"), old_tree.Children("/cpus"));
 }
 
 TEST(NextTree, GoesOnFromItsOwnOutputWithoutGrowing) {

@@ -258,6 +258,7 @@ TEST(KexecTrackerTest, ParkingAndReleasingCountAsLeavingAndStarting) {
   }
   EXPECT_TRUE(story.Mark(3000, MARK_CODE_UP, 3));
   const Boot& boot = story.tracker.boots().back();
+  EXPECT_EQ(boot.doors, (Doors{.park = 2, .release = 2}));
   EXPECT_EQ(boot.phases.prepare, 100);
   EXPECT_EQ(boot.phases.down, 105);
   EXPECT_EQ(boot.phases.up, 107);

@@ -234,13 +234,14 @@ TEST_F(ParkRegionTest, AReleaseBetweenMagicAndOffIsNotLost) {
   EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
 }
 
-TEST_F(ParkRegionTest, CpuOnTakesTheMagicAway) {
+TEST_F(ParkRegionTest, CpuOnTakesTheMagicAndTheLoopAway) {
   Prepare();
   Park(1, PageOfCpu(1));
   ASSERT_TRUE(power_.PowerOn(VcpuId{1}, {kEntry, 5}));
   ASSERT_EQ(power_.AwaitBoot(VcpuId{1}), (psci::BootContext{kEntry, 5}));
   region_->Leave(VcpuId{1});
   EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_MAGIC), 0u);
+  EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_TEXT), 0u);
   Release(1, kEntry);
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kDoubleRelease));
 }

@@ -146,6 +146,18 @@ TEST_F(ParkWatchTest, CpuOnOfACpuThatSimplyRunsIsNot) {
   EXPECT_THAT(Faults(), IsEmpty());
 }
 
+TEST_F(ParkWatchTest, ARefusalThatNobodyLookedAtIsNamedInTheEnd) {
+  Prepare(1);
+  Park(1);
+  watch_->Look();
+  watch_->OnRefusedCpuOn(1);
+  watch_->CheckAtEnd(1, PageOfCpu(1) + 0x18);
+  watch_->CheckAtEnd(2, PageOfCpu(2) + 0x18);  // Not refused.
+  watch_->OnRefusedCpuOn(2);
+  watch_->CheckAtEnd(2, kEntry);  // Not there.
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kCpuOnWhileSpinning));
+}
+
 TEST_F(ParkWatchTest, ACpuWithoutItsMmuAfterAWipeIsLost) {
   Prepare(1);
   watch_->Look();

@@ -12,21 +12,6 @@ namespace {
 
 constexpr std::string_view kPrefix = "park.";
 
-// Takes the next word off the front of `line`; empty at its end.
-std::string_view TakeWord(std::string_view& line) {
-  const size_t begin = std::min(line.find_first_not_of(" \n"), line.size());
-  line.remove_prefix(begin);
-  bool quoted = false;
-  size_t end = 0;
-  for (; end < line.size(); ++end) {
-    if (line[end] == '"') quoted = !quoted;
-    if (!quoted && (line[end] == ' ' || line[end] == '\n')) break;
-  }
-  const std::string_view word = line.substr(0, end);
-  line.remove_prefix(end);
-  return word;
-}
-
 std::string_view KeyOf(std::string_view word) {
   return word.substr(0, word.find('='));
 }
@@ -39,11 +24,6 @@ std::string_view ValueOf(std::string_view word) {
     value = value.substr(1, value.size() - 2);
   }
   return value;
-}
-
-void Append(std::string& line, std::string_view word) {
-  if (!line.empty()) line += ' ';
-  line += word;
 }
 
 bool SetCount(std::string_view value, uint64_t& count) {
@@ -99,10 +79,33 @@ bool SetOption(std::string_view key, std::string_view value, Options& options) {
   if (key == "shell") return options.shell = value.empty();
   if (key == "exec") return SetPath(value, options.program);
   if (key == "module") return SetPath(value, options.module);
+  if (key == "plan") return SetPath(value, options.plan);
+  if (key == "crash") return options.crash = value.empty();
+  if (key == "permute") return options.permute = value.empty();
+  if (key == "step") return value.empty();  // plan.h
   return false;
 }
 
 }  // namespace
+
+std::string_view TakeWord(std::string_view& line) {
+  const size_t begin = std::min(line.find_first_not_of(" \n"), line.size());
+  line.remove_prefix(begin);
+  bool quoted = false;
+  size_t end = 0;
+  for (; end < line.size(); ++end) {
+    if (line[end] == '"') quoted = !quoted;
+    if (!quoted && (line[end] == ' ' || line[end] == '\n')) break;
+  }
+  const std::string_view word = line.substr(0, end);
+  line.remove_prefix(end);
+  return word;
+}
+
+void AppendWord(std::string& line, std::string_view word) {
+  if (!line.empty()) line += ' ';
+  line += word;
+}
 
 std::optional<std::string_view> FindKey(std::string_view line,
                                         std::string_view key) {
@@ -119,12 +122,20 @@ std::string WithKey(std::string_view line, std::string_view key,
   std::string result;
   std::string_view word = TakeWord(line);
   for (; !word.empty() && word != "--"; word = TakeWord(line)) {
-    if (KeyOf(word) != key) Append(result, word);
+    if (KeyOf(word) != key) AppendWord(result, word);
   }
-  Append(result, key);
+  AppendWord(result, key);
   result += '=';
   result += value;
-  for (; !word.empty(); word = TakeWord(line)) Append(result, word);
+  for (; !word.empty(); word = TakeWord(line)) AppendWord(result, word);
+  return result;
+}
+
+std::string WithoutKey(std::string_view line, std::string_view key) {
+  std::string result;
+  for (auto word = TakeWord(line); !word.empty(); word = TakeWord(line)) {
+    if (KeyOf(word) != key) AppendWord(result, word);
+  }
   return result;
 }
 

@@ -13,6 +13,11 @@ namespace guest_init {
 // A kernel command line is words between spaces, which double quotes may
 // enclose; what follows a lone "--" is for init. Pure, all of it.
 
+// Takes the next word off the front of `line`; empty at its end.
+std::string_view TakeWord(std::string_view& line);
+
+void AppendWord(std::string& line, std::string_view word);
+
 // The value of the last `key=value` before "--"; empty for a bare `key`,
 // nothing if the key is not there.
 std::optional<std::string_view> FindKey(std::string_view line,
@@ -21,6 +26,9 @@ std::optional<std::string_view> FindKey(std::string_view line,
 // The line with this one `key=value` in place of all there were.
 std::string WithKey(std::string_view line, std::string_view key,
                     std::string_view value);
+
+// The line without any `key` or `key=value`.
+std::string WithoutKey(std::string_view line, std::string_view key);
 
 enum class KexecCall { kAuto, kLoad, kFile };
 enum class End { kPowerOff, kReboot, kHalt, kPanic, kIdle, kHang };
@@ -35,6 +43,9 @@ struct Options {
   bool shell = false;
   std::string program;
   std::string module;
+  std::string plan;
+  bool crash = false;
+  bool permute = false;
 };
 
 // The options, or one line that says what is wrong with them.

@@ -28,7 +28,6 @@
 namespace guest_init {
 namespace {
 
-constexpr char kKernel[] = "/boot/Image";
 constexpr char kInitrd[] = "/sys/firmware/initrd";
 constexpr char kTree[] = "/sys/firmware/fdt";
 constexpr size_t kRngSeedBytes = 64;
@@ -45,7 +44,10 @@ bool HasKexecLoad() {
   return result == 0 || errno != ENOSYS;
 }
 
-KexecCall Resolve(KexecCall wanted) {
+KexecCall Resolve(const NextKernel& next) {
+  KexecCall wanted = next.call;
+  // The kernel's own devicetree has the CPUs as they are.
+  if (next.permute) wanted = KexecCall::kLoad;
   const bool file = wanted != KexecCall::kLoad && HasKexecFile();
   if (file) return KexecCall::kFile;
   if (wanted == KexecCall::kFile) {
@@ -55,16 +57,14 @@ KexecCall Resolve(KexecCall wanted) {
   return KexecCall::kLoad;
 }
 
-vmm::UniqueFd OpenForReading(const char* path, const char* remedy) {
-  vmm::UniqueFd file(open(path, O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) {
-    FailErrno(std::string("cannot open ") + path + " (" + remedy + ")");
-  }
+vmm::UniqueFd OpenForReading(const std::string& path, const char* remedy) {
+  vmm::UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) FailErrno("cannot open " + path + " (" + remedy + ")");
   return file;
 }
 
-vmm::UniqueFd OpenKernel() {
-  return OpenForReading(kKernel, "tools/guest-image puts it there");
+vmm::UniqueFd OpenKernel(const std::string& path) {
+  return OpenForReading(path, "tools/guest-image puts it there");
 }
 
 vmm::UniqueFd OpenInitrd() {
@@ -123,11 +123,12 @@ vmm::UniqueFd InitrdInMemory() {
   return copy;
 }
 
-void LoadByFile(const std::string& command_line) {
-  const vmm::UniqueFd kernel = OpenKernel();
+void LoadByFile(const NextKernel& next) {
+  const vmm::UniqueFd kernel = OpenKernel(next.path);
   const vmm::UniqueFd initrd = InitrdInMemory();
   if (syscall(SYS_kexec_file_load, kernel.get(), initrd.get(),
-              command_line.size() + 1, command_line.c_str(), 0) != 0) {
+              next.command_line.size() + 1, next.command_line.c_str(),
+              next.crash ? KEXEC_FILE_ON_CRASH : 0) != 0) {
     FailErrno("kexec_file_load");
   }
 }
@@ -170,52 +171,68 @@ std::string ReadTree() {
   return *std::move(tree);
 }
 
-std::vector<Range> FreeRam(std::span<const uint8_t> tree) {
-  const auto iomem = ReadFile("/proc/iomem");
+std::string ReadIomem() {
+  auto iomem = ReadFile("/proc/iomem");
   if (!iomem) FailErrno("cannot read /proc/iomem");
-  std::vector<Range> free = ParseSystemRam(*iomem);
+  return *std::move(iomem);
+}
+
+std::vector<Range> FreeRam(std::span<const uint8_t> tree) {
+  std::vector<Range> free = ParseSystemRam(ReadIomem());
   const auto reserved = ReservedRanges(tree);
   if (!reserved) Fail(std::string(kTree) + " is damaged");
   for (const Range& range : *reserved) free = Without(free, range);
   return free;
 }
 
-Layout Place(std::span<const uint8_t> tree, std::span<const uint8_t> kernel,
+Range CrashRam() {
+  const auto range = ParseCrashKernel(ReadIomem());
+  if (!range) Fail("park.crash: no memory for it; boot with crashkernel=SIZE");
+  return *range;
+}
+
+Layout Place(const std::vector<Range>& free, std::span<const uint8_t> kernel,
              size_t initrd_size, uint64_t page) {
   const auto header = ParseImageHeader(kernel);
   if (!header) {
-    Fail(std::string(kKernel) + " is no uncompressed little-endian Image");
+    Fail("the next kernel is no uncompressed little-endian Image");
   }
   const auto layout = PlaceSegments(
-      FreeRam(tree), {.kernel = *header, .initrd = initrd_size, .page = page});
+      free, {.kernel = *header, .initrd = initrd_size, .page = page});
   if (!layout) Fail("no room in RAM for the next kernel and its initrd");
   return *layout;
 }
 
 std::vector<uint8_t> TreeFor(const Layout& layout, std::string_view tree,
-                             size_t initrd_size,
-                             const std::string& command_line) {
+                             size_t initrd_size, const NextKernel& kernel,
+                             const Range& usable) {
   Chosen chosen = {
-      .bootargs = command_line,
+      .bootargs = kernel.command_line,
       .initrd = {layout.initrd, layout.initrd + initrd_size},
+      .usable = usable,
   };
   SetSeeds(chosen);
-  auto next = MakeNextTree(Bytes(tree), chosen);
+  auto next =
+      MakeNextTree(Bytes(tree), chosen,
+                   kernel.permute ? CpuOrder::kReversed : CpuOrder::kKept);
   if (!next || next->size() > kMaxTreeBytes) {
     Fail("cannot make the next kernel's devicetree");
   }
   return *std::move(next);
 }
 
-void LoadByCall(const std::string& command_line) {
-  const vmm::UniqueFd file = OpenKernel();
+void LoadByCall(const NextKernel& next) {
+  const vmm::UniqueFd file = OpenKernel(next.path);
   const std::span<uint8_t> kernel = Map(SizeOf(file), MAP_POPULATE, file);
   const std::span<uint8_t> initrd = ReadInitrd();
   const std::string tree = ReadTree();
   const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 
-  const Layout layout = Place(Bytes(tree), kernel, initrd.size(), page);
-  const auto dtb = TreeFor(layout, tree, initrd.size(), command_line);
+  const Range usable = next.crash ? CrashRam() : Range();
+  const std::vector<Range> free =
+      next.crash ? std::vector<Range>{usable} : FreeRam(Bytes(tree));
+  const Layout layout = Place(free, kernel, initrd.size(), page);
+  const auto dtb = TreeFor(layout, tree, initrd.size(), next, usable);
   auto trampoline = MakeTrampoline(layout.kernel, layout.dtb);
   const std::array<kexec_segment, 4> segments = {
       Segment(kernel, layout.kernel, page),
@@ -224,18 +241,19 @@ void LoadByCall(const std::string& command_line) {
       Segment(initrd, layout.initrd, page),
   };
   if (syscall(SYS_kexec_load, layout.trampoline, segments.size(),
-              segments.data(), KEXEC_ARCH_AARCH64) != 0) {
+              segments.data(),
+              KEXEC_ARCH_AARCH64 | (next.crash ? KEXEC_ON_CRASH : 0)) != 0) {
     FailErrno("kexec_load");
   }
 }
 
 }  // namespace
 
-void LoadNextKernel(KexecCall how, const std::string& command_line) {
-  if (Resolve(how) == KexecCall::kFile) {
-    LoadByFile(command_line);
+void LoadNextKernel(const NextKernel& next) {
+  if (Resolve(next) == KexecCall::kFile) {
+    LoadByFile(next);
   } else {
-    LoadByCall(command_line);
+    LoadByCall(next);
   }
 }
 

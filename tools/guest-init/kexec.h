@@ -8,9 +8,17 @@
 
 namespace guest_init {
 
-// Loads /boot/Image, with the initrd we booted from, for kexec. Fails the run
-// if that is impossible.
-void LoadNextKernel(KexecCall how, const std::string& command_line);
+struct NextKernel {
+  KexecCall call = KexecCall::kAuto;
+  bool crash = false;    // To be entered when this one panics.
+  bool permute = false;  // Its devicetree has the CPUs in another order.
+  std::string path;
+  std::string command_line;
+};
+
+// Loads it, with the initrd we booted from, for kexec. Fails the run if that is
+// impossible.
+void LoadNextKernel(const NextKernel& next);
 
 // Jumps into the loaded kernel. Fails the run if Linux refuses.
 [[noreturn]] void EnterNextKernel();

@@ -21,6 +21,7 @@
 
 #include "tools/guest-init/command_line.h"
 #include "tools/guest-init/kexec.h"
+#include "tools/guest-init/plan.h"
 #include "tools/guest-init/report.h"
 #include "tools/guest-init/system.h"
 #include "tools/guest-init/text.h"
@@ -31,6 +32,7 @@ namespace {
 
 // What the tests take CPUs offline for begins when this mark is there.
 constexpr uint64_t kMarkOffline = MARK_CODE_USER;
+constexpr char kKernel[] = "/boot/Image";
 constexpr int kProgramDeadlineMs = 10 * 60 * 1000;
 constexpr int kInstallDeadlineMs = 60 * 1000;
 constexpr int kForever = -1;
@@ -104,15 +106,40 @@ double Now() {
          static_cast<double>(now.tv_nsec) / 1e9;
 }
 
+Step NextStep(const Options& options) {
+  if (options.plan.empty()) return {.kernel = kKernel, .words = {}};
+  const auto plan = ReadFile(options.plan);
+  if (!plan) FailErrno("cannot read " + options.plan);
+  auto step = StepOf(*plan, options.cycle);
+  if (const auto* error = std::get_if<std::string>(&step)) Fail(*error);
+  return std::get<Step>(std::move(step));
+}
+
+std::string NextLine(const Options& options, std::string line,
+                     const Step& step) {
+  if (!options.plan.empty()) line = LineForStep(line, step);
+  // A crash kernel lives in what this reserved.
+  if (options.crash) line = WithoutKey(line, "crashkernel");
+  return WithKey(line, "park.cycle", std::to_string(options.cycle + 1));
+}
+
 [[noreturn]] void KexecOnce(const Options& options,
                             const std::string& command_line) {
   const double begun = Now();
-  LoadNextKernel(options.kexec, WithKey(command_line, "park.cycle",
-                                        std::to_string(options.cycle + 1)));
+  const Step step = NextStep(options);
+  LoadNextKernel({.call = options.kexec,
+                  .crash = options.crash,
+                  .permute = options.permute,
+                  .path = step.kernel,
+                  .command_line = NextLine(options, command_line, step)});
   char line[64];
   std::snprintf(line, sizeof(line), "loaded the next kernel in %.3f s",
                 Now() - begun);
   Say(line);
+  if (options.crash) {
+    WriteFile("/proc/sysrq-trigger", "c");
+    FailErrno("the machine did not crash");
+  }
   Mark(MARK_CODE_KEXEC, OnlineCpus().size());
   EnterNextKernel();
 }

@@ -3,6 +3,8 @@
 
 #include <libfdt.h>
 
+#include <algorithm>
+
 namespace guest_init {
 namespace {
 
@@ -76,13 +78,85 @@ bool SetNumber(void* tree, int node, const char* name, uint64_t value) {
   return fdt_setprop_u64(tree, node, name, value) == 0;
 }
 
+// libfdt's own: the first append makes the property.
+bool SetUsable(void* tree, int node, const Range& usable) {
+  constexpr char kName[] = "linux,usable-memory-range";
+  if (usable.begin == usable.end) return true;
+  fdt_delprop(tree, node, kName);
+  return fdt_appendprop_u64(tree, node, kName, usable.begin) == 0 &&
+         fdt_appendprop_u64(tree, node, kName, usable.end - usable.begin) == 0;
+}
+
 bool SetChosen(void* tree, const Chosen& chosen) {
   const int node = ChosenNode(tree);
   return node >= 0 && SetBootargs(tree, node, chosen.bootargs) &&
          SetNumber(tree, node, "linux,initrd-start", chosen.initrd.begin) &&
          SetNumber(tree, node, "linux,initrd-end", chosen.initrd.end) &&
          SetNumber(tree, node, "kaslr-seed", chosen.kaslr_seed) &&
+         SetUsable(tree, node, chosen.usable) &&
          SetRngSeed(tree, node, chosen.rng_seed);
+}
+
+// --- the order of the cpu nodes ----------------------------------------------
+
+struct Property {
+  std::string name;
+  std::vector<uint8_t> value;
+};
+
+struct Node {
+  std::string name;
+  std::vector<Property> properties;
+};
+
+std::vector<Property> PropertiesOf(const void* tree, int node) {
+  std::vector<Property> properties;
+  int property = 0;
+  fdt_for_each_property_offset(property, tree, node) {
+    const char* name = nullptr;
+    int size = 0;
+    const auto* value = static_cast<const uint8_t*>(
+        fdt_getprop_by_offset(tree, property, &name, &size));
+    if (value) properties.push_back({name, {value, value + size}});
+  }
+  return properties;
+}
+
+// Nodes of CPUs have no children.
+std::vector<Node> CpuNodes(const void* tree, int cpus) {
+  std::vector<Node> nodes;
+  int node = 0;
+  fdt_for_each_subnode(node, tree, cpus) {
+    const std::string name = fdt_get_name(tree, node, nullptr);
+    if (name.starts_with("cpu@")) {
+      nodes.push_back({name, PropertiesOf(tree, node)});
+    }
+  }
+  return nodes;
+}
+
+// libfdt puts a new node before its siblings, and its properties likewise.
+bool Prepend(void* tree, const Node& node) {
+  const int cpus = fdt_path_offset(tree, "/cpus");
+  const int added = fdt_add_subnode(tree, cpus, node.name.c_str());
+  return added >= 0 &&
+         std::all_of(node.properties.rbegin(), node.properties.rend(),
+                     [&](const Property& property) {
+                       return Set(tree, added, property.name.c_str(),
+                                  property.value);
+                     });
+}
+
+bool ReverseCpus(void* tree) {
+  const int cpus = fdt_path_offset(tree, "/cpus");
+  if (cpus < 0) return false;
+  const std::vector<Node> nodes = CpuNodes(tree, cpus);
+  for (const Node& node : nodes) {
+    const int old = fdt_subnode_offset(tree, fdt_path_offset(tree, "/cpus"),
+                                       node.name.c_str());
+    if (fdt_del_node(tree, old) != 0 || !Prepend(tree, node)) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -98,13 +172,16 @@ std::optional<std::vector<Range>> ReservedRanges(
 }
 
 std::optional<std::vector<uint8_t>> MakeNextTree(std::span<const uint8_t> tree,
-                                                 const Chosen& chosen) {
+                                                 const Chosen& chosen,
+                                                 CpuOrder order) {
   if (!IsTree(tree)) return std::nullopt;
   std::vector<uint8_t> next(tree.size() + chosen.bootargs.size() +
                             chosen.rng_seed.size() + kHeadroom);
   const int size = static_cast<int>(next.size());
   if (fdt_open_into(tree.data(), next.data(), size) != 0 ||
-      !SetChosen(next.data(), chosen) || fdt_pack(next.data()) != 0) {
+      !SetChosen(next.data(), chosen) ||
+      (order == CpuOrder::kReversed && !ReverseCpus(next.data())) ||
+      fdt_pack(next.data()) != 0) {
     return std::nullopt;
   }
   next.resize(fdt_totalsize(next.data()));

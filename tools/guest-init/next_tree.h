@@ -16,6 +16,7 @@ namespace guest_init {
 struct Chosen {
   std::string bootargs;
   Range initrd;
+  Range usable;  // Of a crash kernel: the memory that it may use. Else empty.
   // The running kernel wiped both from its tree, or used them up.
   uint64_t kaslr_seed = 0;
   std::vector<uint8_t> rng_seed;  // Empty: none.
@@ -25,9 +26,13 @@ struct Chosen {
 // nothing if it is no devicetree. Pure.
 std::optional<std::vector<Range>> ReservedRanges(std::span<const uint8_t> tree);
 
-// `tree` with `chosen` in it; nothing if it is damaged. Pure.
-std::optional<std::vector<uint8_t>> MakeNextTree(std::span<const uint8_t> tree,
-                                                 const Chosen& chosen);
+enum class CpuOrder { kKept, kReversed };
+
+// `tree` with `chosen` in it, and its cpu nodes in this order; nothing if it is
+// damaged. Pure.
+std::optional<std::vector<uint8_t>> MakeNextTree(
+    std::span<const uint8_t> tree, const Chosen& chosen,
+    CpuOrder order = CpuOrder::kKept);
 
 // The first region of a `reg` property of 2 address and 2 size cells. Pure.
 std::optional<Range> DecodeReg(std::span<const uint8_t> reg);

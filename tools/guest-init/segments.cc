@@ -15,6 +15,7 @@ constexpr uint64_t kGiB = uint64_t{1} << 30;
 constexpr uint64_t kInitrdWindow = 32 * kGiB;
 constexpr uint64_t kMaxImageBytes = kGiB;
 constexpr std::string_view kSystemRam = " : System RAM";
+constexpr std::string_view kCrashKernel = " : Crash kernel";
 
 // Fields of the Image header, in bytes from its beginning.
 constexpr size_t kTextOffset = 8;
@@ -34,16 +35,35 @@ uint64_t FieldAt(std::span<const uint8_t> image, size_t offset) {
   return field;
 }
 
-std::optional<Range> ParseRamLine(std::string_view line) {
-  if (!line.ends_with(kSystemRam)) return std::nullopt;
-  line.remove_suffix(kSystemRam.size());
+// A line of /proc/iomem, if it ends so.
+std::optional<Range> ParseLine(std::string_view line, std::string_view name) {
+  if (!line.ends_with(name)) return std::nullopt;
+  line.remove_suffix(name.size());
   const size_t dash = line.find('-');
   if (dash == line.npos) return std::nullopt;
-  // Nested lines begin with spaces, which no number does.
   const auto first = ParseNumber(line.substr(0, dash), 16);
   const auto last = ParseNumber(line.substr(dash + 1), 16);
   if (!first || !last || *first >= *last) return std::nullopt;
   return Range{*first, *last + 1};
+}
+
+enum class Depth { kTop, kAny };
+
+// The ranges of /proc/iomem with this name. Nested lines begin with spaces,
+// which no number does.
+std::vector<Range> ParseLines(std::string_view iomem, Depth depth,
+                              std::string_view name) {
+  std::vector<Range> ranges;
+  while (!iomem.empty()) {
+    const size_t end = std::min(iomem.find('\n'), iomem.size());
+    std::string_view line = iomem.substr(0, end);
+    if (depth == Depth::kAny) {
+      line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+    }
+    if (const auto range = ParseLine(line, name)) ranges.push_back(*range);
+    iomem.remove_prefix(std::min(end + 1, iomem.size()));
+  }
+  return ranges;
 }
 
 // Takes the lowest place of `size` bytes that lies `offset` bytes after a
@@ -84,15 +104,16 @@ std::optional<ImageHeader> ParseImageHeader(std::span<const uint8_t> image) {
 }
 
 std::vector<Range> ParseSystemRam(std::string_view iomem) {
-  std::vector<Range> ram;
-  while (!iomem.empty()) {
-    const size_t end = std::min(iomem.find('\n'), iomem.size());
-    if (const auto range = ParseRamLine(iomem.substr(0, end))) {
-      ram.push_back(*range);
-    }
-    iomem.remove_prefix(std::min(end + 1, iomem.size()));
-  }
-  return ram;
+  return ParseLines(iomem, Depth::kTop, kSystemRam);
+}
+
+std::optional<Range> ParseCrashKernel(std::string_view iomem) {
+  const auto ranges = ParseLines(iomem, Depth::kAny, kCrashKernel);
+  const auto largest = std::max_element(
+      ranges.begin(), ranges.end(),
+      [](const Range& a, const Range& b) { return a.size() < b.size(); });
+  if (largest == ranges.end()) return std::nullopt;
+  return *largest;
 }
 
 std::vector<Range> Without(const std::vector<Range>& ranges,

@@ -53,6 +53,9 @@ std::optional<ImageHeader> ParseImageHeader(std::span<const uint8_t> image);
 // The top-level "System RAM" lines of /proc/iomem, as they come.
 std::vector<Range> ParseSystemRam(std::string_view iomem);
 
+// The largest "Crash kernel" line of /proc/iomem: what crashkernel= reserved.
+std::optional<Range> ParseCrashKernel(std::string_view iomem);
+
 // What is left of `ranges` without `taken`.
 std::vector<Range> Without(const std::vector<Range>& ranges,
                            const Range& taken);

@@ -297,9 +297,10 @@ absl::Status Machine::LoadGuest(const MachineSpec& spec) {
   if (places.park) {
     machine.reserved_memory.push_back(
         {.name = "park", .region = RegionOf(places.park->window)});
-    absl::StrAppendFormat(&machine.bootargs, "%scpuparkmem=%#x",
-                          machine.bootargs.empty() ? "" : " ",
-                          places.park->pages.base().value());
+    // Before the user's words: behind a "--" it would be for init.
+    machine.bootargs = absl::StrFormat(
+        "cpuparkmem=%#x%s%s", places.park->pages.base().value(),
+        spec.command_line.empty() ? "" : " ", spec.command_line);
   }
   if (park_slots_ != nullptr) machine.park = RegionOf(ParkSlotsOf(spec.vcpus));
   if (placement.initrd) machine.initrd = RegionOf(*placement.initrd);
@@ -360,6 +361,11 @@ void Machine::RequestStop(StopReason reason) {
 void Machine::Join() {
   if (park_watch_ != nullptr) park_watch_->Stop();
   for (const auto& thread : threads_) thread->Join();
+  for (uint32_t i = 0; park_watch_ != nullptr && i < threads_.size(); ++i) {
+    if (const auto pc = threads_[i]->post_mortem().pc) {
+      park_watch_->CheckAtEnd(i, *pc);
+    }
+  }
   Inspect();  // What nobody has looked at yet.
 }
 

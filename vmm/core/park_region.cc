@@ -432,7 +432,11 @@ void ParkRegion::Leave(VcpuId self) {
   // CPU_ON was faster than whoever closes the window: nobody is to announce it.
   cpus_[Index(self)].announced = true;
   const auto address = cpus_[Index(self)].page;
-  if (address) Vacate(*Find(*address), *address);
+  if (!address) return;
+  Vacate(*Find(*address), *address);
+  // A kernel that takes a CPU from its page wipes it; one that calls CPU_ON may
+  // not know of pages. Its next one must not find a loop where nobody is.
+  window_.Store(*address + PARK_PAGE_TEXT, 0);
 }
 
 // --- The window --------------------------------------------------------------

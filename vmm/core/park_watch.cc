@@ -80,6 +80,13 @@ void ParkWatch::OnRefusedCpuOn(uint64_t mpidr) {
   if (target) refused_[psci::Index(*target)] = true;
 }
 
+void ParkWatch::CheckAtEnd(uint32_t vcpu, uint64_t pc) {
+  if (refused_[vcpu].exchange(false) &&
+      placement_.window.Contains(GuestAddress(pc))) {
+    Note(ParkFault::kCpuOnWhileSpinning, vcpu, pc);
+  }
+}
+
 GuestAddress ParkWatch::PageOf(uint32_t vcpu) const {
   return At(placement_.pages.base(), machine_.stride * (vcpu - 1));
 }
@@ -97,6 +104,7 @@ void ParkWatch::Look() {
     LookAt(vcpu);
     if (refused_[vcpu].exchange(false)) {
       const auto where = machine_.ask(vcpu);
+      if (!where) refused_[vcpu] = true;  // Once more, or in the end.
       if (where && IsInWindow(*where)) {
         Note(ParkFault::kCpuOnWhileSpinning, vcpu, where->pc);
       }

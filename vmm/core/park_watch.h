@@ -71,6 +71,10 @@ class ParkWatch {
   // ALREADY_ON.
   void OnRefusedCpuOn(uint64_t mpidr);
 
+  // After Stop(): where a CPU was in the end. The guest may have ended the run
+  // before anybody looked at whom CPU_ON was refused.
+  void CheckAtEnd(uint32_t vcpu, uint64_t pc);
+
   // After Stop().
   const SpinTotals& totals() const { return totals_; }
 

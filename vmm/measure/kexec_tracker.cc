@@ -67,7 +67,7 @@ bool KexecTracker::Add(const Event& event) {
       AddLeave(event);
       return false;
     case Event::Kind::kReleaseStore:
-      AddStartOf(event.args[0], event.ns);
+      AddStartOf(event.args[0], event);
       return false;
     case Event::Kind::kOff:
       seen_[event.vcpu].off = event.ns;
@@ -106,25 +106,28 @@ void KexecTracker::AddPsci(const Event& event) {
       if (cpu->off) KeepEarliest(cpu->off_known, event.ns);
     }
   } else if (IsCpuOn(event)) {
-    AddStartOf(event.args[0], event.ns);
+    AddStartOf(event.args[0], event);
   }
 }
 
 // By whatever door.
 void KexecTracker::AddLeave(const Event& event) {
   saw_kernel_ = true;
-  seen_[event.vcpu] = {.off_called = event.ns};
+  seen_[event.vcpu] = {.off_called = event.ns,
+                       .parked = event.kind == Event::Kind::kParkStore};
   KeepEarliest(at_.first_off, event.ns);
   std::erase(left_, event.vcpu);
   left_.push_back(event.vcpu);
 }
 
-void KexecTracker::AddStartOf(uint64_t mpidr, int64_t ns) {
+void KexecTracker::AddStartOf(uint64_t mpidr, const Event& event) {
   const auto target = vcpu_of_.find(mpidr);
   if (target == vcpu_of_.end()) return;
-  seen_[target->second].on_called = ns;
-  seen_[target->second].started.reset();
-  KeepEarliest(at_.first_on, ns);
+  Seen& cpu = seen_[target->second];
+  cpu.on_called = event.ns;
+  cpu.released = event.kind == Event::Kind::kReleaseStore;
+  cpu.started.reset();
+  KeepEarliest(at_.first_on, event.ns);
   std::erase(left_, target->second);
   std::erase(started_, target->second);
   started_.push_back(target->second);
@@ -155,6 +158,7 @@ void KexecTracker::Refresh() {
       1 + static_cast<uint32_t>(std::count_if(
               started_.begin(), started_.end(),
               [this](uint32_t i) { return seen_[i].started.has_value(); }));
+  boot.doors = DoorsNow();
   if (!at_.up) return;
   boot.total = Difference(at_.kexec, at_.up);
   boot.phases = PhasesNow();
@@ -181,6 +185,15 @@ Phases KexecTracker::PhasesNow() const {
     phases.prepare = phases.down = phases.jump = std::nullopt;
   }
   return phases;
+}
+
+Doors KexecTracker::DoorsNow() const {
+  Doors doors;
+  for (const Seen& cpu : seen_) {
+    if (cpu.off_called) ++(cpu.parked ? doors.park : doors.cpu_off);
+    if (cpu.started) ++(cpu.released ? doors.release : doors.cpu_on);
+  }
+  return doors;
 }
 
 std::vector<CpuTimes> KexecTracker::PerCpuNow() const {

@@ -35,6 +35,15 @@ struct CpuTimes {
   std::optional<int64_t> kernel_after_on;    // -> next CPU_ON, or the up mark
 };
 
+// Which way the other CPUs went: out of the old kernel, into the new one.
+struct Doors {
+  uint32_t cpu_off = 0;  // PSCI,
+  uint32_t park = 0;     // or the page's or slot's magic.
+  uint32_t cpu_on = 0;   // PSCI,
+  uint32_t release = 0;  // or the page's or slot's exit.
+  friend bool operator==(const Doors&, const Doors&) = default;
+};
+
 // One boot of a kernel: the first, or one that a kexec brought.
 struct Boot {
   bool kexec = false;      // Or the machine's first.
@@ -45,6 +54,7 @@ struct Boot {
   bool complete = false;   // The up mark came.
   std::optional<int64_t> total;  // kexec mark (first boot: start) -> up mark.
   Phases phases;
+  Doors doors;
   std::vector<CpuTimes> per_cpu;  // In the order the CPUs came back.
 };
 
@@ -77,6 +87,8 @@ class KexecTracker {
   // When each step of one CPU happened in the boot in progress.
   struct Seen {
     std::optional<int64_t> off_called, off, off_known, on_called, started;
+    bool parked = false;    // off_called was a store of the magic,
+    bool released = false;  // on_called one of exit.
   };
   // Where one phase ends and the next begins; phases are their differences.
   struct Boundaries {
@@ -87,11 +99,12 @@ class KexecTracker {
   void BeginKexec(std::optional<int64_t> mark, uint32_t cpus);
   void AddPsci(const Event& event);
   void AddLeave(const Event& event);
-  void AddStartOf(uint64_t mpidr, int64_t ns);
+  void AddStartOf(uint64_t mpidr, const Event& event);
   bool AddMark(const Event& event);
   Seen* FindTarget(uint64_t mpidr);
   void Refresh();
   Phases PhasesNow() const;
+  Doors DoorsNow() const;
   std::vector<CpuTimes> PerCpuNow() const;
 
   absl::flat_hash_map<uint64_t, uint32_t> vcpu_of_;

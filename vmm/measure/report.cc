@@ -21,7 +21,7 @@ std::string Milliseconds(std::optional<int64_t> ns) {
 
 absl::string_view Verdict(const Boot& boot) {
   if (!boot.complete) return "incomplete";
-  return boot.cpus_back == boot.cpus ? "pass" : "cpus-lost";
+  return boot.cpus_back >= boot.cpus ? "pass" : "cpus-lost";
 }
 
 nlohmann::json ToJson(const Boot& boot, absl::string_view arm,
@@ -49,6 +49,11 @@ nlohmann::json ToJson(const Boot& boot, absl::string_view arm,
             {"early", Optional(phases.early)},
             {"up", Optional(phases.up)},
             {"userspace", Optional(phases.userspace)}}},
+          {"doors",
+           {{"cpu_off", boot.doors.cpu_off},
+            {"park", boot.doors.park},
+            {"cpu_on", boot.doors.cpu_on},
+            {"release", boot.doors.release}}},
           {"total_ns", Optional(boot.total)},
           {"per_cpu", per_cpu}};
 }
