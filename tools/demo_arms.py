@@ -2,11 +2,10 @@
 """Runs the arms of a comparison, one after the other, and prints one table.
 
 Called by `tools/demo --arms`. An arm is a kernel, how it takes its CPUs down
-before a kexec, and who plays the park page; ARMS has them all.
+before a kexec, and who plays the park page; parkbench/arms.py has them all.
 """
 
 import argparse
-import dataclasses
 import json
 import pathlib
 import statistics
@@ -14,58 +13,11 @@ import subprocess
 import sys
 from typing import Any
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-GUEST = ROOT / "build" / "guest"
-STOCK = GUEST / "debian" / "Image"
-PATCHED = GUEST / "kernels" / "default" / "Image"
-MODULE = GUEST / "parkvmm-stop.ko"
-PARAMS = "console=ttyAMA0 quiet panic=-1 retain_initrd"
-BUILD_DEADLINE = 2400  # seconds; the kernel takes a few minutes, once
-USAGE = 2
+from parkbench import arms
+from parkbench.arms import ARMS, PARAMS, ROOT
+from parkbench.failure import Failure
+
 PHASES = ("prepare", "down", "jump", "early", "up", "userspace")
-
-
-@dataclasses.dataclass(frozen=True)
-class Arm:
-    what: str  # for people
-    kernel: pathlib.Path
-    params: str = ""
-    park: str = "host"
-    module: bool = False
-
-    @property
-    def initrd(self) -> pathlib.Path:
-        kind = ("module" if self.module else
-                "stock" if self.kernel == STOCK else "patched")
-        return GUEST / f"initramfs-{kind}.cpio"
-
-
-ARMS = {
-    "stock": Arm("Debian's kernel: hotplug", STOCK),
-    "stock-expedited": Arm("the same, RCU expedited", STOCK, "rcupdate.rcu_expedited=1"),
-    "module": Arm("the same, and a module that stops all CPUs at once", STOCK,
-                  f"park.module=/lib/{MODULE.name}", module=True),
-    "hotplug": Arm("our kernel: hotplug", PATCHED, "kexec_teardown=hotplug"),
-    "expedited": Arm("RCU expedited while CPUs go down", PATCHED,
-                     "kexec_teardown=expedited"),
-    "stop": Arm("all at once, CPU_OFF", PATCHED, "kexec_teardown=stop"),
-    "hotplug-page": Arm("hotplug, then the park page", PATCHED,
-                        "kexec_teardown=hotplug+page"),
-    "park-guest": Arm("all at once, the page, the guest's loop", PATCHED,
-                      "kexec_teardown=park", park="guest"),
-    "park-host": Arm("all at once, the page, parked in the VMM", PATCHED,
-                     "kexec_teardown=park"),
-    "park-device": Arm("all at once, the device page", PATCHED,
-                       "kexec_teardown=park-device"),
-}
-
-
-class Failure(Exception):
-    """Ends the program: a status, and one line if nobody has said it yet."""
-
-    def __init__(self, status: int, message: str = "") -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def say(message: str) -> None:
@@ -93,26 +45,6 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def build(*command: str) -> None:
-    done = subprocess.run(command, cwd=ROOT, check=False, timeout=BUILD_DEADLINE,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    if done.returncode:
-        raise Failure(done.returncode, f"{' '.join(command)} failed")
-
-
-def prepare(names: list[str]) -> None:
-    """Kernels and initramfs of these arms; what is there is not built again."""
-    arms = [ARMS[name] for name in names]
-    if any(arm.kernel == PATCHED for arm in arms):
-        build("tools/guest-kernel", "build")
-    if any(arm.module for arm in arms):
-        build("tools/guest-module/build")
-    for initrd in dict.fromkeys(arm.initrd for arm in arms):
-        arm = next(arm for arm in arms if arm.initrd == initrd)
-        build("tools/guest-image", "--kernel", str(arm.kernel), "--output", str(initrd),
-              *(["--module", str(MODULE)] if arm.module else []))
-
-
 def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """The results of one arm; what the machine said goes to its folder."""
     arm = ARMS[name]
@@ -127,7 +59,8 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "--params", f"{PARAMS} park.cycles={options.cycles} {arm.params}".strip(),
         "--expect-kexecs", str(options.cycles), "--results", "@RESULTS@/results.json",
         "--events", "@RESULTS@/events.jsonl",
-        "--initrd", str(arm.initrd.relative_to(ROOT)), str(arm.kernel.relative_to(ROOT))]
+        "--initrd", str(arm.initrd("default").relative_to(ROOT)),
+        str(arm.kernel("default").relative_to(ROOT))]
     with open(out / "console.log", "wb") as console, open(out / "vmm.log", "wb") as log:
         status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=console,
                                 stderr=log, timeout=seconds + 300, check=False).returncode
@@ -156,7 +89,7 @@ def row(name: str, results: dict[str, Any]) -> str:
 
 def main() -> int:
     options = parse()
-    prepare(options.arms)
+    arms.prepare({(name, "default") for name in options.arms})
     print(f"{'[ms]':16} {'CPUs back':>9} " +
           " ".join(f"{name:>10}" for name in (*PHASES, "total")) + "  verdict", flush=True)
     report = {"schema_version": 1, "label": None, "cpus": options.cpus, "arms": []}

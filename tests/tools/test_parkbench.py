@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bench: plans, attribution, results and what they are turned into. And a
+measurement, from the command to the files."""
+
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+
+import arm64_host
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from parkbench import (analysis, attribution, export, plan, results,  # noqa: E402
+                       statistics_of)
+from parkbench.failure import Failure  # noqa: E402
+
+GROUP = {"arms": ["stop"], "cpus": [4]}
+
+
+def plan_of(*groups: dict, **fields) -> dict:
+    return {"schema_version": 1, "name": "test", "groups": list(groups)} | fields
+
+
+# --- plans -------------------------------------------------------------------
+
+def test_a_plan_is_a_product_of_its_axes() -> None:
+    parsed = plan.parse(plan_of(
+        GROUP | {"cpus": [4, 32], "host_cpus": [0, 8], "firmware": ["none", "off=1ms,on=2ms"]}))
+    assert [unit.id for unit in parsed.units][:4] == [
+        "stop-4cpu", "stop-4cpu-off1ms-on2ms", "stop-4cpu-on8", "stop-4cpu-on8-off1ms-on2ms"]
+    assert len(parsed.units) == 8
+
+
+@pytest.mark.parametrize("document, words", [
+    (plan_of(GROUP | {"arms": ["halt"]}), "no arm 'halt'"),
+    (plan_of(GROUP | {"cpus": [513]}), "a number from 1 to 512"),
+    (plan_of(GROUP | {"cpus": []}), "'cpus' of a group wants a list"),
+    (plan_of(GROUP | {"cpu": [4]}), "a group has 'cpu'"),
+    (plan_of(GROUP | {"cycles": 0}), "a cycle at least"),
+    (plan_of(GROUP, GROUP), "stop-4cpu is in it twice"),
+    (plan_of(GROUP, colour="red"), "no field 'colour'"),
+    (plan_of(), "'groups' is missing"),
+    ({"schema_version": 2}, "schema_version 1 is wanted"),
+])
+def test_what_is_wrong_with_a_plan_is_said(document: dict, words: str) -> None:
+    with pytest.raises(Failure, match=words) as caught:
+        plan.parse(document)
+    assert caught.value.status == 2
+
+
+@pytest.mark.parametrize("file", sorted(plan.PLANS.glob("*.json")), ids=lambda f: f.stem)
+def test_the_plans_that_we_ship_are_good(file: pathlib.Path) -> None:
+    assert plan.load(file.stem).name == file.stem
+
+
+# --- attribution -------------------------------------------------------------
+
+def event(ns: int, cpu: int, kind: str, *args: int, **more) -> dict:
+    return {"ns": ns, "vcpu": cpu, "mpidr": hex(cpu), "event": kind,
+            "args": [hex(arg) for arg in args]} | more
+
+
+def call(ns: int, cpu: int, name: str, *args: int, result: int = 0) -> dict:
+    return event(ns, cpu, "psci", *args, call=name, result=result)
+
+
+ONE_BY_ONE = [
+    event(100, 0, "mark", attribution.MARK_KEXEC, 3),
+    call(200, 1, "CPU_OFF"), event(210, 1, "park"),
+    call(215, 0, "AFFINITY_INFO", 1, result=0), call(240, 0, "AFFINITY_INFO", 1, result=1),
+    call(300, 2, "CPU_OFF"), event(310, 2, "park"), call(330, 0, "AFFINITY_INFO", 2, result=1),
+    call(400, 0, "PSCI_VERSION"),
+    call(500, 0, "CPU_ON", 1), event(520, 1, "release"),
+    call(600, 0, "CPU_ON", 2), event(640, 2, "release"),
+    event(700, 0, "mark", attribution.MARK_UP, 3),
+]
+
+
+def test_every_moment_of_a_kexec_is_somebodys() -> None:
+    kexec, = attribution.kexecs(ONE_BY_ONE)
+    assert {name: end - begin for name, (begin, end) in kexec.phases.items()} == {
+        "prepare": 100, "down": 110, "jump": 90, "early": 100, "up": 140, "userspace": 60}
+    assert kexec.split["down"] == {"firmware": 0, "vmm": 20, "polling": 30, "kernel": 60}
+    assert kexec.split["jump"] == {"firmware": 0, "vmm": 0, "polling": 20, "kernel": 70}
+    assert kexec.split["up"] == {"firmware": 0, "vmm": 60, "polling": 0, "kernel": 80}
+    assert sum(sum(parts.values()) for parts in kexec.split.values()) == 600
+
+
+def test_who_leaves_meanwhile_is_not_polled_for() -> None:
+    events = [ONE_BY_ONE[0], call(200, 1, "CPU_OFF"), event(205, 1, "park"),
+              call(220, 2, "CPU_OFF"), event(225, 2, "park"),
+              call(230, 0, "AFFINITY_INFO", 1, result=1), *ONE_BY_ONE[-6:]]
+    kexec, = attribution.kexecs(events)
+    assert kexec.split["down"] == {"firmware": 0, "vmm": 10, "polling": 0, "kernel": 15}
+
+
+def test_pages_are_doors_too() -> None:
+    events = [ONE_BY_ONE[0], event(200, 1, "park-store", 0x4000), event(210, 1, "park"),
+              call(400, 0, "PSCI_VERSION"), event(500, 0, "release-store", 1, 0x40080000, 0x4000),
+              event(530, 1, "release"), ONE_BY_ONE[-1]]
+    kexec, = attribution.kexecs(events)
+    assert (kexec.split["down"]["vmm"], kexec.split["up"]["vmm"]) == (10, 30)
+
+
+def test_a_kexec_that_psci_by_kvm_hides_has_no_phases() -> None:
+    kexec, = attribution.kexecs([ONE_BY_ONE[0], ONE_BY_ONE[-1]])
+    assert (kexec.phases, kexec.split) == ({}, {})
+
+
+# --- results -----------------------------------------------------------------
+
+def sample(down: int, total: int = 1000, back: int = 4) -> dict:
+    phases = dict.fromkeys(attribution.PHASES, 0) | {"down": down, "userspace": total - down}
+    split = {name: {"firmware": 0, "vmm": ns // 4, "polling": 0, "kernel": ns - ns // 4}
+             for name, ns in phases.items()}
+    doors = {"cpu_off": 3, "park": 0, "cpu_on": 3, "release": 0}
+    return {"cpus": 4, "cpus_back": back, "verdict": "pass" if back == 4 else "cpus-lost",
+            "doors": doors, "phase_ns": phases, "total_ns": total, "split_ns": split,
+            "per_cpu": []}
+
+
+def unit(arm: str, downs: list[int], cpus: int = 4, label: str = "kvm-on-tcg-icount") -> dict:
+    sha = "0" * 64
+    guest = {"kernel_sha256": sha, "initrd_sha256": sha, "dtb_sha256": sha,
+             "command_line": "", "gic": 3, "psci": "vmm", "park": "host"}
+    host = {"kernel": "6.12", "midr": "0x0", "mode": "VHE", "fwb": "no", "gic": "v3"}
+    tool = {"version": "0", "commit": "0", "vmm_sha256": sha}
+    return {"id": f"{arm}-{cpus}cpu", "arm": arm, "cpus": cpus, "host_cpus": cpus,
+            "firmware": "none", "psci": "vmm", "variant": "default", "memory": "1G",
+            "failures": [], "samples": [sample(down) for down in downs],
+            "run": {"label": label, "guest": guest, "host": host, "tool": tool, "boot_ns": 1}}
+
+
+def result_of(*units: dict) -> dict:
+    return results.make(plan.parse(plan_of(GROUP)), list(units))
+
+
+def test_a_result_that_was_not_touched_is_taken() -> None:
+    result = json.loads(json.dumps(result_of(unit("stop", [100, 120]))))
+    assert results.check(result, "it") is result
+
+
+def touch(result: dict, how: str) -> None:
+    if how == "sample":
+        result["units"][0]["samples"][0]["phase_ns"]["down"] += 1
+    elif how == "field":
+        del result["units"][0]["samples"][0]["phase_ns"]["up"]
+    elif how == "label":
+        result["label"] = "kvm"
+    elif how == "label-and-sum":
+        result["label"] = "kvm"
+        result["sha256"] = results.digest(result)
+    elif how == "negative":
+        result["units"][0]["samples"][0]["total_ns"] = -1
+
+
+@pytest.mark.parametrize("how, words", [
+    ("sample", "was changed after it was written"),
+    ("field", "'up' is a required property"),
+    ("label", "was changed after it was written"),
+    ("label-and-sum", "stop-4cpu has the label kvm-on-tcg-icount, and the whole kvm"),
+    ("negative", "at units/0/samples/0/total_ns"),
+])
+def test_a_result_that_was_touched_is_refused(how: str, words: str) -> None:
+    result = json.loads(json.dumps(result_of(unit("stop", [100, 120]))))
+    touch(result, how)
+    with pytest.raises(Failure, match=words):
+        results.check(result, "it")
+
+
+def test_runs_of_different_labels_make_no_result() -> None:
+    with pytest.raises(Failure, match="different labels: kvm, kvm-on-tcg-icount"):
+        result_of(unit("stop", [1]), unit("hotplug", [1], label="kvm"))
+
+
+# --- what it says ------------------------------------------------------------
+
+def arms(**downs: list[int]) -> dict[str, dict]:
+    return {name.replace("_", "-"): unit(name.replace("_", "-"), values)
+            for name, values in downs.items()}
+
+
+def test_the_factorial_separates_its_effects() -> None:
+    found = analysis.factorial(arms(hotplug=[1000, 1000], hotplug_page=[1100, 1100],
+                                    stop=[100, 100], park_host=[150, 150]), "down")
+    assert [effect.ns for effect in found] == [-925, 75, -50]
+    assert all(effect.low <= effect.ns <= effect.high for effect in found)
+
+
+def test_an_effect_that_is_noise_has_zero_in_its_interval() -> None:
+    noise = [90, 100, 110, 95, 105]
+    _, page, _ = analysis.factorial(arms(hotplug=[1000, 1010, 990, 1005, 995],
+                                         hotplug_page=[1001, 1009, 991, 1004, 996],
+                                         stop=noise, park_host=noise[::-1]), "down")
+    assert page.low < 0 < page.high
+
+
+def test_a_curve_is_told_from_a_line() -> None:
+    xs = [1, 3, 7, 15, 31]
+    assert statistics_of.quadratic_fit(xs, [5 + 2 * x for x in xs]) == pytest.approx(
+        (5, 2, 0), abs=1e-6)
+    assert statistics_of.quadratic_fit(xs, [5 + 2 * x + 3 * x * x for x in xs]) == pytest.approx(
+        (5, 2, 3), abs=1e-6)
+
+
+def test_chance_and_difference() -> None:
+    low, high = list(range(10)), list(range(100, 110))
+    assert statistics_of.permutation_p(low, high) < 0.01
+    assert statistics_of.permutation_p(low, low) > 0.5
+    assert statistics_of.cliffs_delta(low, high) == 1
+    assert statistics_of.cliffs_delta(low, low) == 0
+
+
+# --- other formats -----------------------------------------------------------
+
+def test_the_csv_has_a_line_for_each_sample(tmp_path: pathlib.Path) -> None:
+    export.write_csv(result_of(unit("stop", [100, 120])), tmp_path / "samples.csv")
+    with open(tmp_path / "samples.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["down_ns"] for row in rows] == ["100", "120"]
+    assert rows[0]["down_vmm_ns"] == "25"
+
+
+def test_google_benchmark_gets_repetitions() -> None:
+    document = export.google_benchmark(result_of(unit("stop", [100, 120])))
+    down = [b for b in document["benchmarks"] if b["name"] == "down/stop-4cpu"]
+    assert [b["real_time"] for b in down] == [100, 120]
+    assert [b["repetition_index"] for b in down] == [0, 1]
+
+
+def ns_of(span: dict) -> tuple[int, int]:
+    begin = round(span["ts"] * 1000)
+    return begin, begin + round(span["dur"] * 1000)
+
+
+def test_spans_of_a_track_are_strictly_nested() -> None:
+    kexec, = attribution.kexecs(ONE_BY_ONE)
+    spans = [e for e in export.trace_of(1, "it", kexec) if e["ph"] == "X"]
+    assert {span["name"] for span in spans} >= {"kexec", "down", "parked", "leaves (vmm)"}
+    for one in spans:
+        for other in spans:
+            if one is other or one["tid"] != other["tid"]:
+                continue
+            begin = max(ns_of(one)[0], ns_of(other)[0])
+            end = min(ns_of(one)[1], ns_of(other)[1])
+            assert end <= begin or (begin, end) in (ns_of(one), ns_of(other)), (one, other)
+
+
+# --- a measurement -----------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    if missing := arm64_host.what_is_missing():
+        pytest.skip(f"no arm64 host: {missing}")
+    out = tmp_path_factory.mktemp("bench")
+    bench(out)
+    return out
+
+
+def bench(out: pathlib.Path) -> str:
+    done = subprocess.run(
+        ["tools/bench", "--arms", "stock", "--cpus", "2", "--cycles", "1", "--jobs", "1",
+         "--out", str(out)], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_what_is_measured_adds_up(measured: pathlib.Path) -> None:
+    result = results.load(measured / "result.json")
+    only, = result["units"]
+    assert (only["id"], len(only["samples"]), only["failures"]) == ("stock-2cpu", 1, [])
+    sample_, = only["samples"]
+    assert sample_["total_ns"] > 0
+    for name, ns in sample_["phase_ns"].items():
+        assert sum(sample_["split_ns"][name].values()) == ns
+
+
+def test_what_is_there_is_not_measured_again(measured: pathlib.Path) -> None:
+    before = (measured / "result.json").read_bytes()
+    assert "1 of 1 runs are there already" in bench(measured)
+    assert (measured / "result.json").read_bytes() == before

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a result to what it says: medians, effects, curves. And as Markdown."""
+
+import dataclasses
+from typing import Any, Iterable
+
+from .attribution import PHASES, WHO
+from .statistics_of import interval, median, quadratic_fit
+
+Unit = dict[str, Any]
+MEASURES = (*PHASES, "total")
+# {one by one, all at once} x {CPU_OFF, the page}: which is which.
+FACTORIAL = (("hotplug", "hotplug-page"), ("stop", "park-host"))
+FIT_POINTS = 4  # fewer say nothing about a curve
+
+
+def values(unit: Unit, measure: str) -> list[int | None]:
+    """ns, of every sample; `change` is down and up: the CPUs' own part."""
+    if measure == "total":
+        return [sample["total_ns"] for sample in unit["samples"]]
+    if measure == "change":
+        return [None if None in (down, up) else down + up for down, up in
+                zip(values(unit, "down"), values(unit, "up"))]
+    return [sample["phase_ns"][measure] for sample in unit["samples"]]
+
+
+def middle(unit: Unit, measure: str) -> float | None:
+    return median(values(unit, measure))
+
+
+def split(unit: Unit, phase: str) -> dict[str, float] | None:
+    """The median of each share, ns."""
+    parts = [sample["split_ns"].get(phase) for sample in unit["samples"]]
+    if not parts or None in parts:
+        return None
+    return {who: median([part[who] for part in parts]) or 0 for who in WHO}
+
+
+def vmm_ns_per_cpu(unit: Unit) -> float | None:
+    """What the VMM itself takes to take a CPU down and up again."""
+    sums = []
+    for sample in unit["samples"]:
+        parts = [sum(sample["split_ns"][phase]["vmm"] for phase in ("down", "up"))
+                 if sample["split_ns"] else None]
+        sums += [part / max(1, sample["cpus"] - 1) if part is not None else None
+                 for part in parts]
+    return median(sums)
+
+
+def back(unit: Unit) -> str:
+    if not unit["samples"]:
+        return "-"
+    worst = min(unit["samples"], key=lambda sample: sample["cpus_back"] - sample["cpus"])
+    return f"{worst['cpus_back']} of {worst['cpus']}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Effect:
+    name: str
+    ns: float
+    low: float  # 95 %
+    high: float
+
+
+def cells_of(units: Iterable[Unit]) -> list[tuple[str, dict[str, Unit]]]:
+    """Units that differ by their arm alone, and what they have in common."""
+    groups: dict[str, dict[str, Unit]] = {}
+    for unit in units:
+        rest = unit["id"].removeprefix(unit["arm"] + "-")
+        groups.setdefault(rest, {})[unit["arm"]] = unit
+    return list(groups.items())
+
+
+def factorial(arms: dict[str, Unit], measure: str) -> list[Effect]:
+    """Effects on the median of a measure; [] if an arm of the four is missing."""
+    names = [name for row in FACTORIAL for name in row]
+    if any(name not in arms for name in names):
+        return []
+    samples = [values(arms[name], measure) for name in names]
+    if any(not cell or None in cell for cell in samples):
+        return []
+
+    def effects(cells) -> tuple[float, float, float]:
+        one, one_page, stop, stop_page = (median(cell) for cell in cells)
+        return ((stop + stop_page - one - one_page) / 2,
+                (one_page + stop_page - one - stop) / 2,
+                (stop_page - stop) - (one_page - one))
+
+    found = effects(samples)
+    texts = ("all at once, in place of one by one", "the page, in place of CPU_OFF",
+             "interaction: the page's effect on top, if all at once")
+    return [Effect(text, found[i], *interval(samples, lambda cells, i=i: effects(cells)[i]))
+            for i, text in enumerate(texts)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    arm: str
+    measure: str
+    coefficients: tuple[float, float, float]  # ns; N is the CPUs but the first
+    largest: int
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Of the constant, of N, of N^2 at the largest N."""
+        a, b, c = self.coefficients
+        parts = (a, b * self.largest, c * self.largest ** 2)
+        return tuple(part / sum(parts) for part in parts)
+
+
+def fits(units: Iterable[Unit], measures=("down", "up")) -> list[Fit]:
+    found = []
+    by_arm: dict[str, list[Unit]] = {}
+    for unit in units:
+        plain = unit["host_cpus"] == unit["cpus"] and unit["id"] == f"{unit['arm']}-{unit['cpus']}cpu"
+        if plain and unit["cpus"] > 1:
+            by_arm.setdefault(unit["arm"], []).append(unit)
+    for arm, chosen in by_arm.items():
+        for measure in measures:
+            points = [(unit["cpus"] - 1, middle(unit, measure)) for unit in chosen]
+            points = sorted((x, y) for x, y in points if y)
+            if len(points) >= FIT_POINTS:
+                found.append(Fit(arm, measure, quadratic_fit(*zip(*points)), points[-1][0]))
+    return found
+
+
+# --- Markdown ----------------------------------------------------------------
+
+def ms(ns: float | None) -> str:
+    return "-" if ns is None else f"{ns / 1e6:.3f}"
+
+
+def table(heading: list[str], rows: Iterable[list[str]]) -> str:
+    lines = ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def main_table(units: list[Unit]) -> str:
+    return table(["unit", "samples", "CPUs back", *(f"{name}, ms" for name in MEASURES)],
+                 [[f"`{unit['id']}`", str(len(unit["samples"])), back(unit),
+                   *(ms(middle(unit, name)) for name in MEASURES)] for unit in units])
+
+
+def split_table(units: list[Unit]) -> str:
+    rows = []
+    for unit in units:
+        for phase in ("down", "up"):
+            parts = split(unit, phase)
+            if parts is None:
+                continue
+            total = sum(parts.values()) or 1
+            rows.append([f"`{unit['id']}`", phase,
+                         *(f"{ms(parts[who])} ({parts[who] / total:.0%})" for who in WHO)])
+    return table(["unit", "phase", *(f"{who}, ms" for who in WHO)], rows) if rows else ""
+
+
+def factorial_table(units: list[Unit]) -> str:
+    rows = []
+    for rest, arms in cells_of(units):
+        for measure in ("down", "up", "change", "total"):
+            for effect in factorial(arms, measure):
+                rows.append([rest, "down + up" if measure == "change" else measure, effect.name,
+                             ms(effect.ns), f"{ms(effect.low)} to {ms(effect.high)}"])
+    return table(["machine", "of", "effect", "ms", "95 %"], rows) if rows else ""
+
+
+def fit_table(units: list[Unit]) -> str:
+    rows = [[f"`{fit.arm}`", fit.measure, *(f"{value / 1e3:.3f}" for value in fit.coefficients),
+             f"{fit.largest + 1}", *(f"{share:.0%}" for share in fit.shares)]
+            for fit in fits(units)]
+    return table(["arm", "phase", "constant, us", "x N, us", "x N^2, us", "at CPUs", "constant",
+                  "N", "N^2"], rows) if rows else ""
+
+
+def markdown(result: dict[str, Any]) -> str:
+    units = result["units"]
+    parts = [f"## {result['name']}: medians, label `{result['label']}`\n", main_table(units)]
+    for title, text in (("Who had the time", split_table(units)),
+                        ("The factorial", factorial_table(units)),
+                        ("How it grows: N is the CPUs but the first", fit_table(units))):
+        if text:
+            parts += [f"### {title}\n", text]
+    failures = [f"* `{unit['id']}`: {'; '.join(unit['failures'])}\n"
+                for unit in units if unit["failures"]]
+    if failures:
+        parts += ["### Failures\n", "".join(failures)]
+    return "\n".join(parts)

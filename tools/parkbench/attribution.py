@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who had the time of a kexec: from the VMM's events alone, for any kernel.
+
+Each moment between the kexec mark and the up mark belongs to one of WHO:
+
+    vmm       a CPU is on its way through the VMM: from CPU_OFF (or the park
+              page's magic) until it is off for all to see, or from CPU_ON (or
+              the page's exit) to its first instruction
+    firmware  the part of that which a firmware model (--firmware) added
+    polling   a CPU is off, no other leaves meanwhile, and who asks AFFINITY_INFO
+              has not been told yet
+    kernel    all else: the guest's kernel, and from the new init on user space
+
+Where several hold at once, the first in this order has the moment. So the parts
+add up to the whole, in each phase, without a rest.
+"""
+
+import dataclasses
+import itertools
+from typing import Any, Iterable, Iterator
+
+PHASES = ("prepare", "down", "jump", "early", "up", "userspace")
+WHO = ("firmware", "vmm", "polling", "kernel")
+MARK_UP, MARK_KEXEC = 1, 2
+AFFINITY_OFF = 1
+
+Event = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """Something that lasts; ns since the machine started."""
+    begin: int
+    end: int
+    who: str
+    cpu: str  # MPIDR, as in the events
+    what: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Kexec:
+    begin: int
+    end: int
+    phases: dict[str, tuple[int, int]]  # absent where they could not be seen
+    spans: tuple[Span, ...]
+
+    @property
+    def split(self) -> dict[str, dict[str, int]]:
+        """ns by phase and by WHO; empty without phases."""
+        return {name: divide(self.spans, begin, end)
+                for name, (begin, end) in self.phases.items()}
+
+
+def is_call(event: Event, *names: str) -> bool:
+    return event["event"] == "psci" and event["call"] in names
+
+
+def mark_of(event: Event) -> int:
+    return int(event["args"][0], 16) if event["event"] == "mark" else 0
+
+
+def windows(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """The events of each kexec that came up: from its mark to the next up."""
+    current: list[Event] = []
+    for event in events:
+        if mark_of(event) == MARK_KEXEC:
+            current = [event]
+        elif current:
+            current.append(event)
+            if mark_of(event) == MARK_UP:
+                yield current
+                current = []
+
+
+def find_spans(window: list[Event]) -> list[Span]:
+    spans, off_at, leaving, starting = [], {}, {}, {}
+    left_last = 0
+    for event in window:
+        ns, cpu = event["ns"], event["mpidr"]
+        if is_call(event, "CPU_OFF") or event["event"] == "park-store":
+            leaving[cpu] = (ns, "leaves")
+            left_last = ns
+        elif event["event"] == "park" and cpu in leaving:
+            begin, what = leaving.pop(cpu)
+            modelled = event.get("firmware_ns", 0)
+            spans += through_vmm(begin, ns, modelled, cpu, what)
+            off_at[cpu] = ns
+        elif is_call(event, "AFFINITY_INFO") and event["result"] == AFFINITY_OFF:
+            target = event["args"][0]
+            begin = off_at.pop(target, ns)
+            if left_last < begin < ns:
+                spans.append(Span(begin, ns, "polling", target, "is asked for"))
+        elif (is_call(event, "CPU_ON") and event["result"] == 0) or event["event"] == "release-store":
+            starting[event["args"][0]] = ns
+        elif event["event"] == "release" and cpu in starting:
+            modelled = event.get("firmware_ns", 0)
+            spans += through_vmm(starting.pop(cpu), ns, modelled, cpu, "starts")
+    return spans
+
+
+def through_vmm(begin: int, end: int, modelled: int, cpu: str, what: str) -> list[Span]:
+    """What a firmware model adds comes first: then it is the VMM's own."""
+    modelled = min(modelled, end - begin)
+    spans = [Span(begin + modelled, end, "vmm", cpu, what)]
+    if modelled:
+        spans.append(Span(begin, begin + modelled, "firmware", cpu, what))
+    return spans
+
+
+def find_phases(window: list[Event]) -> dict[str, tuple[int, int]]:
+    """As vmm/measure/kexec_tracker.h has them; {} if PSCI was not ours to see."""
+    begin, up = window[0]["ns"], window[-1]["ns"]
+
+    def first(condition) -> int | None:
+        return next((event["ns"] for event in window if condition(event)), None)
+
+    version = first(lambda e: is_call(e, "PSCI_VERSION"))
+    if version is None:
+        return {}
+    left = first(lambda e: is_call(e, "CPU_OFF") or e["event"] == "park-store")
+    on = first(lambda e: e["ns"] >= version and (
+        (is_call(e, "CPU_ON") and e["result"] == 0) or e["event"] == "release-store"))
+    offs = [e["ns"] for e in window if e["event"] == "park" and e["ns"] <= version]
+    starts = [e["ns"] for e in window if e["event"] == "release"]
+    first_off, last_off = (version, version) if left is None else (left, max(offs))
+    first_on, last_start = (up, up) if on is None else (on, max(starts))
+    edges = [begin, first_off, last_off, version, first_on, last_start, up]
+    return dict(zip(PHASES, itertools.pairwise(edges)))
+
+
+def divide(spans: Iterable[Span], begin: int, end: int) -> dict[str, int]:
+    """[begin, end) among WHO."""
+    inside = [span for span in spans if span.begin < end and span.end > begin]
+    edges = sorted({begin, end} | {edge for span in inside for edge in (span.begin, span.end)
+                                   if begin < edge < end})
+    changes: dict[int, list[tuple[str, int]]] = {}
+    for span in inside:
+        changes.setdefault(max(span.begin, begin), []).append((span.who, 1))
+        changes.setdefault(min(span.end, end), []).append((span.who, -1))
+    active = dict.fromkeys(WHO, 0)
+    total = dict.fromkeys(WHO, 0)
+    for here, there in itertools.pairwise(edges):
+        for who, change in changes.get(here, []):
+            active[who] += change
+        total[next((who for who in WHO if active[who]), "kernel")] += there - here
+    return total
+
+
+def kexecs(events: Iterable[Event]) -> list[Kexec]:
+    return [Kexec(window[0]["ns"], window[-1]["ns"], find_phases(window),
+                  tuple(find_spans(window))) for window in windows(events)]

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures what a plan asks for, and keeps every sample.
+
+    tools/bench PLAN [OPTION]...
+    tools/bench --arms stock,stop --cpus 8,32 [OPTION]...
+
+PLAN is a file, or one of tools/plans by name: rutland, scale, figures, ... On
+x86-64 in deterministic virtual time, on the KVM of an emulated arm64 machine;
+on an arm64 machine with /dev/kvm natively. Interrupted, it goes on where it was
+when it is called again. Into --out: result.json (tools/report, tools/compare),
+samples.csv, trace.json (Perfetto), google-benchmark.json, and runs/ with the
+events and console of every run.
+
+Exit status: 1 a run failed or lost a CPU, 2 usage, 69 something is missing,
+130 interrupted.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+
+from . import analysis, export, plan as plans, results, runner
+from .failure import DIFFERS, USAGE, Failure
+
+
+def commas(text: str) -> list[str]:
+    return text.split(",")
+
+
+def numbers(text: str) -> list[int]:
+    return [int(word) for word in text.split(",")]
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tools/bench", usage="tools/bench PLAN [OPTION]...", description=__doc__,
+        allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("plan", nargs="?", metavar="PLAN")
+    group = parser.add_argument_group("without a plan")
+    group.add_argument("--arms", type=commas, metavar="LIST", help="arms of tools/demo")
+    group.add_argument("--cpus", type=numbers, metavar="LIST", default=[8])
+    group.add_argument("--firmware", type=str.split, metavar="'MODEL...'", default=["none"])
+    group.add_argument("--psci", type=commas, metavar="LIST", default=["vmm"])
+    parser.add_argument("--cycles", type=int, metavar="N", help="kexecs of each unit")
+    parser.add_argument("--out", type=pathlib.Path, metavar="DIR",
+                        help="default: out/bench/NAME")
+    parser.add_argument("--jobs", type=int, metavar="N",
+                        help="runs at a time; more than one in virtual time only")
+    parser.add_argument("--wall-clock", action="store_true",
+                        help="of the emulated host: functional only, never timing")
+    parser.add_argument("--emulated", action="store_true",
+                        help="even on an arm64 machine with KVM")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be run")
+    return parser.parse_args(argv)
+
+
+def plan_of(options: argparse.Namespace) -> plans.Plan:
+    if bool(options.plan) == bool(options.arms):
+        raise Failure(USAGE, "a plan or --arms is wanted; see tools/bench --help")
+    if options.plan:
+        plan = plans.load(options.plan)
+        if options.cycles:
+            document = plan.document | {"groups": [
+                group | {"cycles": options.cycles} for group in plan.document["groups"]]}
+            plan = plans.parse(document)
+        return plan
+    return plans.parse({
+        "schema_version": plans.SCHEMA_VERSION, "name": "adhoc", "groups": [{
+            "arms": options.arms, "cpus": options.cpus, "firmware": options.firmware,
+            "psci": options.psci} | ({"cycles": options.cycles} if options.cycles else {})]})
+
+
+def clock_of(options: argparse.Namespace) -> runner.Clock:
+    native = runner.can_be_native() and not options.emulated
+    return runner.Clock(virtual=not native and not options.wall_clock, native=native)
+
+
+def main(argv: list[str]) -> int:
+    options = parse(argv)
+    plan, clock = plan_of(options), clock_of(options)
+    jobs = options.jobs or (os.cpu_count() or 1 if clock.virtual else 1)
+    if jobs > 1 and not clock.virtual:
+        raise Failure(USAGE, "--jobs: only in virtual time do runs not disturb each other")
+    if options.dry_run:
+        for run in runner.order_of(plan):
+            print(run.name)
+        return 0
+    out = (options.out or runner.ROOT / "out/bench" / plan.name).absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    runner.prepare(plan)
+    running = runner.Runner(plan, clock, out, jobs)
+    interrupted = None
+    try:
+        running.run_all()
+    except Failure as failure:
+        interrupted = failure
+    result = results.make(plan, running.collect(results.read_unit))
+    results.save(result, out / "result.json")
+    export.write_all(result, running, plan, out)
+    print(analysis.markdown(result), end="")
+    runner.say(f"label {result['label']}; everything: {out}/")
+    if interrupted:
+        raise interrupted
+    bad = [unit for unit in result["units"] if unit["failures"]]
+    for unit in bad:
+        runner.say(f"{unit['id']}: {'; '.join(unit['failures'])}")
+    return DIFFERS if bad else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Failure as failure_:
+        runner.say(str(failure_))
+        sys.exit(failure_.status)

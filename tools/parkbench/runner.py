@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the units of a plan, each once a round, and keeps what they left.
+
+A run that is complete is not repeated as long as nothing it depends on has
+changed: an interrupted plan goes on where it was.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import random
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, Callable
+
+from . import arms
+from .arms import ARMS, PARAMS, ROOT
+from .failure import INTERRUPTED, Failure
+from .plan import Plan, Unit
+
+VMM = ROOT / "build/arm64/bin/vmm"
+HOST = ROOT / "tools/arm64-host"
+HOST_INIT = ROOT / "tools/arm64-host.init"
+HOST_KERNEL = arms.STOCK
+# Deadlines, in seconds: of the guest's clock, and of ours around it.
+GUEST_DEADLINE = (240, 60, 4)  # + per kexec (constant, per CPU)
+HOST_DEADLINE = (600, 90, 12)
+
+
+def seconds(deadline: tuple[int, int, int], unit: Unit) -> int:
+    fixed, kexec, cpu = deadline
+    return fixed + unit.kexecs * (kexec + cpu * unit.cpus)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    unit: Unit
+    round: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.unit.id}-{self.round}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Clock:
+    """What time is in this measurement."""
+    virtual: bool  # deterministic: a busy machine changes nothing
+    native: bool
+
+    @property
+    def host_options(self) -> list[str]:
+        return ["--deterministic"] * self.virtual + ["--emulated"] * (not self.native)
+
+
+def can_be_native() -> bool:
+    return (platform.machine() in ("aarch64", "arm64") and
+            os.access("/dev/kvm", os.R_OK | os.W_OK))
+
+
+@functools.cache
+def digest(path: pathlib.Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def vmm_words(unit: Unit) -> list[str]:
+    arm = ARMS[unit.arm]
+    params = f"{PARAMS} park.cycles={unit.kexecs} {arm.params}".strip()
+    park = arm.park if unit.psci == "vmm" or arm.park != "host" else "off"
+    words = ["vmm", "run", "--cpus", str(unit.cpus), "--memory", unit.memory, "--seed", "1",
+             "--timeout", f"{seconds(GUEST_DEADLINE, unit)}s", "--arm", unit.arm,
+             "--psci", unit.psci, "--park", park, "--params", params,
+             "--expect-kexecs", str(unit.kexecs),
+             "--results", "@RESULTS@/results.json", "--events", "@RESULTS@/events.jsonl"]
+    if unit.firmware != "none":
+        words += ["--firmware", unit.firmware]
+    return words + ["--initrd", str(arm.initrd(unit.variant).relative_to(ROOT)),
+                    str(arm.kernel(unit.variant).relative_to(ROOT))]
+
+
+def host_cpus(unit: Unit, clock: Clock) -> int:
+    """In wall-clock time more emulated CPUs than real ones only get in each
+    other's way."""
+    if unit.host_cpus or clock.virtual:
+        return unit.host_cpus or unit.cpus
+    return min(unit.cpus, os.cpu_count() or 1)
+
+
+def command(unit: Unit, clock: Clock, out: pathlib.Path) -> list[str]:
+    # A CPU takes some memory of the host; and then there is the guest's.
+    memory = "4G" if unit.cpus <= 64 else "6G"
+    return [str(HOST.relative_to(ROOT)), *clock.host_options,
+            "--cpus", str(host_cpus(unit, clock)), "--memory", memory, "--out", str(out),
+            "--timeout", f"{seconds(HOST_DEADLINE, unit)}s", "--", *vmm_words(unit)]
+
+
+def key(run: Run, clock: Clock) -> str:
+    """All that the run's bytes depend on."""
+    arm, variant = ARMS[run.unit.arm], run.unit.variant
+    parts = [shlex.join(command(run.unit, clock, pathlib.Path("out"))), str(run.round)]
+    parts += [digest(path) for path in (
+        VMM, HOST, HOST_INIT, HOST_KERNEL, arm.kernel(variant), arm.initrd(variant))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def prepare(plan: Plan) -> None:
+    arms.build("tools/setup", "--quiet")
+    arms.build("tools/build", "arm64")
+    arms.prepare({(unit.arm, unit.variant) for unit in plan.units})
+
+
+def order_of(plan: Plan) -> list[Run]:
+    """Round after round, each in an order of its own, drawn from the seed."""
+    draw = random.Random(plan.seed)
+    runs = []
+    for number in range(plan.rounds):
+        runs += [Run(unit, number) for unit in draw.sample(plan.units, len(plan.units))]
+    return runs
+
+
+class Progress:
+    """Says what runs, and how much time is left by what has run so far."""
+
+    def __init__(self, runs: list[Run]) -> None:
+        self._total = len(runs)
+        self._work = sum(map(self._cost, runs))
+        self._done, self._number = 0, 0
+        self._begin = time.monotonic()
+        self._lock = threading.Lock()
+
+    @staticmethod
+    def _cost(run: Run) -> int:
+        return (1 + run.unit.kexecs) * (4 + run.unit.cpus)
+
+    def skip(self, run: Run) -> None:
+        with self._lock:
+            self._total -= 1
+            self._work -= self._cost(run)
+
+    def end(self, run: Run, text: str) -> None:
+        with self._lock:
+            self._number += 1
+            self._done += self._cost(run)
+            left = (time.monotonic() - self._begin) / self._done * (self._work - self._done)
+            say(f"{self._number} of {self._total}: {run.name}: {text}"
+                + (f"; about {left / 60:.0f} min left" if self._number < self._total else ""))
+
+
+def say(message: str) -> None:
+    print(f"bench: {message}", file=sys.stderr, flush=True)
+
+
+class Runner:
+    def __init__(self, plan: Plan, clock: Clock, out: pathlib.Path, jobs: int) -> None:
+        self._plan, self._clock, self._jobs = plan, clock, jobs
+        self._runs = out / "runs"
+        self._stopped = threading.Event()
+
+    def folder(self, run: Run) -> pathlib.Path:
+        return self._runs / run.name
+
+    def is_done(self, run: Run) -> bool:
+        stamp = self.folder(run) / "key"
+        return stamp.exists() and stamp.read_text() == key(run, self._clock)
+
+    def run(self, run: Run) -> str:
+        """What became of it, in words."""
+        out = self.folder(run)
+        out.mkdir(parents=True, exist_ok=True)
+        for old in out.iterdir():
+            old.unlink()
+        with open(out / "console.log", "wb") as console, open(out / "vmm.log", "wb") as log:
+            # Of a session of its own: ^C is for us, and what runs may end.
+            done = subprocess.run(
+                command(run.unit, self._clock, out), cwd=ROOT, stdin=subprocess.DEVNULL,
+                stdout=console, stderr=log, check=False, start_new_session=True,
+                timeout=seconds(HOST_DEADLINE, run.unit) + 120)
+        (out / "status").write_text(f"{done.returncode}\n")
+        if not (out / "results.json").exists():
+            lines = (out / "vmm.log").read_text(errors="replace").splitlines()
+            return f"FAILED: {lines[-1] if lines else f'exit status {done.returncode}'}"
+        (out / "key").write_text(key(run, self._clock))
+        return "done" if done.returncode == 0 else f"exit status {done.returncode}"
+
+    def work(self, run: Run, progress: Progress) -> None:
+        if not self._stopped.is_set():
+            progress.end(run, self.run(run))
+
+    def run_all(self) -> None:
+        """KeyboardInterrupt lets what runs come to its end; then Failure."""
+        runs = order_of(self._plan)
+        progress = Progress(runs)
+        todo = [run for run in runs if not self.is_done(run)]
+        for run in set(runs) - set(todo):
+            progress.skip(run)
+        if len(todo) < len(runs):
+            say(f"{len(runs) - len(todo)} of {len(runs)} runs are there already")
+        with concurrent.futures.ThreadPoolExecutor(self._jobs) as pool:
+            futures = [pool.submit(self.work, run, progress) for run in todo]
+            try:
+                for future in futures:
+                    future.result()
+            except KeyboardInterrupt:
+                self._stopped.set()
+                say("finishing what runs; ^C again gives that up")
+                pool.shutdown(wait=True, cancel_futures=True)
+        if self._stopped.is_set():
+            raise Failure(INTERRUPTED, "interrupted; the same command goes on from here")
+
+    def collect(self, read: Callable[[Unit, list[pathlib.Path]], Any]) -> list[Any]:
+        """In the order of the plan, whatever they were run in."""
+        return [read(unit, [self.folder(Run(unit, number))
+                            for number in range(self._plan.rounds)])
+                for unit in self._plan.units]
