@@ -283,3 +283,52 @@ def test_what_is_there_is_not_measured_again(measured: pathlib.Path) -> None:
     before = (measured / "result.json").read_bytes()
     assert "1 of 1 runs are there already" in bench(measured)
     assert (measured / "result.json").read_bytes() == before
+
+
+# --- comparing ---------------------------------------------------------------
+
+def compare(tmp_path: pathlib.Path, old: dict, new: dict,
+            *words: str) -> subprocess.CompletedProcess:
+    for name, result in (("old", old), ("new", new)):
+        results.save(result, tmp_path / f"{name}.json")
+    return subprocess.run(
+        ["tools/compare", str(tmp_path / "old.json"), str(tmp_path / "new.json"), *words],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("downs, status, words", [
+    ([100, 120], 0, "no difference, to the ns"),
+    ([101, 121], 0, "| exact |"),
+    ([200, 220], 1, "is 90.9 % longer; at most 5 % is allowed"),
+    ([20, 30], 0, "-77.3 %"),
+])
+def test_virtual_time_is_compared_exactly(tmp_path, downs, status, words) -> None:
+    done = compare(tmp_path, result_of(unit("stop", [100, 120])),
+                   result_of(unit("stop", downs)), "--measures", "down")
+    assert done.returncode == status
+    assert words in done.stdout + done.stderr
+
+
+def test_wall_clock_noise_is_no_regression(tmp_path) -> None:
+    def wall(*downs: int) -> dict:
+        return result_of(unit("stop", list(downs), label="kvm"))
+
+    noise = compare(tmp_path, wall(100, 140, 90, 120, 100, 110),
+                    wall(150, 90, 120, 130, 140, 95), "--measures", "down")
+    assert noise.returncode == 0, noise.stderr
+    slower = compare(tmp_path, wall(*range(100, 110)), wall(*range(200, 210)),
+                     "--measures", "down")
+    assert slower.returncode == 1
+    assert "longer" in slower.stderr
+
+
+@pytest.mark.parametrize("new, words", [
+    (lambda: result_of(unit("stop", [1], label="kvm")), "never compared"),
+    (lambda: result_of(unit("hotplug", [1])), "the new result has no stop-4cpu"),
+    (lambda: result_of(unit("stop", [1])) | {"name": "other"}, "was changed after"),
+])
+def test_what_cannot_be_compared_is_refused_in_a_sentence(tmp_path, new, words) -> None:
+    done = compare(tmp_path, result_of(unit("stop", [1])), new())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert words in done.stderr
