@@ -111,6 +111,32 @@ def test_a_kexec_that_psci_by_kvm_hides_has_no_phases() -> None:
     assert (kexec.phases, kexec.split) == ({}, {})
 
 
+def step(ns: int, code: int, cpu: int, number: int) -> dict:
+    return event(ns, 0, "mark", code, cpu | number << 16)
+
+
+def test_steps_of_a_cpu_are_nested_and_add_up() -> None:
+    enter, leave = attribution.MARK_STEP_ENTER, attribution.MARK_STEP_EXIT
+    kexec, = attribution.kexecs([
+        ONE_BY_ONE[0], step(110, enter, 1, 200), step(120, enter, 1, 44), step(115, enter, 2, 7),
+        step(150, leave, 1, 44), step(160, leave, 1, 200), step(170, leave, 2, 7),
+        *ONE_BY_ONE[1:]])
+    own = {(found.cpu, found.number): found.own for found in kexec.steps}
+    assert own == {(1, 44): 30, (1, 200): 20, (2, 7): 55}
+    assert sum(ns for (cpu, _), ns in own.items() if cpu == 1) == 160 - 110
+    assert results.steps_of(kexec, {44: "sched:active"})["down"]["1"] == {
+        "sched:active": 30, "step 200": 20}
+
+
+def test_step_names_come_four_characters_at_a_time() -> None:
+    def name(number: int, text: bytes) -> dict:
+        return event(0, 0, "mark", attribution.MARK_STEP_NAME,
+                     number | int.from_bytes(text, "little") << 16)
+
+    assert attribution.step_names([name(7, b"sche"), name(7, b"d"), name(8, b"x")]) == {
+        7: "sched", 8: "x"}
+
+
 # --- results -----------------------------------------------------------------
 
 def sample(down: int, total: int = 1000, back: int = 4) -> dict:

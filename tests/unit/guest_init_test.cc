@@ -16,6 +16,7 @@
 #include "tools/guest-init/next_tree.h"
 #include "tools/guest-init/plan.h"
 #include "tools/guest-init/segments.h"
+#include "tools/guest-init/steps.h"
 
 namespace guest_init {
 namespace {
@@ -76,6 +77,21 @@ TEST(CommandLine, LosesAKey) {
   EXPECT_EQ(
       WithoutKey("a=1 crashkernel=256M b crashkernel -- c", "crashkernel"),
       "a=1 b -- c");
+}
+
+// --- steps of CPU hotplug ----------------------------------------------------
+
+TEST(Steps, AreWhatSysfsLists) {
+  const auto steps =
+      ParseSteps("  0: offline\n 44: sched:active\nx\n70000: y\n");
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_EQ(steps[1].number, 44);
+  EXPECT_EQ(steps[1].name, "sched:active");
+}
+
+TEST(Steps, FourCharactersGoIntoAMark) {
+  EXPECT_EQ(PackStepName(44, "sched:active"), 0x6568'6373'002cu);
+  EXPECT_EQ(PackStepName(1, "ab"), 0x6261'0001u);
 }
 
 // --- plans -------------------------------------------------------------------

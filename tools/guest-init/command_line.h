@@ -46,6 +46,7 @@ struct Options {
   std::string plan;
   bool crash = false;
   bool permute = false;
+  bool steps = false;
 };
 
 // The options, or one line that says what is wrong with them.

@@ -23,6 +23,7 @@
 #include "tools/guest-init/kexec.h"
 #include "tools/guest-init/plan.h"
 #include "tools/guest-init/report.h"
+#include "tools/guest-init/steps.h"
 #include "tools/guest-init/system.h"
 #include "tools/guest-init/text.h"
 #include "vmm/devices/mark_abi.h"
@@ -80,6 +81,18 @@ void TakeCpusOffline() {
     }
   }
   Mark(kMarkOffline, OnlineCpus().size());
+}
+
+// What the kernel calls the steps of CPU hotplug that it marks.
+void SayStepNames() {
+  const auto states = ReadFile("/sys/devices/system/cpu/hotplug/states");
+  if (!states) FailErrno("cannot read the steps of CPU hotplug");
+  for (const HotplugStep& step : ParseSteps(*states)) {
+    for (std::string_view rest = step.name; !rest.empty(); rest.remove_prefix(
+             std::min<size_t>(rest.size(), MARK_STEP_NAME_CHARS))) {
+      Mark(MARK_CODE_STEP_NAME, PackStepName(step.number, rest));
+    }
+  }
 }
 
 // /dev/console cannot control a session; the terminal behind it can.
@@ -175,6 +188,7 @@ void Run() {
   const size_t cpus = OnlineCpus().size();
   Mark(MARK_CODE_UP, cpus);
   SayUp(options, cpus);
+  if (options.steps && options.cycle == 0) SayStepNames();
   if (!options.module.empty()) LoadModule(options.module);
   if (options.offline_all) TakeCpusOffline();
   if (options.shell) RunShell();

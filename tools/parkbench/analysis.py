@@ -11,6 +11,7 @@ Unit = dict[str, Any]
 MEASURES = (*PHASES, "total")
 # {one by one, all at once} x {CPU_OFF, the page}: which is which.
 FACTORIAL = (("hotplug", "hotplug-page"), ("stop", "park-host"))
+LONGEST = 8  # steps that a table has
 FIT_POINTS = 4  # fewer say nothing about a curve
 
 
@@ -52,6 +53,20 @@ def back(unit: Unit) -> str:
         return "-"
     worst = min(unit["samples"], key=lambda sample: sample["cpus_back"] - sample["cpus"])
     return f"{worst['cpus_back']} of {worst['cpus']}"
+
+
+def steps(unit: Unit, way: str) -> list[tuple[str, float]]:
+    """ns of each step, all CPUs together, the longest first; [] if not marked."""
+    sums = []
+    for sample in unit["samples"]:
+        total: dict[str, int] = {}
+        for own in sample.get("steps_ns", {}).get(way, {}).values():
+            for name, ns in own.items():
+                total[name] = total.get(name, 0) + ns
+        sums.append(total)
+    names = sorted({name for total in sums for name in total})
+    found = [(name, median([total.get(name, 0) for total in sums]) or 0) for name in names]
+    return sorted(found, key=lambda item: -item[1])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,10 +188,24 @@ def fit_table(units: list[Unit]) -> str:
                   "N", "N^2"], rows) if rows else ""
 
 
+def steps_table(units: list[Unit]) -> str:
+    rows = []
+    for unit in units:
+        for way in ("down", "up"):
+            found = steps(unit, way)
+            total = sum(ns for _, ns in found) or 1
+            others = max(1, unit["cpus"] - 1)
+            rows += [[f"`{unit['id']}`", way, f"`{name}`", ms(ns), f"{ns / others / 1e3:.1f}",
+                      f"{ns / total:.0%}"] for name, ns in found[:LONGEST]]
+    return table(["unit", "way", "step", "ms, all CPUs", "us a CPU", "of all steps"],
+                 rows) if rows else ""
+
+
 def markdown(result: dict[str, Any]) -> str:
     units = result["units"]
     parts = [f"## {result['name']}: medians, label `{result['label']}`\n", main_table(units)]
     for title, text in (("Who had the time", split_table(units)),
+                        ("Steps of CPU hotplug", steps_table(units)),
                         ("The factorial", factorial_table(units)),
                         ("How it grows: N is the CPUs but the first", fit_table(units))):
         if text:

@@ -22,6 +22,8 @@ from typing import Any, Iterable, Iterator
 PHASES = ("prepare", "down", "jump", "early", "up", "userspace")
 WHO = ("firmware", "vmm", "polling", "kernel")
 MARK_UP, MARK_KEXEC = 1, 2
+MARK_STEP_ENTER, MARK_STEP_EXIT, MARK_STEP_NAME = 3, 4, 5
+NAME_CHARS = 4
 AFFINITY_OFF = 1
 
 Event = dict[str, Any]
@@ -43,12 +45,23 @@ class Kexec:
     end: int
     phases: dict[str, tuple[int, int]]  # absent where they could not be seen
     spans: tuple[Span, ...]
+    steps: tuple["Step", ...] = ()  # if the kernel marks them
 
     @property
     def split(self) -> dict[str, dict[str, int]]:
         """ns by phase and by WHO; empty without phases."""
         return {name: divide(self.spans, begin, end)
                 for name, (begin, end) in self.phases.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A step of CPU hotplug for one CPU, by a kernel that marks them."""
+    begin: int
+    end: int
+    cpu: int  # the guest's number
+    number: int
+    own: int  # ns, without the steps that lie within
 
 
 def is_call(event: Event, *names: str) -> bool:
@@ -146,6 +159,42 @@ def divide(spans: Iterable[Span], begin: int, end: int) -> dict[str, int]:
     return total
 
 
+def value_of(event: Event) -> int:
+    return int(event["args"][1], 16)
+
+
+def find_steps(window: list[Event]) -> list[Step]:
+    """Those that have ended. Those of a CPU are nested, whoever does them."""
+    steps: list[Step] = []
+    open_: dict[int, list[list[int]]] = {}  # by CPU: number, begin, ns within
+    for event in window:
+        code = mark_of(event)
+        if code not in (MARK_STEP_ENTER, MARK_STEP_EXIT):
+            continue
+        cpu, number = value_of(event) & 0xffff, value_of(event) >> 16 & 0xffff
+        stack = open_.setdefault(cpu, [])
+        if code == MARK_STEP_ENTER:
+            stack.append([number, event["ns"], 0])
+        elif stack and stack[-1][0] == number:
+            _, begin, within = stack.pop()
+            lasted = event["ns"] - begin
+            steps.append(Step(begin, event["ns"], cpu, number, lasted - within))
+            if stack:
+                stack[-1][2] += lasted
+    return steps
+
+
+def step_names(events: Iterable[Event]) -> dict[int, str]:
+    """As guest-init has said them (park.steps)."""
+    names: dict[int, str] = {}
+    for event in events:
+        if mark_of(event) == MARK_STEP_NAME:
+            number, text = value_of(event) & 0xffff, value_of(event) >> 16
+            names[number] = names.get(number, "") + text.to_bytes(
+                NAME_CHARS, "little").rstrip(b"\0").decode("ascii", "replace")
+    return names
+
+
 def kexecs(events: Iterable[Event]) -> list[Kexec]:
     return [Kexec(window[0]["ns"], window[-1]["ns"], find_phases(window),
-                  tuple(find_spans(window))) for window in windows(events)]
+                  tuple(find_spans(window)), tuple(find_steps(window))) for window in windows(events)]

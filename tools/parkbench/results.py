@@ -21,10 +21,24 @@ KIND = "parkvmm-bench"
 Result = dict[str, Any]
 
 
-def sample_of(kexec: dict[str, Any], seen: attribution.Kexec | None) -> dict[str, Any]:
+def steps_of(seen: attribution.Kexec, names: dict[int, str]) -> dict[str, Any]:
+    """On the way down and up: of each CPU, ns by step, without steps within."""
+    found: dict[str, Any] = {}
+    for step in seen.steps:
+        way = "down" if step.end <= seen.phases["early"][0] else "up"
+        name = names.get(step.number, f"step {step.number}")
+        own = found.setdefault(way, {}).setdefault(str(step.cpu), {})
+        own[name] = own.get(name, 0) + step.own
+    return found
+
+
+def sample_of(kexec: dict[str, Any], seen: attribution.Kexec | None,
+              names: dict[int, str]) -> dict[str, Any]:
     sample = {name: kexec[name] for name in (
         "cpus", "cpus_back", "verdict", "doors", "phase_ns", "total_ns", "per_cpu")}
     sample["split_ns"] = seen.split if seen else {}
+    if seen and seen.steps and seen.phases:
+        sample["steps_ns"] = steps_of(seen, names)
     return sample
 
 
@@ -41,11 +55,12 @@ def read_unit(unit: Unit, folders: list[pathlib.Path]) -> dict[str, Any]:
             failures.append(f"exit status {status}: " + "; ".join(
                 str(diagnosis["id"]) for diagnosis in results["diagnoses"]))
         with open(folder / "events.jsonl", encoding="utf-8") as lines:
-            seen = attribution.kexecs(map(json.loads, lines))
+            events = [json.loads(line) for line in lines]
+        seen, names = attribution.kexecs(events), attribution.step_names(events)
         complete = [kexec for kexec in results["kexecs"] if kexec["total_ns"] is not None]
         if len(seen) != len(complete):
             seen = [None] * len(complete)  # more events than the VMM keeps
-        samples += [sample_of(kexec, kexec_seen)
+        samples += [sample_of(kexec, kexec_seen, names)
                     for kexec, kexec_seen in zip(complete, seen)][unit.warmup:]
         identity = identity or {
             "label": results["label"], "guest": results["guest"], "host": results["host"],

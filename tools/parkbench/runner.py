@@ -74,7 +74,8 @@ def digest(path: pathlib.Path) -> str:
 
 def vmm_words(unit: Unit) -> list[str]:
     arm = ARMS[unit.arm]
-    params = f"{PARAMS} park.cycles={unit.kexecs} {arm.params}".strip()
+    steps = " park.steps" if "trace" in unit.variant and not arm.stock else ""
+    params = f"{PARAMS} park.cycles={unit.kexecs}{steps} {arm.params}".strip()
     park = arm.park if unit.psci == "vmm" or arm.park != "host" else "off"
     words = ["vmm", "run", "--cpus", str(unit.cpus), "--memory", unit.memory, "--seed", "1",
              "--timeout", f"{seconds(GUEST_DEADLINE, unit)}s", "--arm", unit.arm,

@@ -27,6 +27,17 @@
 
 #define MARK_CODE_UP 1    /* User space runs; value: CPUs online. */
 #define MARK_CODE_KEXEC 2 /* About to call kexec; value: CPUs online. */
+/*
+ * A kernel that is made to (tools/guest-kernel, trace) says the steps of CPU
+ * hotplug: the CPU it is done for in the value's bits 15:0, its number in
+ * 31:16.
+ */
+#define MARK_CODE_STEP_ENTER 3
+#define MARK_CODE_STEP_EXIT 4
+/* The next 4 characters of a step's name; its number in the value's bits 15:0.
+ */
+#define MARK_CODE_STEP_NAME 5
+#define MARK_STEP_NAME_CHARS 4
 #define MARK_CODE_USER 16 /* From here on: the guest's own. */
 
 #define MARK_VERDICT_PASS 0 /* Any other code: FAIL; value: e.g. the line. */
