@@ -84,7 +84,8 @@ absl::Status Apply(absl::string_view setting, Draft& draft) {
 absl::Status ApplyAll(absl::Span<const absl::string_view> settings,
                       Draft& draft) {
   for (const absl::string_view setting : settings) {
-    if (const auto status = Apply(setting, draft); !status.ok()) return status;
+    if (absl::Status status = Apply(setting, draft); !status.ok())
+      return status;
   }
   return absl::OkStatus();
 }
@@ -117,7 +118,7 @@ absl::StatusOr<FirmwareModel> ParseFirmwareModel(absl::string_view text) {
         absl::StrSplit(named->settings, ',');
     settings.insert(settings.begin(), its.begin(), its.end());
   }
-  if (const auto status = ApplyAll(settings, draft); !status.ok()) {
+  if (absl::Status status = ApplyAll(settings, draft); !status.ok()) {
     return status;
   }
   FirmwareModel& model = draft.model;
