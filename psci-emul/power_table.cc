@@ -40,6 +40,12 @@ void Wake(const std::atomic<uint32_t>& word) {
   syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
 }
 
+int64_t MonotonicNs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
 }  // namespace
 
 PowerTable::PowerTable(std::vector<Mpidr> topology)
@@ -92,28 +98,29 @@ bool PowerTable::Transition(Slot& slot, Place from, Place to,
   return false;
 }
 
-bool PowerTable::Start(VcpuId target, Place from, bool door_counts,
-                       BootContext context) {
+bool PowerTable::Start(VcpuId target, Place from, By by, BootContext context) {
   Slot& slot = slots_[Index(target)];
   if ((slot.word.load(std::memory_order_relaxed) & kStopping) != 0) {
     return false;
   }
-  if (!Transition(slot, from, {PowerState::kClaimed}, door_counts)) {
+  if (!Transition(slot, from, {PowerState::kClaimed},
+                  /*door_counts=*/by == By::kRelease)) {
     return false;
   }
   not_off_.fetch_add(1, std::memory_order_relaxed);
   slot.next = context;
+  slot.by = by;
   Transition(slot, {PowerState::kClaimed}, {PowerState::kOnPending});
   Wake(slot.word);
   return true;
 }
 
 bool PowerTable::PowerOn(VcpuId target, BootContext context) {
-  return Start(target, {PowerState::kOff}, false, context);
+  return Start(target, {PowerState::kOff}, By::kCpuOn, context);
 }
 
 bool PowerTable::Release(VcpuId target, Door door, BootContext context) {
-  return Start(target, {PowerState::kOff, door}, true, context);
+  return Start(target, {PowerState::kOff, door}, By::kRelease, context);
 }
 
 bool PowerTable::PowerOff(VcpuId self, Door door) {
@@ -125,15 +132,19 @@ bool PowerTable::PowerOff(VcpuId self, Door door) {
 }
 
 std::optional<BootContext> PowerTable::AwaitBoot(VcpuId self) {
+  if (!AwaitStart(self)) return std::nullopt;
   Slot& slot = slots_[Index(self)];
+  const BootContext context = slot.next;
+  Transition(slot, {PowerState::kOnPending}, {PowerState::kOn});
+  return context;
+}
+
+std::optional<PowerTable::By> PowerTable::AwaitStart(VcpuId self) {
+  const Slot& slot = slots_[Index(self)];
   for (;;) {
     const uint32_t word = slot.word.load(std::memory_order_acquire);
     if ((word & kStopping) != 0) return std::nullopt;
-    if (StateIn(word) == PowerState::kOnPending) {
-      const BootContext context = slot.next;
-      Transition(slot, {PowerState::kOnPending}, {PowerState::kOn});
-      return context;
-    }
+    if (StateIn(word) == PowerState::kOnPending) return slot.by;
     Wait(slot.word, word, nullptr);
   }
 }
@@ -152,6 +163,20 @@ bool PowerTable::StaysOff(VcpuId self, std::chrono::milliseconds how_long) {
     const timespec timeout = {seconds.count(),
                               std::chrono::nanoseconds(left - seconds).count()};
     Wait(slot.word, word, &timeout);
+  }
+}
+
+bool PowerTable::SleepUntil(VcpuId self, int64_t monotonic_ns) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  const Slot& slot = slots_[Index(self)];
+  const timespec end = {monotonic_ns / kSecond, monotonic_ns % kSecond};
+  for (;;) {
+    const uint32_t word = slot.word.load(std::memory_order_acquire);
+    if ((word & kStopping) != 0) return false;
+    if (MonotonicNs() >= monotonic_ns) return true;
+    // Of the two waits, the one whose deadline is a moment, not a duration.
+    syscall(SYS_futex, &slot.word, FUTEX_WAIT_BITSET_PRIVATE, word, &end,
+            nullptr, FUTEX_BITSET_MATCH_ANY);
   }
 }
 

@@ -23,6 +23,9 @@ namespace psci {
 // waits, waits for the word itself to change.
 class PowerTable {
  public:
+  // Who started a CPU: a caller of CPU_ON, or a store to where it is parked.
+  enum class By : uint8_t { kCpuOn, kRelease };
+
   // `topology[i]` is the affinity of VcpuId{i}, all different. All start off.
   explicit PowerTable(std::vector<Mpidr> topology);
   PowerTable(const PowerTable&) = delete;
@@ -56,15 +59,24 @@ class PowerTable {
   // Likewise: true if nobody has turned it on, and the machine is not stopping,
   // for this long.
   bool StaysOff(VcpuId self, std::chrono::milliseconds how_long);
+  // Likewise: the first half of AwaitBoot(), the one that blocks. The CPU is
+  // starting, and not on before the other half.
+  std::optional<By> AwaitStart(VcpuId self);
+  // On the vCPU's own thread, while it is on or starting: sleeps until then,
+  // by CLOCK_MONOTONIC in ns, and some microseconds longer. false, at once,
+  // when the machine is stopping.
+  [[nodiscard]] bool SleepUntil(VcpuId self, int64_t monotonic_ns);
 
-  // Any thread: ends every AwaitBoot(), now and later.
+  // Any thread: ends every wait, now and later.
   void Shutdown();
 
  private:
   // Each on a cache line of its own: neighbours start at the same time.
   struct alignas(64) Slot {
     std::atomic<uint32_t> word = 0;
-    BootContext next;  // Written in kClaimed, read in kOnPending.
+    // Written in kClaimed, read in kOnPending.
+    BootContext next;
+    By by = By::kCpuOn;
   };
 
   // A state, and for an off CPU its door.
@@ -76,7 +88,7 @@ class PowerTable {
   // `door_counts`: whether being off by another door is elsewhere.
   static bool Transition(Slot& slot, Place from, Place to,
                          bool door_counts = true);
-  bool Start(VcpuId target, Place from, bool door_counts, BootContext context);
+  bool Start(VcpuId target, Place from, By by, BootContext context);
 
   const std::vector<Mpidr> topology_;
   absl::flat_hash_map<Mpidr, VcpuId> by_mpidr_;

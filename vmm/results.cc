@@ -36,6 +36,15 @@ json HostJson() {
   return host;
 }
 
+json FirmwareJson(const psci::FirmwareModel& model) {
+  return {{"name", model.name},
+          {"off_ns", model.off_ns},
+          {"on_ns", model.on_ns},
+          {"far_on_ns", model.far_on_ns},
+          {"cpus_per_socket", model.cpus_per_socket},
+          {"lock", model.serialised}};
+}
+
 // By content, not by name: what was run, wherever it lay.
 json GuestJson(const RunOptions& options, const MachineSpec& spec,
                const SessionResult& session) {
@@ -46,6 +55,7 @@ json GuestJson(const RunOptions& options, const MachineSpec& spec,
                 {"command_line", spec.command_line},
                 {"gic", session.gic == GicVersion::kV3 ? 3 : 2},
                 {"psci", options.psci},
+                {"firmware", FirmwareJson(spec.firmware)},
                 {"park", ParkOf(options)},
                 {"park_pages", nullptr}};
   if (session.park) {

@@ -50,6 +50,7 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   spec.memory_bytes = options.memory;
   spec.vcpus = options.cpus;
   spec.psci = options.psci == "kvm" ? PsciHandler::kKvm : PsciHandler::kVmm;
+  ASSIGN_OR_RETURN(spec.firmware, psci::ParseFirmwareModel(options.firmware));
   const std::string park = ParkOf(options);
   spec.park = park == "host"    ? ParkMode::kHost
               : park == "guest" ? ParkMode::kGuest

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
+#include "psci-emul/firmware_model.h"
 #include "vmm/base/file.h"
 #include "vmm/base/status_macros.h"
 
@@ -34,6 +35,15 @@ CLI::Option* FindOption(CLI::App& command, const std::string& key) {
   return command.get_option_no_throw(key == "kernel" ? key : "--" + key);
 }
 
+// CLI11's way to ask: an error, or none. Writes the model out in full, so that
+// --dry-run and the results hold its numbers.
+std::string ExpandFirmware(std::string& text) {
+  const auto model = psci::ParseFirmwareModel(text);
+  if (!model.ok()) return std::string(model.status().message());
+  text = psci::TextOf(*model);
+  return "";
+}
+
 }  // namespace
 
 void DefineRunOptions(CLI::App& command, RunOptions& options) {
@@ -61,6 +71,13 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
                   "who answers PSCI: this VMM, or KVM for comparison")
       ->type_name("vmm|kvm")
       ->check(CLI::IsMember({"vmm", "kvm"}));
+  command
+      .add_option("--firmware", options.firmware,
+                  "what CPU_OFF and CPU_ON cost besides: none, n1sdp, juno, "
+                  "kunpeng920, thunderx2, or numbers: "
+                  "off=14us,on=70ms,far-on=160ms,socket=32,lock")
+      ->type_name("MODEL")
+      ->transform(CLI::Validator(ExpandFirmware, "", "firmware"));
   command
       .add_option("--park", options.park,
                   "where CPUs may park besides CPU_OFF: nowhere, in RAM by the "
@@ -165,6 +182,7 @@ json ToJson(const RunOptions& options) {
       {"cpus", options.cpus},
       {"memory", options.memory},
       {"psci", options.psci},
+      {"firmware", options.firmware},
       {"park", ParkOf(options)},
       {"park-base", options.park_base},
       {"strict", options.strict},

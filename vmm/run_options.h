@@ -21,7 +21,8 @@ struct RunOptions {
   uint32_t cpus = 1;
   uint64_t memory = uint64_t{1} << 30;
   std::string psci = "vmm";
-  std::string park;  // Empty: host, or off where KVM answers PSCI.
+  std::string firmware = "none";  // Parsed: with all its numbers.
+  std::string park;               // Empty: host, or off where KVM answers PSCI.
   std::string park_base;
   bool strict = false;
   std::vector<std::string> allow_splats;

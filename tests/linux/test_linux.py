@@ -53,6 +53,33 @@ def test_twenty_cpus_boot_and_their_affinities_are_kvms(host: Host) -> None:
     assert boot["per_cpu"][-1]["mpidr"] == "0x103"
 
 
+def test_slow_firmware_is_a_share_of_its_own(host: Host) -> None:
+    """What lies between CPU_ON and the first instruction is ours and the
+    modelled firmware's, and nobody else's; the same for CPU_OFF."""
+    outcome = host.linux("--cpus", "4", "--firmware", "kunpeng920,off=5ms",
+                         params="park.cycles=1")
+    assert_kexecs(outcome, cycles=1, cpus=4)
+    kexec, = outcome.json()["kexecs"]
+    events = outcome.events()
+
+    def last(kind: str, vcpu: int, call: str = "") -> int:
+        return max(event["ns"] for event in events
+                   if event["event"] == kind and event.get("call", "") == call
+                   and (int(event["args"][0], 16) if call == "CPU_ON"
+                        else event["vcpu"]) == vcpu)
+
+    for cpu in kexec["per_cpu"]:
+        vcpu = cpu["vcpu"]
+        assert cpu["vmm_off_ns"] + cpu["firmware_off_ns"] == (
+            last("park", vcpu) - last("psci", vcpu, "CPU_OFF"))
+        assert cpu["vmm_on_ns"] + cpu["firmware_on_ns"] == (
+            last("release", vcpu) - last("psci", vcpu, "CPU_ON"))
+        assert 5_000_000 <= cpu["firmware_off_ns"] < 5_200_000
+        assert 38_000_000 <= cpu["firmware_on_ns"] < 38_200_000
+        assert cpu["vmm_off_ns"] < 100_000 and cpu["vmm_on_ns"] < 200_000
+    assert kexec["phase_ns"]["up"] > 3 * 38_000_000
+
+
 @pytest.mark.parametrize("options, gic, mode", [
     (("--gic", "2"), 2, "VHE"),
     (("--cpu-model", "cortex-a72"), 3, "nVHE"),

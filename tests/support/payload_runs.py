@@ -29,6 +29,7 @@ class Run:
     status: int = OK
     psci: str = "vmm"
     park: str = ""  # the VMM's choice
+    firmware: str = ""  # none
     image: bool = False  # as an arm64 Image, not as a flat binary
     next: tuple[str, ...] = ()  # payloads that it can kexec into
     timeout: str = RUN_DEADLINE
@@ -40,7 +41,8 @@ class Run:
     @property
     def name(self) -> str:
         words = [self.payload, f"{self.cpus}cpu", self.psci, *self.params.split()]
-        return "-".join(words + [self.park] * bool(self.park) + ["image"] * self.image)
+        words += [word for word in (self.park, self.firmware) if word]
+        return "-".join(words + ["image"] * self.image)
 
     @property
     def images(self) -> str:
@@ -57,6 +59,7 @@ class Run:
                 f"{STUB}/{self.payload}.bin", "-c", str(self.cpus), "-m", "64M",
                 "-p", self.params, "--psci", self.psci, "--timeout", self.timeout,
                 *(["--park", self.park] if self.park else []),
+                *(["--firmware", self.firmware] if self.firmware else []),
                 *(["--initrd", self.images] if self.next else [])]
 
     def script(self) -> str:

@@ -82,6 +82,8 @@ TEST_F(EventLogTest, EachLineIsAJsonObject) {
                      .args = {0x103, 0},
                      .result = -2});
   log_.ring(1).Push({.ns = 9, .vcpu = 1, .kind = Event::Kind::kOff});
+  log_.ring(1).Push(
+      {.ns = 9, .vcpu = 1, .kind = Event::Kind::kStart, .firmware_ns = 5});
   Drain(INT64_MAX);
   std::istringstream lines(Contents(path_));
   std::string line;
@@ -93,6 +95,10 @@ TEST_F(EventLogTest, EachLineIsAJsonObject) {
                     "args":["0x103","0x0"],"result":-2})"));
   ASSERT_TRUE(std::getline(lines, line));
   EXPECT_EQ(line, R"({"ns":9,"vcpu":1,"mpidr":"0x1","event":"park"})");
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(
+      line,
+      R"({"ns":9,"vcpu":1,"mpidr":"0x1","event":"release","firmware_ns":5})");
 }
 
 TEST_F(EventLogTest, AnUnwritableFileIsNamed) {

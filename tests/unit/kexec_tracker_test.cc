@@ -124,6 +124,31 @@ TEST(KexecTrackerTest, EachCpusTimeIsGivenToWhoHadIt) {
   EXPECT_EQ(cpus[1].kernel_after_on, 79);
 }
 
+TEST(KexecTrackerTest, WhatModelledFirmwareTookIsNotOurs) {
+  Story story(2);
+  story.Boot(0, 2);
+  story.Mark(1000, MARK_CODE_KEXEC, 2);
+  story.Psci(1100, 1, PSCI_CPU_OFF);
+  story.tracker.Add(
+      {.ns = 1130, .vcpu = 1, .kind = Kind::kOff, .firmware_ns = 20});
+  story.Psci(1135, 0, PSCI_AFFINITY_INFO_64, 1, PSCI_AFFINITY_OFF);
+  story.Psci(1500, 0, PSCI_VERSION);
+  story.Psci(1600, 0, PSCI_CPU_ON_64, 1);
+  story.tracker.Add(
+      {.ns = 1650, .vcpu = 1, .kind = Kind::kStart, .firmware_ns = 43});
+  story.Mark(1700, MARK_CODE_UP, 2);
+  const Boot& kexec = story.tracker.boots()[1];
+  ASSERT_EQ(kexec.per_cpu.size(), 1u);
+  const CpuTimes& cpu = kexec.per_cpu[0];
+  EXPECT_EQ(cpu.vmm_off, 10);
+  EXPECT_EQ(cpu.firmware_off, 20);
+  EXPECT_EQ(cpu.guest_poll, 5);
+  EXPECT_EQ(cpu.vmm_on, 7);
+  EXPECT_EQ(cpu.firmware_on, 43);
+  EXPECT_EQ(*cpu.vmm_off + *cpu.firmware_off, *kexec.phases.down);
+  EXPECT_EQ(*cpu.vmm_on + *cpu.firmware_on, *kexec.phases.up);
+}
+
 TEST(KexecTrackerTest, ALostCpuIsAVerdict) {
   Story story(3);
   story.Boot(0, 3);

@@ -9,6 +9,7 @@
 #include <future>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "psci-emul/park_abi.h"
 #include "psci-emul/psci_abi.h"
@@ -78,13 +79,14 @@ void PreparePages(const Machine& machine, FakeVm& vm) {
 // How the machine is asked to stop.
 enum class By { kRequest, kGuest };
 
-void StopAtRandom(uint32_t seed, By by) {
+void StopAtRandom(uint32_t seed, By by, psci::FirmwareModel firmware = {}) {
   std::mt19937 random(seed);
   FakeVm* vm = nullptr;
   auto machine = Machine::Create(
       {.kernel = *ParseRaw("stub", std::vector<uint8_t>(64, 0x42)),
        .memory_bytes = uint64_t{16} << 20,
        .vcpus = kCpus,
+       .firmware = std::move(firmware),
        .park = ParkMode::kHost,
        .seed = 1},
       [&vm](const VmSpec& spec) {
@@ -120,6 +122,17 @@ TEST(MachineStopTest, AnyStopAtAnyMomentJoinsAllWithinASecond) {
 TEST(MachineStopTest, AStopThatMeetsTheGuestsOwnJoinsAllWithinASecond) {
   for (uint32_t seed = 0; seed < kRounds; ++seed) {
     StopAtRandom(kRounds + seed, By::kGuest);
+    if (HasFailure()) return;
+  }
+}
+
+TEST(MachineStopTest, AStopFindsThoseThatFirmwareHas) {
+  for (uint32_t seed = 0; seed < kRounds; ++seed) {
+    StopAtRandom(2 * kRounds + seed, By::kRequest,
+                 {.name = "custom",
+                  .off_ns = 100'000,
+                  .on_ns = seed % 2 == 0 ? 100'000 : 10'000'000'000,
+                  .serialised = seed % 3 == 0});
     if (HasFailure()) return;
   }
 }

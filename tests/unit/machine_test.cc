@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "psci-emul/park_abi.h"
 #include "psci-emul/psci_abi.h"
@@ -32,8 +33,9 @@ class MachineTest : public testing::Test {
             .vcpus = vcpus,
             .seed = 1};
   }
-  void Create(uint32_t vcpus) {
-    auto machine = Machine::Create(Spec(vcpus), [this](const VmSpec& spec) {
+  void Create(uint32_t vcpus) { Create(Spec(vcpus)); }
+  void Create(const MachineSpec& machine_spec) {
+    auto machine = Machine::Create(machine_spec, [this](const VmSpec& spec) {
       auto vm = std::make_unique<FakeVm>(spec);
       vm_ = vm.get();
       return vm;
@@ -264,6 +266,144 @@ TEST_F(MachineTest, WhatCannotBeParkedInIsRefused) {
                 spec.park_base = GuestAddress(0x40080000);
               }),
               HasSubstr("overlap the kernel"));
+}
+
+// --- Modelled firmware ------------------------------------------------------
+
+class MachineFirmwareTest : public MachineTest {
+ protected:
+  static constexpr int64_t kMillisecond = 1'000'000;
+
+  void CreateWith(const psci::FirmwareModel& firmware,
+                  ParkMode park = ParkMode::kOff) {
+    MachineSpec spec = Spec(2);
+    spec.firmware = firmware;
+    spec.park = park;
+    Create(spec);
+  }
+  // CPU 0 has nothing to do but this, now and then, and then the machine ends.
+  void Repeats(uint32_t function, std::array<uint64_t, 3> x1_to_x3) {
+    constexpr int kTimes = 100;
+    Vcpu(0).on_run = [] { poll(nullptr, 0, 1); };
+    for (int i = 0; i < kTimes; ++i) Calls(0, function, x1_to_x3);
+    Calls(0, PSCI_SYSTEM_OFF);
+  }
+  static std::vector<Event> Of(const std::vector<Event>& all, uint32_t vcpu,
+                               Event::Kind kind, uint32_t function = 0) {
+    std::vector<Event> result;
+    for (const Event& event : all) {
+      if (event.vcpu == vcpu && event.kind == kind &&
+          event.function == function) {
+        result.push_back(event);
+      }
+    }
+    return result;
+  }
+  void StopsAtOnceWithCpu1(psci::PowerState state) {
+    const int64_t begin = machine_->clock().Now();
+    machine_->RequestStop({.kind = Kind::kInterrupt});
+    machine_->Join();
+    EXPECT_LT(machine_->clock().Now() - begin, 1000 * kMillisecond);
+    EXPECT_EQ(machine_->PostMortem()[1].state, state);
+  }
+};
+
+TEST_F(MachineFirmwareTest, ACpuIsOnUntilFirmwareHasTurnedItOff) {
+  CreateWith({.off_ns = 30 * kMillisecond});
+  Calls(0, PSCI_CPU_ON_64, {1, kEntry, 0});
+  Calls(1, PSCI_CPU_OFF);
+  Repeats(PSCI_AFFINITY_INFO_64, {1, 0, 0});
+  EXPECT_EQ(Run().kind, Kind::kPowerOff);
+  const std::vector<Event> events = Events();
+  const int64_t called = Of(events, 1, Event::Kind::kPsci, PSCI_CPU_OFF)[0].ns;
+  int seen_off = 0;
+  for (const Event& event :
+       Of(events, 0, Event::Kind::kPsci, PSCI_AFFINITY_INFO_64)) {
+    if (event.result == PSCI_AFFINITY_ON) continue;
+    ++seen_off;
+    EXPECT_GE(event.ns, called + 30 * kMillisecond);
+  }
+  EXPECT_GT(seen_off, 0);
+  const Event off = Of(events, 1, Event::Kind::kOff)[0];
+  EXPECT_GE(off.firmware_ns, 30 * kMillisecond);
+  EXPECT_LE(off.firmware_ns, off.ns - called);
+  EXPECT_EQ(Of(events, 1, Event::Kind::kStart)[0].firmware_ns, 0);
+}
+
+TEST_F(MachineFirmwareTest, ACpuStartsWhenFirmwareHasTurnedItOnAndOnce) {
+  CreateWith({.on_ns = 30 * kMillisecond, .far_on_ns = 30 * kMillisecond});
+  Repeats(PSCI_CPU_ON_64, {1, kEntry, 42});
+  EXPECT_EQ(Run().kind, Kind::kPowerOff);
+  const std::vector<Event> events = Events();
+  const auto calls = Of(events, 0, Event::Kind::kPsci, PSCI_CPU_ON_64);
+  for (size_t i = 0; i < calls.size(); ++i) {
+    EXPECT_EQ(calls[i].result, i == 0 ? PSCI_RET_SUCCESS : PSCI_RET_ALREADY_ON);
+  }
+  const auto starts = Of(events, 1, Event::Kind::kStart);
+  ASSERT_EQ(starts.size(), 1u);
+  EXPECT_GE(starts[0].ns, calls[0].ns + 30 * kMillisecond);
+  EXPECT_GE(starts[0].firmware_ns, 30 * kMillisecond);
+  EXPECT_LE(starts[0].firmware_ns, starts[0].ns - calls[0].ns);
+  // It was nobody's CPU_ON.
+  EXPECT_EQ(Of(events, 0, Event::Kind::kStart)[0].firmware_ns, 0);
+}
+
+TEST_F(MachineFirmwareTest, ParkingIsNoneOfItsAffairsButCpuOnOfAParkedCpuIs) {
+  CreateWith({.off_ns = 2 * kMillisecond, .on_ns = 3 * kMillisecond},
+             ParkMode::kHost);
+  const auto slot = [](uint64_t cpu, uint64_t reg) {
+    return GuestAddress(kParkPages.base().value() + cpu * PARK_DEVICE_STRIDE +
+                        reg);
+  };
+  // By CPU_ON on, parked, released, parked, by CPU_ON on.
+  Vcpu(0).on_run = [] { poll(nullptr, 0, 100); };
+  Calls(0, PSCI_CPU_ON_64, {1, kEntry, 0});
+  Vcpu(1).Then(MmioWrite{slot(1, PARK_REG_MAGIC), 8, PARK_MAGIC});
+  Vcpu(0).Then(MmioWrite{slot(1, PARK_REG_EXIT), 8, kEntry});
+  Vcpu(1).Then(MmioWrite{slot(1, PARK_REG_MAGIC), 8, PARK_MAGIC});
+  Calls(0, PSCI_CPU_ON_64, {1, kEntry, 0});
+  Calls(1, PSCI_SYSTEM_OFF);
+  EXPECT_EQ(Run().vcpu, 1u);
+  const std::vector<Event> events = Events();
+  const auto starts = Of(events, 1, Event::Kind::kStart);
+  ASSERT_EQ(starts.size(), 3u);
+  EXPECT_GE(starts[0].firmware_ns, 3 * kMillisecond);
+  EXPECT_EQ(starts[1].firmware_ns, 0);
+  EXPECT_GE(starts[2].firmware_ns, 3 * kMillisecond);
+  for (const Event& off : Of(events, 1, Event::Kind::kOff)) {
+    EXPECT_EQ(off.firmware_ns, 0);
+  }
+}
+
+TEST_F(MachineFirmwareTest, AStopInterruptsCpuOn) {
+  CreateWith({.on_ns = 10'000 * kMillisecond});
+  Calls(0, PSCI_CPU_ON_64, {1, kEntry, 0});
+  machine_->Start();
+  while (!absl::c_linear_search(Vcpu(0).calls(), "x0 = 0")) {
+    poll(nullptr, 0, 1);
+  }
+  StopsAtOnceWithCpu1(psci::PowerState::kOnPending);
+  EXPECT_TRUE(Vcpu(1).calls().empty());
+}
+
+TEST_F(MachineFirmwareTest, AStopInterruptsCpuOff) {
+  CreateWith({.off_ns = 10'000 * kMillisecond});
+  Calls(0, PSCI_CPU_ON_64, {1, kEntry, 0});
+  Calls(1, PSCI_CPU_OFF);
+  machine_->Start();
+  while (Vcpu(1).calls().size() < 2) poll(nullptr, 0, 1);
+  poll(nullptr, 0, 10);
+  StopsAtOnceWithCpu1(psci::PowerState::kOn);
+  EXPECT_EQ(machine_->PostMortem()[1].pc, 0xfeedu);
+}
+
+TEST_F(MachineFirmwareTest, KvmsPsciHasNone) {
+  MachineSpec spec = Spec(2);
+  spec.psci = PsciHandler::kKvm;
+  EXPECT_TRUE(Validate(spec).ok());
+  spec.firmware.on_ns = 1;
+  EXPECT_THAT(std::string(Validate(spec).message()),
+              HasSubstr("--firmware needs --psci vmm"));
 }
 
 }  // namespace

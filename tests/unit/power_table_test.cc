@@ -2,6 +2,7 @@
 #include "psci-emul/power_table.h"
 
 #include <gtest/gtest.h>
+#include <time.h>
 
 #include <atomic>
 #include <barrier>
@@ -113,6 +114,38 @@ TEST_F(PowerTableTest, StaysOffSaysWhetherAnythingHappened) {
   waiter.join();
   table_.Shutdown();
   EXPECT_FALSE(table_.StaysOff(VcpuId{2}, std::chrono::minutes(5)));
+}
+
+TEST_F(PowerTableTest, AStartIsSeenBeforeItIsTaken) {
+  using By = PowerTable::By;
+  ASSERT_TRUE(table_.PowerOn(kOther, kContext));
+  EXPECT_EQ(table_.AwaitStart(kOther), By::kCpuOn);
+  EXPECT_EQ(table_.StateOf(kOther), PowerState::kOnPending);
+  EXPECT_FALSE(table_.PowerOn(kOther, {0xbad, 0xbad}));
+  EXPECT_EQ(table_.AwaitBoot(kOther), kContext);
+  EXPECT_FALSE(table_.PowerOff(kOther, Door::kPage));
+  ASSERT_TRUE(table_.Release(kOther, Door::kPage, kContext));
+  EXPECT_EQ(table_.AwaitStart(kOther), By::kRelease);
+  table_.Shutdown();
+  EXPECT_EQ(table_.AwaitStart(kOther), std::nullopt);
+}
+
+TEST_F(PowerTableTest, ASleepEndsWithItsDeadlineOrTheMachine) {
+  const auto in = [](std::chrono::nanoseconds how_long) {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec + how_long.count();
+  };
+  const int64_t soon = in(std::chrono::milliseconds(2));
+  EXPECT_TRUE(table_.SleepUntil(kBoot, soon));
+  EXPECT_GE(in({}), soon);
+  EXPECT_TRUE(table_.SleepUntil(kBoot, -1));  // Long ago.
+  std::thread sleeper([&] {
+    EXPECT_FALSE(table_.SleepUntil(kBoot, in(std::chrono::minutes(5))));
+  });
+  table_.Shutdown();
+  sleeper.join();
+  EXPECT_FALSE(table_.SleepUntil(kBoot, in({})));
 }
 
 TEST_F(PowerTableTest, NobodyIsTurnedOnAfterShutdown) {

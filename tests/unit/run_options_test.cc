@@ -52,6 +52,7 @@ TEST_F(RunOptionsTest, NonsenseIsRefused) {
   EXPECT_THROW(Parse({"-m", "lots", "Image"}), CLI::ParseError);
   EXPECT_THROW(Parse({"--psci", "smc", "Image"}), CLI::ParseError);
   EXPECT_THROW(Parse({"--park", "here", "Image"}), CLI::ParseError);
+  EXPECT_THROW(Parse({"--firmware", "n1spd", "Image"}), CLI::ParseError);
   EXPECT_THROW(Parse({"--frob", "Image"}), CLI::ParseError);
 }
 
@@ -65,10 +66,11 @@ TEST_F(RunOptionsTest, CpusParkInTheVmmWhereItAnswersPsci) {
 }
 
 TEST_F(RunOptionsTest, WhatDryRunPrintsIsAConfigFile) {
-  ASSERT_TRUE(Parse({"-c", "4", "-m", "512M", "-p", "x", "-p", "y z", "--raw",
-                     "--seed", "7", "--park", "guest", "--park-base",
-                     "0x4f000000", "--strict", "Image"})
-                  .ok());
+  ASSERT_TRUE(
+      Parse({"-c", "4", "-m", "512M", "-p", "x", "-p", "y z", "--raw", "--seed",
+             "7", "--park", "guest", "--park-base", "0x4f000000", "--strict",
+             "--firmware", "thunderx2,socket=4", "Image"})
+          .ok());
   const json printed = ToJson(options_);
 
   RunOptions again;
@@ -96,6 +98,19 @@ TEST_F(RunOptionsTest, BadFilesAreNamedWithTheirKey) {
 TEST_F(RunOptionsTest, BadValuesAreNamedWithTheirKey) {
   EXPECT_THAT(Parse({"--config", ConfigFile(R"({"cpus": 1000})")}).message(),
               HasSubstr("cpus"));
+}
+
+TEST_F(RunOptionsTest, AFirmwaresNameBecomesItsNumbers) {
+  ASSERT_TRUE(Parse({"Image"}).ok());
+  EXPECT_EQ(ToJson(options_)["firmware"], "none");
+  ASSERT_TRUE(Parse({"--firmware", "n1sdp", "Image"}).ok());
+  EXPECT_EQ(ToJson(options_)["firmware"], "n1sdp,off=14us,on=17us,parallel");
+}
+
+TEST_F(RunOptionsTest, ABadFirmwareIsNamedWithItsRemedy) {
+  EXPECT_THAT(
+      Parse({"--config", ConfigFile(R"({"firmware": "off=14"})")}).message(),
+      HasSubstr("off=14 is no duration from 0 to 10s; say off=14us"));
 }
 
 TEST_F(RunOptionsTest, WhatIsNoJsonIsRefused) {

@@ -13,6 +13,8 @@ class Clock {
  public:
   Clock() : origin_(Monotonic()) {}
   int64_t Now() const { return Monotonic() - origin_; }
+  // A moment of this clock's, by CLOCK_MONOTONIC itself.
+  int64_t ToMonotonic(int64_t ns) const { return origin_ + ns; }
 
  private:
   static int64_t Monotonic() {

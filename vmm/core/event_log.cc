@@ -78,6 +78,9 @@ std::string EventLog::Line(const Event& event) const {
   if (event.kind == Event::Kind::kPsci) {
     absl::StrAppend(&line, R"(,"result":)", event.result);
   }
+  if (event.firmware_ns != 0) {
+    absl::StrAppend(&line, R"(,"firmware_ns":)", event.firmware_ns);
+  }
   absl::StrAppend(&line, "}\n");
   return line;
 }

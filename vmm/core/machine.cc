@@ -137,6 +137,11 @@ absl::Status Validate(const MachineSpec& spec) {
         "--park host needs --psci vmm: a CPU that parks is off, and with "
         "--psci kvm that is KVM's to say; use --park off or --park guest");
   }
+  if (!psci::IsInstant(spec.firmware) && spec.psci == PsciHandler::kKvm) {
+    return absl::InvalidArgumentError(
+        "--firmware needs --psci vmm: what KVM answers takes the time that KVM "
+        "takes; use --firmware none");
+  }
   if (spec.park == ParkMode::kOff && spec.park_base) {
     return absl::InvalidArgumentError(
         "--park-base is nothing without --park guest or --park host");
@@ -178,7 +183,7 @@ absl::Status Machine::Build(const MachineSpec& spec, const OpenVm& open_vm) {
   RETURN_IF_ERROR(CreateDevices());
   RETURN_IF_ERROR(CreatePark(spec, ram));
   RETURN_IF_ERROR(LoadGuest(spec));
-  CreateThreads(std::move(vcpus), spec.psci);
+  CreateThreads(std::move(vcpus), spec);
   return absl::OkStatus();
 }
 
@@ -314,7 +319,10 @@ absl::Status Machine::LoadGuest(const MachineSpec& spec) {
 }
 
 void Machine::CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
-                            PsciHandler psci) {
+                            const MachineSpec& spec) {
+  if (!psci::IsInstant(spec.firmware)) {
+    firmware_ = std::make_unique<psci::Firmware>(spec.firmware);
+  }
   shared_ = std::make_unique<VcpuThread::Machine>(VcpuThread::Machine{
       .power = *power_,
       .psci = *psci_,
@@ -329,7 +337,8 @@ void Machine::CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
       .clock = clock_,
       .request_stop =
           [this](StopReason reason) { RequestStop(std::move(reason)); },
-      .kvm_psci = psci == PsciHandler::kKvm});
+      .kvm_psci = spec.psci == PsciHandler::kKvm,
+      .firmware = firmware_.get()});
   for (uint32_t i = 0; i < vcpus.size(); ++i) {
     threads_.push_back(std::make_unique<VcpuThread>(
         psci::VcpuId{i}, std::move(vcpus[i]), *shared_, events_->ring(i)));
@@ -346,8 +355,9 @@ Machine::~Machine() {
 void Machine::Start() {
   for (const auto& thread : threads_) thread->Start();
   if (park_watch_ != nullptr) park_watch_->Start();
-  // Nobody else can have turned it on.
-  static_cast<void>(power_->PowerOn(psci::VcpuId{0}, boot_));
+  // Nobody else can have started it. No CPU_ON: that would be firmware's.
+  static_cast<void>(
+      power_->Release(psci::VcpuId{0}, psci::Door::kCpuOff, boot_));
 }
 
 void Machine::RequestStop(StopReason reason) {

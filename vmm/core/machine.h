@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "psci-emul/dispatcher.h"
+#include "psci-emul/firmware_model.h"
 #include "psci-emul/park_slots.h"
 #include "psci-emul/power_table.h"
 #include "vmm/base/clock.h"
@@ -49,6 +50,7 @@ struct MachineSpec {
   uint64_t memory_bytes = uint64_t{1} << 30;
   uint32_t vcpus = 1;
   PsciHandler psci = PsciHandler::kVmm;
+  psci::FirmwareModel firmware;  // Needs PsciHandler::kVmm.
   ParkMode park = ParkMode::kOff;
   std::optional<GuestAddress> park_base;  // Of the park pages; else ours.
   std::optional<uint64_t> seed;  // Of the guest's randomness; else the host's.
@@ -110,7 +112,7 @@ class Machine {
                            const psci::JudgeEntry& judge);
   absl::Status LoadGuest(const MachineSpec& spec);
   void CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
-                     PsciHandler psci);
+                     const MachineSpec& spec);
 
   // Construction order; what is below uses what is above. Threads come last:
   // they are joined first.
@@ -128,6 +130,7 @@ class Machine {
   MmioBus bus_;
   std::unique_ptr<psci::PowerTable> power_;
   std::unique_ptr<psci::Dispatcher> psci_;
+  std::unique_ptr<psci::Firmware> firmware_;
   std::optional<ParkPlacement> park_placement_;
   DiagnosisLog diagnoses_;
   std::unique_ptr<psci::ParkSlots> park_slots_;

@@ -2,6 +2,7 @@
 #include "vmm/core/vcpu_thread.h"
 
 #include <pthread.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include <utility>
@@ -19,6 +20,9 @@ constexpr std::chrono::milliseconds kSettle(5);
 
 // A vCPU that is on leaves the guest at once.
 constexpr std::chrono::milliseconds kAnswerDeadline(100);
+
+// Of firmware's time, spent awake: who sleeps wakes up some microseconds late.
+constexpr int64_t kAwakeNs = 50'000;
 
 constexpr std::optional<psci::Door> DoorOf(NextStep step) {
   switch (step) {
@@ -107,6 +111,8 @@ void VcpuThread::Main() {
   // For ps, top and /proc: tests find the parked ones by it.
   pthread_setname_np(pthread_self(),
                      absl::StrCat("vcpu", psci::Index(id_)).c_str());
+  // Deadlines of ours are to be met, not gathered.
+  if (machine_.firmware != nullptr) prctl(PR_SET_TIMERSLACK, 1);
   if (const absl::Status status = Live(); !status.ok()) {
     machine_.request_stop({.kind = StopReason::Kind::kVmmError,
                            .detail = std::string(status.message()),
@@ -114,13 +120,52 @@ void VcpuThread::Main() {
   }
 }
 
-void VcpuThread::Record(Event::Kind kind, const psci::BootContext& context) {
+void VcpuThread::Record(Event::Kind kind, const psci::BootContext& context,
+                        int64_t firmware_ns) {
   const bool start = kind == Event::Kind::kStart;
   events_.Push({.ns = machine_.clock.Now(),
                 .vcpu = psci::Index(id_),
                 .kind = kind,
                 .arguments = static_cast<uint8_t>(start ? 2 : 1),
-                .args = {context.entry, context.context_id}});
+                .args = {context.entry, context.context_id},
+                .firmware_ns = firmware_ns});
+}
+
+std::optional<int64_t> VcpuThread::Spend(psci::Transition transition) {
+  const Clock& clock = machine_.clock;
+  const int64_t begin = clock.Now();
+  const int64_t end = machine_.firmware->CompletionOf(transition, id_, begin);
+  if (end == begin) return 0;
+  if (!machine_.power.SleepUntil(id_, clock.ToMonotonic(end - kAwakeNs))) {
+    return std::nullopt;
+  }
+  // Without a yield: in virtual time that is for as long as the next one likes.
+  int64_t now = clock.Now();
+  while (now < end) now = clock.Now();
+  return now - begin;
+}
+
+std::optional<int64_t> VcpuThread::SpendOn() {
+  using By = psci::PowerTable::By;
+  if (machine_.firmware == nullptr) return 0;
+  const auto by = machine_.power.AwaitStart(id_);
+  if (!by) return std::nullopt;
+  if (*by != By::kCpuOn) return 0;
+  return Spend(psci::Transition::kOn);
+}
+
+std::optional<int64_t> VcpuThread::SpendOff(psci::Door door) {
+  if (machine_.firmware == nullptr || door != psci::Door::kCpuOff) return 0;
+  const auto spent = Spend(psci::Transition::kOff);
+  if (!spent) StopsWhileOn();
+  return spent;
+}
+
+void VcpuThread::StopsWhileOn() {
+  post_mortem_.state = psci::PowerState::kOn;
+  if (const auto pc = vcpu_->Read(GuestRegister::kPc); pc.ok()) {
+    post_mortem_.pc = *pc;
+  }
 }
 
 absl::Status VcpuThread::Live() {
@@ -137,19 +182,25 @@ absl::Status VcpuThread::Live() {
       if (region != nullptr) RETURN_IF_ERROR(region->EndWatch(id_, *vcpu_));
       used = false;
     }
-    const auto context = machine_.power.AwaitBoot(id_);
-    if (!context) break;
+    const auto on_ns = SpendOn();
+    const auto context = on_ns ? machine_.power.AwaitBoot(id_) : std::nullopt;
+    if (!context) {
+      post_mortem_.state = machine_.power.StateOf(id_);
+      break;
+    }
     if (door == psci::Door::kPage) region->Leave(id_);
     if (slots != nullptr) slots->Entered(id_);
     if (used) RETURN_IF_ERROR(vcpu_->Reset());
     RETURN_IF_ERROR(
         vcpu_->SetEntry(GuestAddress(context->entry), context->context_id));
-    Record(Event::Kind::kStart, *context);
+    Record(Event::Kind::kStart, *context, *on_ns);
     ASSIGN_OR_RETURN(const auto left_by, RunUntilOff());
     if (!left_by) break;
     door = post_mortem_.door = *left_by;
+    const auto off_ns = SpendOff(door);
+    if (!off_ns) break;
     const bool nobody_left = machine_.power.PowerOff(id_, door);
-    Record(Event::Kind::kOff, {static_cast<uint64_t>(door)});
+    Record(Event::Kind::kOff, {static_cast<uint64_t>(door)}, *off_ns);
     if (door == psci::Door::kPage) RETURN_IF_ERROR(region->Announce(id_));
     if (nobody_left) {
       machine_.request_stop(
@@ -174,9 +225,7 @@ absl::StatusOr<std::optional<psci::Door>> VcpuThread::RunUntilOff() {
       machine_.request_stop(dispatcher_.stop_reason());
     }
   }
-  post_mortem_.state = psci::PowerState::kOn;
-  if (const auto pc = vcpu_->Read(GuestRegister::kPc); pc.ok())
-    post_mortem_.pc = *pc;
+  StopsWhileOn();
   return std::nullopt;
 }
 

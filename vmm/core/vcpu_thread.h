@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "absl/status/status.h"
+#include "psci-emul/firmware_model.h"
 #include "psci-emul/power_table.h"
 #include "vmm/core/exit_dispatcher.h"
 #include "vmm/core/stop.h"
@@ -30,7 +31,9 @@ struct VcpuPostMortem {
 //
 //   AwaitBoot -> SetEntry -> { Run -> Dispatch }* -> PowerOff -> ...
 //
-// Whatever the door, it is the same wait and the same start.
+// Whatever the door, it is the same wait and the same start. Modelled firmware
+// has its time before the start of a CPU that CPU_ON turned on, which is not on
+// until then, and before the PowerOff of CPU_OFF, which is on until then.
 //
 // A CPU that is off is parked: its thread sleeps in AwaitBoot. Once it has been
 // off for a moment it puts the reset registers in place, so that CPU_ON costs
@@ -47,6 +50,7 @@ class VcpuThread {
     // Whether KVM answers PSCI: then all vCPUs enter it at once, and KVM holds
     // those that are off.
     bool kvm_psci = false;
+    psci::Firmware* firmware = nullptr;  // nullptr: takes no time.
   };
 
   VcpuThread(psci::VcpuId id, std::unique_ptr<Vcpu> vcpu,
@@ -78,7 +82,14 @@ class VcpuThread {
   // By which door the vCPU left; nullopt if the machine stops.
   absl::StatusOr<std::optional<psci::Door>> RunUntilOff();
   absl::Status Answer();
-  void Record(Event::Kind kind, const psci::BootContext& context);
+  // What firmware takes, having taken it, in ns: 0 if none is modelled, or if
+  // it has no part in this. nullopt if the machine stops.
+  std::optional<int64_t> SpendOn();
+  std::optional<int64_t> SpendOff(psci::Door door);
+  std::optional<int64_t> Spend(psci::Transition transition);
+  void StopsWhileOn();
+  void Record(Event::Kind kind, const psci::BootContext& context,
+              int64_t firmware_ns);
 
   const psci::VcpuId id_;
   const std::unique_ptr<Vcpu> vcpu_;

@@ -29,6 +29,7 @@ struct Event {
   uint32_t function = 0;
   std::array<uint64_t, 3> args = {};
   int64_t result = 0;
+  int64_t firmware_ns = 0;  // kOff, kStart: spent by modelled firmware.
   friend bool operator==(const Event&, const Event&) = default;
 };
 

@@ -71,6 +71,7 @@ bool KexecTracker::Add(const Event& event) {
       return false;
     case Event::Kind::kOff:
       seen_[event.vcpu].off = event.ns;
+      seen_[event.vcpu].firmware_off = event.firmware_ns;
       at_.last_off = event.ns;
       return false;
     case Event::Kind::kStart:
@@ -78,6 +79,7 @@ bool KexecTracker::Add(const Event& event) {
       if (boots_.size() == 1) KeepEarliest(at_.kexec, event.ns);
       if (seen_[event.vcpu].on_called) {
         KeepEarliest(seen_[event.vcpu].started, event.ns);
+        KeepEarliest(seen_[event.vcpu].firmware_on, event.firmware_ns);
         at_.last_start = event.ns;
       }
       if (!boots_.back().complete) Refresh();
@@ -127,6 +129,7 @@ void KexecTracker::AddStartOf(uint64_t mpidr, const Event& event) {
   cpu.on_called = event.ns;
   cpu.released = event.kind == Event::Kind::kReleaseStore;
   cpu.started.reset();
+  cpu.firmware_on.reset();
   KeepEarliest(at_.first_on, event.ns);
   std::erase(left_, target->second);
   std::erase(started_, target->second);
@@ -215,9 +218,13 @@ std::vector<CpuTimes> KexecTracker::PerCpuNow() const {
     result.push_back({
         .vcpu = vcpu,
         .kernel_before_off = Difference(before, cpu.off_called),
-        .vmm_off = Difference(cpu.off_called, cpu.off),
+        .vmm_off =
+            Difference(cpu.firmware_off, Difference(cpu.off_called, cpu.off)),
+        .firmware_off = cpu.firmware_off,
         .guest_poll = Difference(cpu.off, cpu.off_known),
-        .vmm_on = Difference(cpu.on_called, cpu.started),
+        .vmm_on =
+            Difference(cpu.firmware_on, Difference(cpu.on_called, cpu.started)),
+        .firmware_on = cpu.firmware_on,
         .kernel_after_on = Difference(cpu.started, next_on),
     });
   }

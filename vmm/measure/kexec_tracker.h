@@ -29,9 +29,11 @@ struct CpuTimes {
   uint32_t vcpu = 0;
   std::optional<int64_t> kernel_before_off;  // previous CPU_OFF, or the kexec
                                              // mark -> this CPU_OFF
-  std::optional<int64_t> vmm_off;            // -> off for all to see
+  std::optional<int64_t> vmm_off;            // -> off for all to see, but for
+  std::optional<int64_t> firmware_off;       // what modelled firmware took
   std::optional<int64_t> guest_poll;         // -> AFFINITY_INFO answers OFF
-  std::optional<int64_t> vmm_on;             // CPU_ON -> first instruction
+  std::optional<int64_t> vmm_on;             // CPU_ON -> first instruction,
+  std::optional<int64_t> firmware_on;        // likewise
   std::optional<int64_t> kernel_after_on;    // -> next CPU_ON, or the up mark
 };
 
@@ -89,6 +91,7 @@ class KexecTracker {
     std::optional<int64_t> off_called, off, off_known, on_called, started;
     bool parked = false;    // off_called was a store of the magic,
     bool released = false;  // on_called one of exit.
+    std::optional<int64_t> firmware_off, firmware_on;  // How long of it.
   };
   // Where one phase ends and the next begins; phases are their differences.
   struct Boundaries {

@@ -34,8 +34,10 @@ nlohmann::json ToJson(const Boot& boot, absl::string_view arm,
          {"mpidr", absl::StrFormat("0x%x", mpidrs[cpu.vcpu])},
          {"kernel_before_off_ns", Optional(cpu.kernel_before_off)},
          {"vmm_off_ns", Optional(cpu.vmm_off)},
+         {"firmware_off_ns", Optional(cpu.firmware_off)},
          {"guest_poll_ns", Optional(cpu.guest_poll)},
          {"vmm_on_ns", Optional(cpu.vmm_on)},
+         {"firmware_on_ns", Optional(cpu.firmware_on)},
          {"kernel_after_on_ns", Optional(cpu.kernel_after_on)}});
   }
   return {{"arm", std::string(arm)},
@@ -77,15 +79,17 @@ std::string TableRow(size_t number, const Boot& boot) {
 }
 
 std::string PerCpuTable(const Boot& boot, absl::Span<const uint64_t> mpidrs) {
-  std::string table = absl::StrFormat("%-6s %-12s %12s %12s %12s %12s %12s\n",
-                                      "vCPU", "MPIDR", "kernel->off", "VMM off",
-                                      "guest poll", "VMM on", "kernel on->");
+  std::string table =
+      absl::StrFormat("%-6s %-12s %12s %12s %12s %12s %12s %12s %12s\n", "vCPU",
+                      "MPIDR", "kernel->off", "VMM off", "firmware off",
+                      "guest poll", "VMM on", "firmware on", "kernel on->");
   for (const CpuTimes& cpu : boot.per_cpu) {
     absl::StrAppendFormat(
-        &table, "%-6d %-12s %12s %12s %12s %12s %12s\n", cpu.vcpu,
+        &table, "%-6d %-12s %12s %12s %12s %12s %12s %12s %12s\n", cpu.vcpu,
         absl::StrFormat("0x%x", mpidrs[cpu.vcpu]),
         Milliseconds(cpu.kernel_before_off), Milliseconds(cpu.vmm_off),
-        Milliseconds(cpu.guest_poll), Milliseconds(cpu.vmm_on),
+        Milliseconds(cpu.firmware_off), Milliseconds(cpu.guest_poll),
+        Milliseconds(cpu.vmm_on), Milliseconds(cpu.firmware_on),
         Milliseconds(cpu.kernel_after_on));
   }
   return table;
