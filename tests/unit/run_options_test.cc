@@ -64,10 +64,17 @@ TEST_F(RunOptionsTest, CpusParkInTheVmmWhereItAnswersPsci) {
   EXPECT_EQ(ParkOf(options_), "guest");
 }
 
+TEST_F(RunOptionsTest, IdleStatesAreForWhoAsks) {
+  ASSERT_TRUE(Parse({"Image"}).ok());
+  EXPECT_FALSE(options_.idle_states);
+  ASSERT_TRUE(Parse({"--idle-states", "Image"}).ok());
+  EXPECT_TRUE(options_.idle_states);
+}
+
 TEST_F(RunOptionsTest, WhatDryRunPrintsIsAConfigFile) {
   ASSERT_TRUE(Parse({"-c", "4", "-m", "512M", "-p", "x", "-p", "y z", "--raw",
                      "--seed", "7", "--park", "guest", "--park-base",
-                     "0x4f000000", "--strict", "Image"})
+                     "0x4f000000", "--idle-states", "--strict", "Image"})
                   .ok());
   const json printed = ToJson(options_);
 

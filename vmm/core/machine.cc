@@ -301,6 +301,7 @@ absl::Status Machine::LoadGuest(const MachineSpec& spec) {
                           machine.bootargs.empty() ? "" : " ",
                           places.park->pages.base().value());
   }
+  machine.idle_states = spec.idle_states;
   if (park_slots_ != nullptr) machine.park = RegionOf(ParkSlotsOf(spec.vcpus));
   if (placement.initrd) machine.initrd = RegionOf(*placement.initrd);
   AddSeeds(spec.seed, machine);
