@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace guest_init {
 
@@ -33,8 +34,11 @@ struct Options {
   End end = End::kPowerOff;
   bool offline_all = false;
   bool shell = false;
-  std::string program;
   std::string module;
+  // A program's path and its arguments; empty: none.
+  std::vector<std::string> program;
+  std::vector<std::string> check;
+  std::vector<std::string> load;
 };
 
 // The options, or one line that says what is wrong with them.

@@ -34,6 +34,10 @@ constexpr uint64_t kMarkOffline = MARK_CODE_USER;
 constexpr int kProgramDeadlineMs = 10 * 60 * 1000;
 constexpr int kInstallDeadlineMs = 60 * 1000;
 constexpr int kForever = -1;
+// A load counts once more have wanted a CPU than there are for this long.
+constexpr int kBusySamples = 25;
+constexpr timespec kSampleDistance = {.tv_nsec = 10'000'000};
+constexpr double kLoadDeadline = 30;  // Seconds.
 
 void MountOne(const char* type, const char* where) {
   mkdir(where, 0755);  // The archive may have it already.
@@ -91,7 +95,8 @@ std::string ConsoleTerminal() {
 void RunShell() {
   RunProgram({"/bin/busybox", "--install", "-s", "/bin"}, kInstallDeadlineMs);
   // A person is at the other end: no deadline.
-  if (!RunProgram({"/bin/sh", "-l"}, kForever, ConsoleTerminal())) {
+  if (RunProgram({"/bin/sh", "-l"}, kForever, ConsoleTerminal()) ==
+      kCannotStart) {
     Fail("cannot run /bin/sh on " + ConsoleTerminal());
   }
   reboot(RB_POWER_OFF);
@@ -102,6 +107,37 @@ double Now() {
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<double>(now.tv_sec) +
          static_cast<double>(now.tv_nsec) / 1e9;
+}
+
+void RunCheck(const std::vector<std::string>& words) {
+  const int status = RunProgram(words, kProgramDeadlineMs);
+  if (status != 0) {
+    Fail(words.front() + " ended with status " + std::to_string(status));
+  }
+  Say(words.front() + " passed");
+}
+
+size_t RunnableNow() {
+  const auto load = ReadFile("/proc/loadavg");
+  const auto runnable = load ? ParseRunnable(*load) : std::nullopt;
+  if (!runnable) Fail("cannot read how many run from /proc/loadavg");
+  return *runnable;
+}
+
+// Returns while it runs, and every CPU has more than it can do.
+void StartLoad(const std::vector<std::string>& words, size_t cpus) {
+  const auto child = StartProgram(words);
+  if (!child) FailErrno("cannot start " + words.front());
+  const double deadline = Now() + kLoadDeadline;
+  for (int busy = 0; busy < kBusySamples;) {
+    if (HasEnded(*child)) Fail(words.front() + " is no load: it has ended");
+    if (Now() > deadline) {
+      Fail("waited 30 s for " + words.front() + " to keep every CPU busy");
+    }
+    nanosleep(&kSampleDistance, nullptr);
+    busy = RunnableNow() > cpus ? busy + 1 : 0;
+  }
+  Say("every CPU is busy with " + words.front());
 }
 
 [[noreturn]] void KexecOnce(const Options& options,
@@ -151,10 +187,12 @@ void Run() {
   if (!options.module.empty()) LoadModule(options.module);
   if (options.offline_all) TakeCpusOffline();
   if (options.shell) RunShell();
-  if (!options.program.empty()) {
-    RunProgram({options.program}, kProgramDeadlineMs);
+  if (!options.program.empty()) RunProgram(options.program, kProgramDeadlineMs);
+  if (!options.check.empty()) RunCheck(options.check);
+  if (options.cycle < options.cycles) {
+    if (!options.load.empty()) StartLoad(options.load, cpus);
+    KexecOnce(options, command_line);
   }
-  if (options.cycle < options.cycles) KexecOnce(options, command_line);
   EndMachine(options.end);
 }
 
