@@ -154,6 +154,7 @@ void StartLoad(const std::vector<std::string>& words, size_t cpus) {
 }
 
 void EndMachine(End end) {
+  DrainConsole();
   switch (end) {
     case End::kPowerOff:
       reboot(RB_POWER_OFF);
