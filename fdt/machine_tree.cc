@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 #include "psci-emul/park_abi.h"
+#include "psci-emul/psci_abi.h"
 
 namespace fdt {
 namespace {
@@ -17,6 +18,7 @@ constexpr uint64_t kAffinityMask = 0xff00ffffff;
 
 constexpr uint32_t kGicPhandle = 1;
 constexpr uint32_t kClockPhandle = 2;
+constexpr uint32_t kStandbyPhandle = 3;
 constexpr uint32_t kClockHz = 24'000'000;
 
 // Cells of an interrupt specifier (arm,gic.yaml, arm,gic-v3.yaml).
@@ -76,18 +78,40 @@ void WriteChosen(TreeWriter& tree, const MachineDescription& machine,
   });
 }
 
-void WriteCpus(TreeWriter& tree, const std::vector<uint64_t>& affinities) {
+// Standby only: Linux takes a power-down that was answered with standby, as
+// DEN0022 allows, for a failure. No local-timer-stop: the timer wakes its CPU.
+void WriteIdleStates(TreeWriter& tree) {
+  tree.Node("idle-states", [&] {
+    tree.String("entry-method", "psci");
+    tree.Node("cpu-standby", [&] {
+      tree.Cells("phandle", {kStandbyPhandle});
+      tree.String("compatible", "arm,idle-state");
+      tree.String("idle-state-name", "standby");
+      tree.Cells("arm,psci-suspend-param", {PSCI_POWER_STATE_STANDBY});
+      // An exit to the VMM each; on the emulated host 7 to 20 us.
+      tree.Cells("entry-latency-us", {20});
+      tree.Cells("exit-latency-us", {20});
+      tree.Cells("min-residency-us", {200});
+    });
+  });
+}
+
+void WriteCpus(TreeWriter& tree, const MachineDescription& machine) {
   tree.Node("cpus", [&] {
     tree.Cells("#address-cells", {2});
     tree.Cells("#size-cells", {0});
-    for (const uint64_t affinity : affinities) {
+    for (const uint64_t affinity : machine.cpu_affinities) {
       tree.Node(UnitName("cpu", affinity), [&] {
         tree.String("device_type", "cpu");
         tree.String("compatible", "arm,armv8");
         tree.U64("reg", affinity);
         tree.String("enable-method", "psci");
+        if (machine.idle_states) {
+          tree.Cells("cpu-idle-states", {kStandbyPhandle});
+        }
       });
     }
+    if (machine.idle_states) WriteIdleStates(tree);
   });
 }
 
@@ -222,7 +246,7 @@ void WriteRoot(TreeWriter& tree, const MachineDescription& machine) {
     WriteAddressing(tree);
     tree.Node("aliases", [&] { tree.String("serial0", console); });
     WriteChosen(tree, machine, console);
-    WriteCpus(tree, machine.cpu_affinities);
+    WriteCpus(tree, machine);
     WriteMemory(tree, machine.memory);
     WriteReservedMemory(tree, machine.reserved_memory);
     std::visit([&](const auto& gic) { WriteGic(tree, gic); }, machine.gic);

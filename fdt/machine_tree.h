@@ -49,6 +49,7 @@ struct MachineDescription {
   Region mark;        // Where the guest reports how far it has come.
   // Where CPUs park (psci-emul/park_abi.h): a slot for each, in their order.
   std::optional<Region> park;
+  bool idle_states = false;  // CPUs may idle by CPU_SUSPEND, in standby.
   std::string bootargs;
   std::optional<Region> initrd;
   std::vector<uint8_t> rng_seed;  // Empty: none.

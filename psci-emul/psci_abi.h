@@ -70,6 +70,8 @@
 #define PSCI_POWER_STATE_ID_MASK 0x0000ffff
 #define PSCI_POWER_STATE_TYPE_POWER_DOWN 0x00010000
 #define PSCI_POWER_STATE_LEVEL_MASK 0x03000000
+/* The one state that the devicetree describes: of a core, its context kept. */
+#define PSCI_POWER_STATE_STANDBY 0x00000001
 
 /* reset_type of SYSTEM_RESET2: 0 is a warm reset, bit 31 is the vendor's. */
 #define PSCI_RESET2_WARM 0

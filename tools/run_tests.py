@@ -88,7 +88,7 @@ def python(name: str, folders: list[str], *builds: list[str]):
         built = step(name, "build", ["tools/build", "arm64"])
         built += step(name, "guest image", ["tools/guest-image"])
         for command in builds:
-            built += step(name, command[0], command)
+            built += step(name, " ".join(command), command)
         if any(case.outcome != "passed" for case in built):
             return built
         report = REPORTS / f"{name}.xml"
@@ -156,6 +156,10 @@ GROUPS = {
     "arms": (python("arms", ["tests/arms"], ["tools/guest-kernel", "build"],
                     ["tools/guest-module/build"]),
              "every teardown on real Linux; builds a kernel"),
+    "checks": (python("checks", ["tests/checks"], ["tools/guest-kernel", "build"],
+                      ["tools/guest-kernel", "build", "--variant", "psci-checker"],
+                      ["tools/guest-module/build"]),
+               "psci_checker, Linux's hotplug selftest, stress-ng; builds kernels"),
     "park-matrix": (park_matrix, "old x next kernels, 100 kexecs each: a table"),
     "linux-matrix": (linux_matrix, "the same on real Linux, 20 each: half an hour"),
 }

@@ -58,6 +58,7 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   if (!options.park_base.empty()) {
     ASSIGN_OR_RETURN(spec.park_base, AddressOf(options.park_base));
   }
+  spec.idle_states = options.idle_states;
   spec.seed = options.seed;
   RETURN_IF_ERROR(Validate(spec));
   return spec;

@@ -90,6 +90,9 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
       .add_option("--park-base", options.park_base,
                   "where the park pages lie in RAM; else at its end")
       ->type_name("ADDRESS");
+  command.add_flag("--idle-states", options.idle_states,
+                   "the guest may idle by CPU_SUSPEND: the devicetree has a "
+                   "standby state, which costs more than WFI");
   command.add_flag("--strict", options.strict,
                    "exit 66 if a parked CPU or its page was mistreated");
   command
@@ -185,6 +188,7 @@ json ToJson(const RunOptions& options) {
       {"firmware", options.firmware},
       {"park", ParkOf(options)},
       {"park-base", options.park_base},
+      {"idle-states", options.idle_states},
       {"strict", options.strict},
       {"allow-splat", options.allow_splats},
       {"raw", options.raw},

@@ -24,6 +24,7 @@ struct RunOptions {
   std::string firmware = "none";  // Parsed: with all its numbers.
   std::string park;               // Empty: host, or off where KVM answers PSCI.
   std::string park_base;
+  bool idle_states = false;
   bool strict = false;
   std::vector<std::string> allow_splats;
   bool raw = false;

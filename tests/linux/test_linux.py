@@ -8,7 +8,8 @@ import subprocess
 import pytest
 from arm64_host import IMAGE, INITRAMFS, PARAMS, ROOT, Host, Outcome
 
-OK, USAGE, PANIC, RESET, CANNOT, SKIPPED, TIMEOUT = 0, 2, 64, 67, 69, 77, 124
+OK, FAILED, USAGE, PANIC = 0, 1, 2, 64
+RESET, CANNOT, SKIPPED, TIMEOUT = 67, 69, 77, 124
 PHASES = ("prepare", "down", "jump", "early", "up", "userspace")
 
 
@@ -120,6 +121,19 @@ def test_how_it_ends_is_its_exit_code(host: Host, end, status,
     # The post mortem: the console's end, and where each vCPU is.
     assert "  | " in outcome.stderr
     assert outcome.stderr.count("vCPU ") == 2
+
+
+@pytest.mark.parametrize("params, reason", [
+    ('park.check="/bin/busybox false"', "/bin/busybox ended with status 1"),
+    ("park.check=/nowhere", "/nowhere ended with status 127"),
+    ('park.cycles=1 park.load="/bin/busybox true"',
+     "/bin/busybox is no load: it has ended"),
+])
+def test_a_check_that_fails_fails_the_run(host: Host, params, reason) -> None:
+    outcome = host.linux("--cpus", "1", params=params)
+    assert outcome.status == FAILED, outcome.explain()
+    assert f"guest-init: FAIL: {reason}" in outcome.stdout
+    assert outcome.json()["kexecs"] == []
 
 
 def test_what_cannot_run_says_so_in_one_line(host: Host) -> None:

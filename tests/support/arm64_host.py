@@ -66,13 +66,14 @@ class Host:
                               stdin=subprocess.DEVNULL, check=False)
         return Outcome(done.returncode, done.stdout, done.stderr, out)
 
-    def linux(self, *words: str, params: str = "", **how: Any) -> Outcome:
-        """vmm run of Debian's kernel with guest-init."""
+    def linux(self, *words: str, params: str = "", image: str = IMAGE,
+              initrd: str = INITRAMFS, **how: Any) -> Outcome:
+        """vmm run of Debian's kernel, or another one, with guest-init."""
         return self.run(
             ["vmm", "run", "--seed", "1", "--memory", "1G",
-             "--params", f"{PARAMS} {params}", "--initrd", INITRAMFS,
+             "--params", f"{PARAMS} {params}", "--initrd", initrd,
              "--results", "@RESULTS@/results.json",
-             "--events", "@RESULTS@/events.jsonl", *words, IMAGE], **how)
+             "--events", "@RESULTS@/events.jsonl", *words, image], **how)
 
     def script(self, text: str, files: tuple[str, ...] = (),
                **how: Any) -> Outcome:

@@ -17,6 +17,7 @@
 #include "tools/guest-init/plan.h"
 #include "tools/guest-init/segments.h"
 #include "tools/guest-init/steps.h"
+#include "tools/guest-init/text.h"
 
 namespace guest_init {
 namespace {
@@ -43,6 +44,13 @@ TEST(CpuList, RefusesEverythingElse) {
        {"-", "0-", "-3", "3-0", "0,", ",0", "0,,1", "x", "0x1", "0 1",
         "0-99999999999", "18446744073709551616"}) {
     EXPECT_FALSE(ParseCpuList(text)) << text;
+  }
+}
+
+TEST(Runnable, IsTheNumberBeforeTheSlash) {
+  EXPECT_THAT(ParseRunnable("0.20 0.18 0.12 12/80 11206\n"), Optional(12));
+  for (const char* text : {"", "0.20 0.18 0.12", "0.20 /80", "1.5/80"}) {
+    EXPECT_FALSE(ParseRunnable(text)) << text;
   }
 }
 
@@ -142,14 +150,17 @@ TEST(Options, AreTheDefaultsWithoutKeys) {
   EXPECT_EQ(options.end, End::kPowerOff);
   EXPECT_FALSE(options.offline_all);
   EXPECT_FALSE(options.shell);
-  EXPECT_EQ(options.program, "");
+  EXPECT_THAT(options.program, IsEmpty());
+  EXPECT_THAT(options.check, IsEmpty());
+  EXPECT_THAT(options.load, IsEmpty());
 }
 
 TEST(Options, AreWhatTheKeysSay) {
   const auto parsed = ParseOptions(
       "park.cycles=3 park.cycle=2 park.kexec=file park.end=panic "
       "park.offline=all park.shell park.exec=/bin/test "
-      "park.module=/lib/test.ko");
+      "park.module=/lib/test.ko park.check=\"/bin/sh  /check -a\" "
+      "park.load=\"/bin/load --cpu 0\"");
   const auto& options = std::get<Options>(parsed);
   EXPECT_EQ(options.cycles, 3u);
   EXPECT_EQ(options.cycle, 2u);
@@ -157,7 +168,9 @@ TEST(Options, AreWhatTheKeysSay) {
   EXPECT_EQ(options.end, End::kPanic);
   EXPECT_TRUE(options.offline_all);
   EXPECT_TRUE(options.shell);
-  EXPECT_EQ(options.program, "/bin/test");
+  EXPECT_THAT(options.program, ElementsAre("/bin/test"));
+  EXPECT_THAT(options.check, ElementsAre("/bin/sh", "/check", "-a"));
+  EXPECT_THAT(options.load, ElementsAre("/bin/load", "--cpu", "0"));
   EXPECT_EQ(options.module, "/lib/test.ko");
 }
 
@@ -165,7 +178,7 @@ TEST(Options, RefuseATypoByItsWord) {
   for (const char* word :
        {"park.cycels=3", "park.cycles=three", "park.cycles=", "park.end=never",
         "park.kexec=", "park.offline=1", "park.shell=yes", "park.exec=test",
-        "park.module="}) {
+        "park.module=", "park.check=", "park.check=sh", "park.load"}) {
     const auto parsed = ParseOptions(std::string("quiet ") + word);
     ASSERT_TRUE(std::holds_alternative<std::string>(parsed)) << word;
     EXPECT_THAT(std::get<std::string>(parsed), HasSubstr(word));

@@ -198,6 +198,28 @@ TEST(KexecTrackerTest, WithoutPsciOnlyTheMarksAreKnown) {
   EXPECT_EQ(Verdict(kexec), "pass");
 }
 
+// As psci_checker does, which runs before there is a user space.
+TEST(KexecTrackerTest, WhatTheNextKernelTakesDownIsNotTheKexecs) {
+  for (const bool others_left : {true, false}) {
+    Story story(2);
+    story.Boot(0, 2);
+    story.Mark(1000, MARK_CODE_KEXEC, 2);
+    if (others_left) story.TurnOff(1100, 1);
+    story.Psci(1500, 0, PSCI_VERSION);
+    story.TurnOn(1510, 1);
+    story.TurnOff(1520, 1);
+    story.TurnOn(1530, 1);
+    story.Mark(1600, MARK_CODE_UP, 2);
+    const Phases& phases = story.tracker.boots()[1].phases;
+    EXPECT_EQ(phases.prepare, others_left ? 100 : 500);
+    EXPECT_EQ(phases.down, others_left ? 1 : 0);
+    EXPECT_EQ(phases.jump, others_left ? 399 : 0);
+    EXPECT_EQ(phases.early, 10);
+    EXPECT_EQ(phases.up, 21);
+    EXPECT_EQ(phases.userspace, 69);
+  }
+}
+
 TEST(KexecTrackerTest, WithoutMarksAKexecIsSeenByPsciAlone) {
   Story story(3);
   story.Psci(0, 0, PSCI_VERSION);

@@ -45,6 +45,13 @@ MachineDescription FourCpus() {
   };
 }
 
+MachineDescription WithIdleStates(uint64_t cpus) {
+  MachineDescription machine = FourCpus();
+  machine.cpu_affinities = Affinities(cpus);
+  machine.idle_states = true;
+  return machine;
+}
+
 MachineDescription WithGicV2(uint64_t cpus) {
   MachineDescription machine = FourCpus();
   machine.cpu_affinities = Affinities(cpus);
@@ -85,6 +92,7 @@ TEST(MachineTreeTest, DtcHasNoComplaint) {
   EXPECT_EQ(DecompileTree(Built(FourCpus())).complaints, "");
   EXPECT_EQ(DecompileTree(Built(WithGicV2(8))).complaints, "");
   EXPECT_EQ(DecompileTree(Built(With512Cpus())).complaints, "");
+  EXPECT_EQ(DecompileTree(Built(WithIdleStates(4))).complaints, "");
 }
 
 TEST(MachineTreeTest, CpusAreNamedByAffinity) {
@@ -126,6 +134,22 @@ TEST(MachineTreeTest, GicV2SaysWhichCpusTheTimerInterrupts) {
   }
 }
 
+TEST(MachineTreeTest, EveryCpuMayIdleInStandby) {
+  const TreeView view(Built(WithIdleStates(3)));
+  EXPECT_THAT(view.Strings("/cpus/idle-states", "entry-method"),
+              ElementsAre("psci"));
+  const std::string standby = "/cpus/idle-states/cpu-standby";
+  EXPECT_THAT(view.Strings(standby, "compatible"),
+              ElementsAre("arm,idle-state"));
+  // Not a power-down, and the timer goes on: what psci-emul's answer means.
+  EXPECT_THAT(view.Cells(standby, "arm,psci-suspend-param"), ElementsAre(1));
+  EXPECT_FALSE(view.Has(standby, "local-timer-stop"));
+  for (const char* cpu : {"/cpus/cpu@0", "/cpus/cpu@1", "/cpus/cpu@2"}) {
+    EXPECT_EQ(view.Cells(cpu, "cpu-idle-states"),
+              view.Cells(standby, "phandle"));
+  }
+}
+
 TEST(MachineTreeTest, WhatIsNotGivenIsNotWritten) {
   MachineDescription machine = FourCpus();
   machine.reserved_memory.clear();
@@ -135,6 +159,8 @@ TEST(MachineTreeTest, WhatIsNotGivenIsNotWritten) {
   machine.kaslr_seed.reset();
   const TreeView view(Built(machine));
   EXPECT_FALSE(view.Has("/reserved-memory"));
+  EXPECT_FALSE(view.Has("/cpus/idle-states"));
+  EXPECT_FALSE(view.Has("/cpus/cpu@0", "cpu-idle-states"));
   EXPECT_TRUE(view.Has("/chosen", "stdout-path"));
   for (const char* property : {"bootargs", "linux,initrd-start",
                                "linux,initrd-end", "rng-seed", "kaslr-seed"}) {

@@ -21,7 +21,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr uint64_t kRam = 0x40000000;
-constexpr uint64_t kSize = 0x1000000;
+constexpr uint64_t kSize = 0x4000000;
 constexpr uint64_t kPages = 0x40800000;
 constexpr uint64_t kEntry = 0x40080000;
 constexpr uint32_t kStoreMagic = 0xf9000401;  // str x1, [x0, #8]
@@ -34,32 +34,40 @@ constexpr uint64_t PageOfCpu(uint32_t cpu) {
   return kPages + 0x1000 * (uint64_t{cpu} - 1);
 }
 
+const ParkPlacement kSmall = {
+    *GuestRange::Make(GuestAddress(kPages - kParkGuard), 3 * kParkGuard),
+    *GuestRange::Make(GuestAddress(kPages), kParkGuard)};
+
 // Four CPUs whose code the test writes; the MMU is off, so every address is
 // physical, and what the guest does is done to memory by the test.
 class ParkRegionTest : public testing::Test {
  protected:
-  void SetUp() override {
+  void SetUp() override { SetUpIn(kSmall); }
+  void SetUpIn(const ParkPlacement& placement) {
+    region_.reset();
+    vcpus_.clear();
     auto region = ParkRegion::Create(
-        placement_, {.memory = memory_,
-                     .power = power_,
-                     .judge = [](uint64_t entry) -> std::optional<ParkFault> {
-                       if (entry == kEntry) return std::nullopt;
-                       return ParkFault::kExitNotRam;
-                     },
-                     .diagnoses = diagnoses_,
-                     .events = events_,
-                     .clock = clock_,
-                     .nudge =
-                         [this](uint32_t cpu) {
-                           nudged_.push_back(cpu);
-                           if (on_nudge_) on_nudge_(cpu);
-                         }});
+        placement, {.memory = memory_,
+                    .power = power_,
+                    .judge = [](uint64_t entry) -> std::optional<ParkFault> {
+                      if (entry == kEntry) return std::nullopt;
+                      return ParkFault::kExitNotRam;
+                    },
+                    .diagnoses = diagnoses_,
+                    .events = events_,
+                    .clock = clock_,
+                    .nudge =
+                        [this](uint32_t cpu) {
+                          nudged_.push_back(cpu);
+                          if (on_nudge_) on_nudge_(cpu);
+                        }});
     ASSERT_TRUE(region.ok()) << region.status();
     region_ = *std::move(region);
     for (uint32_t i = 0; i < 4; ++i) {
       vcpus_.push_back(std::make_unique<FakeVcpu>(i));
-      ASSERT_TRUE(power_.PowerOn(VcpuId{i}, {}));
-      ASSERT_TRUE(power_.AwaitBoot(VcpuId{i}).has_value());
+      if (power_.PowerOn(VcpuId{i}, {})) {
+        ASSERT_TRUE(power_.AwaitBoot(VcpuId{i}).has_value());
+      }
       // As if each had been asked to watch already.
       ASSERT_TRUE(region_->Watch(VcpuId{i}, *vcpus_[i]).ok());
     }
@@ -131,9 +139,6 @@ class ParkRegionTest : public testing::Test {
     return faults;
   }
 
-  const ParkPlacement placement_ = {
-      *GuestRange::Make(GuestAddress(kPages - kParkGuard), 3 * kParkGuard),
-      *GuestRange::Make(GuestAddress(kPages), kParkGuard)};
   GuestMemory memory_ =
       *GuestMemory::Map(*GuestRange::Make(GuestAddress(kRam), kSize));
   psci::PowerTable power_{
@@ -180,6 +185,32 @@ TEST_F(ParkRegionTest, ParkedPagesCannotBeWritten) {
   Park(1, PageOfCpu(1));
   const uint64_t zero = 0;
   EXPECT_DEATH(Put(PageOfCpu(1), &zero, 8), "");
+}
+
+// Room for 512 CPUs, at every page size a guest can have; a next kernel may
+// have another one than the first.
+TEST_F(ParkRegionTest, LargePagesMakeALargeWindow) {
+  for (const uint64_t page : {4096u, 16384u, 65536u}) {
+    const uint64_t size = 512 * page;
+    SetUpIn({*GuestRange::Make(GuestAddress(kPages - kParkGuard),
+                               size + 2 * kParkGuard),
+             *GuestRange::Make(GuestAddress(kPages), size)});
+    for (const uint64_t stride : {page, uint64_t{4096}}) {
+      Prepare();
+      const uint64_t last = kPages + size - stride;
+      Put(last + PARK_PAGE_TEXT, &kStoreMagic, 4);
+      Put(last - stride + PARK_PAGE_TEXT, &kStoreMagic, 4);
+      Park(1, last);
+      Park(2, last - stride);
+      for (const auto& [cpu, at] : {std::pair(1u, last), {2u, last - stride}}) {
+        ASSERT_TRUE(StoreAt(0, kEntry, kStoreExit, at, kEntry).ok());
+        EXPECT_EQ(power_.AwaitBoot(VcpuId{cpu}),
+                  (psci::BootContext{kEntry, at}));
+        region_->Leave(VcpuId{cpu});
+      }
+      EXPECT_THAT(Faults(), IsEmpty());
+    }
+  }
 }
 
 TEST_F(ParkRegionTest, ABadExitLeavesItParkedUntilAGoodOneComes) {
@@ -421,22 +452,20 @@ TEST(ParkRegionArmTest, TheFirstStoreWaitsUntilAllWatch) {
   ParkRegion* region = nullptr;
   std::thread heard;
   auto created = ParkRegion::Create(
-      {*GuestRange::Make(GuestAddress(kPages - kParkGuard), 3 * kParkGuard),
-       *GuestRange::Make(GuestAddress(kPages), kParkGuard)},
-      {.memory = memory,
-       .power = power,
-       .judge = [](uint64_t) { return std::nullopt; },
-       .diagnoses = diagnoses,
-       .events = events,
-       .clock = clock,
-       .nudge =
-           [&](uint32_t cpu) {
-             EXPECT_EQ(cpu, 1u);
-             heard = std::thread([&] {
-               EXPECT_TRUE(region->NeedsWatch(VcpuId{1}));
-               EXPECT_TRUE(region->Watch(VcpuId{1}, other).ok());
-             });
-           }});
+      kSmall, {.memory = memory,
+               .power = power,
+               .judge = [](uint64_t) { return std::nullopt; },
+               .diagnoses = diagnoses,
+               .events = events,
+               .clock = clock,
+               .nudge =
+                   [&](uint32_t cpu) {
+                     EXPECT_EQ(cpu, 1u);
+                     heard = std::thread([&] {
+                       EXPECT_TRUE(region->NeedsWatch(VcpuId{1}));
+                       EXPECT_TRUE(region->Watch(VcpuId{1}, other).ok());
+                     });
+                   }});
   ASSERT_TRUE(created.ok());
   region = created->get();
   for (const uint32_t on : {0u, 1u}) {  // CPU 2 is off: nobody waits for it.

@@ -65,12 +65,35 @@ TEST_F(RunOptionsTest, CpusParkInTheVmmWhereItAnswersPsci) {
   EXPECT_EQ(ParkOf(options_), "guest");
 }
 
+TEST_F(RunOptionsTest, IdleStatesAreForWhoAsks) {
+  ASSERT_TRUE(Parse({"Image"}).ok());
+  EXPECT_FALSE(options_.idle_states);
+  ASSERT_TRUE(Parse({"--idle-states", "Image"}).ok());
+  EXPECT_TRUE(options_.idle_states);
+}
+
 TEST_F(RunOptionsTest, WhatDryRunPrintsIsAConfigFile) {
-  ASSERT_TRUE(
-      Parse({"-c", "4", "-m", "512M", "-p", "x", "-p", "y z", "--raw", "--seed",
-             "7", "--park", "guest", "--park-base", "0x4f000000", "--strict",
-             "--firmware", "thunderx2,socket=4", "Image"})
-          .ok());
+  ASSERT_TRUE(Parse({"-c",
+                     "4",
+                     "-m",
+                     "512M",
+                     "-p",
+                     "x",
+                     "-p",
+                     "y z",
+                     "--raw",
+                     "--seed",
+                     "7",
+                     "--park",
+                     "guest",
+                     "--park-base",
+                     "0x4f000000",
+                     "--strict",
+                     "--idle-states",
+                     "--firmware",
+                     "thunderx2,socket=4",
+                     "Image"})
+                  .ok());
   const json printed = ToJson(options_);
 
   RunOptions again;

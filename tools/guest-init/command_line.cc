@@ -70,6 +70,13 @@ bool SetPath(std::string_view value, std::string& path) {
   return value.starts_with('/');
 }
 
+bool SetWords(std::string_view value, std::vector<std::string>& words) {
+  for (auto word = TakeWord(value); !word.empty(); word = TakeWord(value)) {
+    words.emplace_back(word);
+  }
+  return !words.empty() && words.front().starts_with('/');
+}
+
 bool SetOption(std::string_view key, std::string_view value, Options& options) {
   if (key == "cycles") return SetCount(value, options.cycles);
   if (key == "cycle") return SetCount(value, options.cycle);
@@ -77,7 +84,9 @@ bool SetOption(std::string_view key, std::string_view value, Options& options) {
   if (key == "end") return SetEnd(value, options.end);
   if (key == "offline") return options.offline_all = value == "all";
   if (key == "shell") return options.shell = value.empty();
-  if (key == "exec") return SetPath(value, options.program);
+  if (key == "exec") return SetWords(value, options.program);
+  if (key == "check") return SetWords(value, options.check);
+  if (key == "load") return SetWords(value, options.load);
   if (key == "module") return SetPath(value, options.module);
   if (key == "plan") return SetPath(value, options.plan);
   if (key == "crash") return options.crash = value.empty();

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace guest_init {
 
@@ -41,12 +42,15 @@ struct Options {
   End end = End::kPowerOff;
   bool offline_all = false;
   bool shell = false;
-  std::string program;
   std::string module;
   std::string plan;
   bool crash = false;
   bool permute = false;
   bool steps = false;
+  // A program's path and its arguments; empty: none.
+  std::vector<std::string> program;
+  std::vector<std::string> check;
+  std::vector<std::string> load;
 };
 
 // The options, or one line that says what is wrong with them.

@@ -37,6 +37,10 @@ constexpr char kKernel[] = "/boot/Image";
 constexpr int kProgramDeadlineMs = 10 * 60 * 1000;
 constexpr int kInstallDeadlineMs = 60 * 1000;
 constexpr int kForever = -1;
+// A load counts once more have wanted a CPU than there are for this long.
+constexpr int kBusySamples = 25;
+constexpr timespec kSampleDistance = {.tv_nsec = 10'000'000};
+constexpr double kLoadDeadline = 30;  // Seconds.
 
 void MountOne(const char* type, const char* where) {
   mkdir(where, 0755);  // The archive may have it already.
@@ -106,7 +110,8 @@ std::string ConsoleTerminal() {
 void RunShell() {
   RunProgram({"/bin/busybox", "--install", "-s", "/bin"}, kInstallDeadlineMs);
   // A person is at the other end: no deadline.
-  if (!RunProgram({"/bin/sh", "-l"}, kForever, ConsoleTerminal())) {
+  if (RunProgram({"/bin/sh", "-l"}, kForever, ConsoleTerminal()) ==
+      kCannotStart) {
     Fail("cannot run /bin/sh on " + ConsoleTerminal());
   }
   reboot(RB_POWER_OFF);
@@ -136,6 +141,37 @@ std::string NextLine(const Options& options, std::string line,
   return WithKey(line, "park.cycle", std::to_string(options.cycle + 1));
 }
 
+void RunCheck(const std::vector<std::string>& words) {
+  const int status = RunProgram(words, kProgramDeadlineMs);
+  if (status != 0) {
+    Fail(words.front() + " ended with status " + std::to_string(status));
+  }
+  Say(words.front() + " passed");
+}
+
+size_t RunnableNow() {
+  const auto load = ReadFile("/proc/loadavg");
+  const auto runnable = load ? ParseRunnable(*load) : std::nullopt;
+  if (!runnable) Fail("cannot read how many run from /proc/loadavg");
+  return *runnable;
+}
+
+// Returns while it runs, and every CPU has more than it can do.
+void StartLoad(const std::vector<std::string>& words, size_t cpus) {
+  const auto child = StartProgram(words);
+  if (!child) FailErrno("cannot start " + words.front());
+  const double deadline = Now() + kLoadDeadline;
+  for (int busy = 0; busy < kBusySamples;) {
+    if (HasEnded(*child)) Fail(words.front() + " is no load: it has ended");
+    if (Now() > deadline) {
+      Fail("waited 30 s for " + words.front() + " to keep every CPU busy");
+    }
+    nanosleep(&kSampleDistance, nullptr);
+    busy = RunnableNow() > cpus ? busy + 1 : 0;
+  }
+  Say("every CPU is busy with " + words.front());
+}
+
 [[noreturn]] void KexecOnce(const Options& options,
                             const std::string& command_line) {
   const double begun = Now();
@@ -158,6 +194,7 @@ std::string NextLine(const Options& options, std::string line,
 }
 
 void EndMachine(End end) {
+  DrainConsole();
   switch (end) {
     case End::kPowerOff:
       reboot(RB_POWER_OFF);
@@ -192,10 +229,12 @@ void Run() {
   if (!options.module.empty()) LoadModule(options.module);
   if (options.offline_all) TakeCpusOffline();
   if (options.shell) RunShell();
-  if (!options.program.empty()) {
-    RunProgram({options.program}, kProgramDeadlineMs);
+  if (!options.program.empty()) RunProgram(options.program, kProgramDeadlineMs);
+  if (!options.check.empty()) RunCheck(options.check);
+  if (options.cycle < options.cycles) {
+    if (!options.load.empty()) StartLoad(options.load, cpus);
+    KexecOnce(options, command_line);
   }
-  if (options.cycle < options.cycles) KexecOnce(options, command_line);
   EndMachine(options.end);
 }
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/reboot.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -105,12 +106,15 @@ void Say(std::string_view line) {
   (void)!write(console, text.data(), text.size());
 }
 
+void DrainConsole() { tcdrain(console); }
+
 void Mark(uint64_t code, uint64_t value) {
   if (mark_registers) Store64(MARK_REG_MARK, Encode(code, value));
 }
 
 void Fail(std::string_view what, int line) {
   Say("FAIL: " + std::string(what));
+  DrainConsole();
   if (mark_registers) {
     const auto number = static_cast<uint64_t>(line);
     Store64(MARK_REG_VERDICT, Encode(kVerdictFail, number));

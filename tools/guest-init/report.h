@@ -20,6 +20,10 @@ bool OpenMarkDevice();
 // One line on the console, written at once so that no other tears it.
 void Say(std::string_view line);
 
+// Waits until what was said has left the UART: writing does not, and what ends
+// the machine takes the rest with it.
+void DrainConsole();
+
 // Stores a mark; `code` as in vmm/devices/mark_abi.h.
 void Mark(uint64_t code, uint64_t value);
 

@@ -18,7 +18,7 @@
 namespace guest_init {
 namespace {
 
-constexpr int kCannotStart = 127;
+constexpr int kKilled = 128;  // And the signal.
 
 // Never returns to the caller's program: this is the child.
 [[noreturn]] void BecomeProgram(std::vector<char*>& words,
@@ -33,14 +33,14 @@ constexpr int kCannotStart = 127;
   _exit(kCannotStart);
 }
 
-bool WaitFor(pid_t child, int deadline_ms) {
+int WaitFor(pid_t child, int deadline_ms) {
   const vmm::UniqueFd process(
       static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
   pollfd ended = {.fd = process.get(), .events = POLLIN};
   if (poll(&ended, 1, deadline_ms) != 1) kill(child, SIGKILL);
   int status = 0;
   waitpid(child, &status, 0);  // Ended or killed: this does not wait long.
-  return !WIFEXITED(status) || WEXITSTATUS(status) != kCannotStart;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : kKilled + WTERMSIG(status);
 }
 
 }  // namespace
@@ -80,8 +80,8 @@ void LoadModule(const std::string& path) {
   }
 }
 
-bool RunProgram(const std::vector<std::string>& words, int deadline_ms,
-                const std::string& terminal) {
+std::optional<pid_t> StartProgram(const std::vector<std::string>& words,
+                                  const std::string& terminal) {
   // Made before fork(): the child only makes system calls.
   std::vector<char*> arguments;
   for (const std::string& word : words) {
@@ -89,9 +89,22 @@ bool RunProgram(const std::vector<std::string>& words, int deadline_ms,
   }
   arguments.push_back(nullptr);
   const pid_t child = fork();
-  if (child < 0) return false;
+  if (child < 0) return std::nullopt;
   if (child == 0) BecomeProgram(arguments, terminal);
-  return WaitFor(child, deadline_ms);
+  return child;
+}
+
+int RunProgram(const std::vector<std::string>& words, int deadline_ms,
+               const std::string& terminal) {
+  const auto child = StartProgram(words, terminal);
+  return child ? WaitFor(*child, deadline_ms) : kCannotStart;
+}
+
+bool HasEnded(pid_t child) {
+  siginfo_t ended = {};
+  return waitid(P_PID, static_cast<id_t>(child), &ended,
+                WEXITED | WNOHANG | WNOWAIT) != 0 ||
+         ended.si_pid == child;
 }
 
 }  // namespace guest_init

@@ -2,6 +2,8 @@
 #ifndef PARKVMM_TOOLS_GUEST_INIT_SYSTEM_H_
 #define PARKVMM_TOOLS_GUEST_INIT_SYSTEM_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -29,11 +31,21 @@ std::vector<unsigned> OnlineCpus();
 // Loads a kernel module from a file. Fails the run if Linux refuses it.
 void LoadModule(const std::string& path);
 
-// Runs a program in a child and waits for it; a negative deadline waits for
-// ever, a child that misses it is killed. `terminal`, if given, becomes its
-// standard streams and its controlling terminal. False if it could not start.
-bool RunProgram(const std::vector<std::string>& words, int deadline_ms,
-                const std::string& terminal = "");
+// Starts a program in a child. `terminal`, if given, becomes its standard
+// streams and its controlling terminal. Nothing, and errno, if there can be no
+// child; one that is no program ends with kCannotStart.
+std::optional<pid_t> StartProgram(const std::vector<std::string>& words,
+                                  const std::string& terminal = "");
+inline constexpr int kCannotStart = 127;
+
+// Starts it and waits for its end; a negative deadline waits for ever, a child
+// that misses it is killed. Its exit status, or as in shells 128 and the
+// signal.
+int RunProgram(const std::vector<std::string>& words, int deadline_ms,
+               const std::string& terminal = "");
+
+// Whether a child has ended.
+bool HasEnded(pid_t child);
 
 }  // namespace guest_init
 

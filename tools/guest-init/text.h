@@ -18,6 +18,14 @@ inline std::optional<uint64_t> ParseNumber(std::string_view text, int base) {
   return number;
 }
 
+// How many run or want to, by what /proc/loadavg holds: "0.20 0.18 0.12 1/80
+// 9".
+inline std::optional<uint64_t> ParseRunnable(std::string_view loadavg) {
+  const std::string_view before = loadavg.substr(0, loadavg.find('/'));
+  if (before.size() == loadavg.size()) return std::nullopt;
+  return ParseNumber(before.substr(before.rfind(' ') + 1), 10);
+}
+
 inline std::string_view WithoutTrailingSpace(std::string_view text) {
   return text.substr(0, text.find_last_not_of(" \n") + 1);
 }

@@ -130,7 +130,8 @@ def find_phases(window: list[Event]) -> dict[str, tuple[int, int]]:
     version = first(lambda e: is_call(e, "PSCI_VERSION"))
     if version is None:
         return {}
-    left = first(lambda e: is_call(e, "CPU_OFF") or e["event"] == "park-store")
+    left = first(lambda e: e["ns"] <= version and (
+        is_call(e, "CPU_OFF") or e["event"] == "park-store"))
     on = first(lambda e: e["ns"] >= version and (
         (is_call(e, "CPU_ON") and e["result"] == 0) or e["event"] == "release-store"))
     offs = [e["ns"] for e in window if e["event"] == "park" and e["ns"] <= version]

@@ -307,6 +307,7 @@ absl::Status Machine::LoadGuest(const MachineSpec& spec) {
         "cpuparkmem=%#x%s%s", places.park->pages.base().value(),
         spec.command_line.empty() ? "" : " ", spec.command_line);
   }
+  machine.idle_states = spec.idle_states;
   if (park_slots_ != nullptr) machine.park = RegionOf(ParkSlotsOf(spec.vcpus));
   if (placement.initrd) machine.initrd = RegionOf(*placement.initrd);
   AddSeeds(spec.seed, machine);

@@ -53,6 +53,7 @@ struct MachineSpec {
   psci::FirmwareModel firmware;  // Needs PsciHandler::kVmm.
   ParkMode park = ParkMode::kOff;
   std::optional<GuestAddress> park_base;  // Of the park pages; else ours.
+  bool idle_states = false;  // The guest is told that CPUs may idle by PSCI.
   std::optional<uint64_t> seed;  // Of the guest's randomness; else the host's.
 };
 

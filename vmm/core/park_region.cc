@@ -44,17 +44,20 @@ GuestRange WatchableAround(GuestRange range) {
                            size);
 }
 
+// A window has room for 512 CPUs' pages, whose size is the guest's, and is a
+// multiple of 64 KiB: so this ends at 64 KiB, or before.
+uint64_t BlockBytes(GuestRange window, size_t max_blocks) {
+  uint64_t bytes = GuardedWindow::HostPage();
+  while (window.size() / bytes > max_blocks) bytes *= 2;
+  return bytes;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ParkRegion>> ParkRegion::Create(
     const ParkPlacement& placement, Machine machine) {
   ASSIGN_OR_RETURN(GuardedWindow window,
                    GuardedWindow::Make(machine.memory, placement.window));
-  const uint64_t pages = placement.window.size() / GuardedWindow::HostPage();
-  if (pages > kMaxHostPages) {
-    return absl::InternalError(absl::StrFormat(
-        "%d pages around the park pages, %d at most", pages, kMaxHostPages));
-  }
   RETURN_IF_ERROR(window.SetWritable(placement.window, false));
   return std::unique_ptr<ParkRegion>(
       new ParkRegion(placement, std::move(window), std::move(machine)));
@@ -64,12 +67,13 @@ ParkRegion::ParkRegion(const ParkPlacement& placement, GuardedWindow window,
                        Machine machine)
     : placement_(placement),
       watched_(WatchableAround(placement.window)),
+      block_bytes_(BlockBytes(placement.window, kMaxBlocks)),
       machine_(std::move(machine)),
       window_(std::move(window)),
       pages_(placement.pages.size() / kParkUnit),
       cpus_(std::make_unique<Cpu[]>(machine_.power.size())),
-      occupants_(placement.window.size() / GuardedWindow::HostPage()) {
-  for (size_t i = 0; i < occupants_.size(); ++i) window_pages_.set(i);
+      occupants_(placement.window.size() / block_bytes_) {
+  for (size_t i = 0; i < occupants_.size(); ++i) all_blocks_.set(i);
 }
 
 ParkRegion::Page* ParkRegion::Find(GuestAddress page) {
@@ -81,9 +85,8 @@ GuestAddress ParkRegion::PageAt(size_t index) const {
   return placement_.pages.base() + index * kParkUnit;
 }
 
-size_t ParkRegion::HostIndex(GuestAddress address) const {
-  return (address.value() - placement_.window.base().value()) /
-         GuardedWindow::HostPage();
+size_t ParkRegion::BlockOf(GuestAddress address) const {
+  return (address.value() - placement_.window.base().value()) / block_bytes_;
 }
 
 void ParkRegion::Note(ParkFault fault, VcpuId who, GuestAddress place,
@@ -227,7 +230,7 @@ absl::StatusOr<ParkRegion::Outcome> ParkRegion::LetThrough(
 
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::StepOver(
     VcpuId self, Vcpu& vcpu, const GuestStore& store) {
-  const HostPages closed = window_pages_ & ~writable_;
+  const Blocks closed = all_blocks_ & ~writable_;
   RETURN_IF_ERROR(SetWritable(closed, true));
   RETURN_IF_ERROR(vcpu.Step());
   const absl::StatusOr<VcpuExit> exit = vcpu.Run();
@@ -336,20 +339,20 @@ absl::Status ParkRegion::CloseForNewcomers(Lock& lock) {
   std::vector<uint32_t> newcomers;
   for (;;) {
     newcomers.clear();
-    HostPages pages;
+    Blocks blocks;
     for (uint32_t i = 0; i < machine_.power.size(); ++i) {
       const Cpu& cpu = cpus_[i];
       if (!cpu.off || cpu.announced) continue;
       newcomers.push_back(i);
-      if (cpu.page) pages.set(HostIndex(*cpu.page));
+      if (cpu.page) blocks.set(BlockOf(*cpu.page));
     }
     if (newcomers.empty()) return absl::OkStatus();
-    pages = AllHaveCome() ? window_pages_ : pages & writable_;
+    blocks = AllHaveCome() ? all_blocks_ : blocks & writable_;
     lock.unlock();
-    const absl::Status closed = SetWritable(pages, false);
+    const absl::Status closed = SetWritable(blocks, false);
     lock.lock();
     RETURN_IF_ERROR(closed);
-    HasClosed(pages);
+    HasClosed(blocks);
     for (const uint32_t i : newcomers) {
       if (!cpus_[i].announced) RETURN_IF_ERROR(AnnounceNow(VcpuId{i}));
     }
@@ -410,9 +413,9 @@ absl::StatusOr<bool> ParkRegion::TakeExit(Page& page, GuestAddress address,
 }
 
 void ParkRegion::Occupy(GuestAddress address) {
-  const size_t host = HostIndex(address);
-  ++occupants_[host];
-  occupied_.set(host);
+  const size_t block = BlockOf(address);
+  ++occupants_[block];
+  occupied_.set(block);
   ++parked_;
 }
 
@@ -421,8 +424,8 @@ void ParkRegion::Vacate(Page& page, GuestAddress address) {
   cpus_[page.occupant].page.reset();
   cpus_[page.occupant].in_page = false;
   page = {.released = true};
-  const size_t host = HostIndex(address);
-  if (--occupants_[host] == 0) occupied_.reset(host);
+  const size_t block = BlockOf(address);
+  if (--occupants_[block] == 0) occupied_.reset(block);
   --parked_;
 }
 
@@ -443,28 +446,27 @@ void ParkRegion::Leave(VcpuId self) {
 
 // Who stores to one page only while others are parked wipes it; who stores to
 // two, or while nobody is parked, will fill them all.
-ParkRegion::HostPages ParkRegion::ToOpen(
+ParkRegion::Blocks ParkRegion::ToOpen(
     std::optional<GuestAddress> target) const {
-  const HostPages vacant = window_pages_ & ~writable_ & ~occupied_;
+  const Blocks vacant = all_blocks_ & ~writable_ & ~occupied_;
   if (parked_ != 0 && writable_.none() && target &&
       placement_.window.Contains(*target)) {
-    const size_t page = HostIndex(*target);
-    if (vacant[page]) return HostPages().set(page);
+    const size_t block = BlockOf(*target);
+    if (vacant[block]) return Blocks().set(block);
   }
   return vacant;
 }
 
-// One call for each run of pages: a call costs more than the exit it spares.
-absl::Status ParkRegion::SetWritable(const HostPages& pages, bool writable) {
-  const uint64_t page = GuardedWindow::HostPage();
-  size_t left = pages.count();
+// One call for each run of them: a call costs more than the exit it spares.
+absl::Status ParkRegion::SetWritable(const Blocks& blocks, bool writable) {
+  size_t left = blocks.count();
   for (size_t first = 0; left != 0;) {
-    while (!pages[first]) ++first;
+    while (!blocks[first]) ++first;
     size_t count = 1;
-    while (first + count < pages.size() && pages[first + count]) ++count;
+    while (first + count < blocks.size() && blocks[first + count]) ++count;
     RETURN_IF_ERROR(window_.SetWritable(
-        *GuestRange::Make(placement_.window.base() + first * page,
-                          count * page),
+        *GuestRange::Make(placement_.window.base() + first * block_bytes_,
+                          count * block_bytes_),
         writable));
     first += count;
     left -= count;
@@ -483,9 +485,9 @@ absl::StatusOr<bool> ParkRegion::OpenVacant(VcpuId self, Vcpu& vcpu,
     --openers_;
     RETURN_IF_ERROR(all_watch);
   }
-  const HostPages pages = ToOpen(target);
-  RETURN_IF_ERROR(SetWritable(pages, true));
-  writable_ |= pages;
+  const Blocks blocks = ToOpen(target);
+  RETURN_IF_ERROR(SetWritable(blocks, true));
+  writable_ |= blocks;
   return true;
 }
 
@@ -496,8 +498,8 @@ absl::Status ParkRegion::CloseAll() {
 }
 
 // If all are, nobody has to watch; who does, goes on until it is off.
-void ParkRegion::HasClosed(const HostPages& pages) {
-  writable_ &= ~pages;
+void ParkRegion::HasClosed(const Blocks& blocks) {
+  writable_ &= ~blocks;
   if (writable_.none()) must_watch_ = openers_ != 0;
 }
 
@@ -512,7 +514,8 @@ void ParkRegion::Inspect() {
   for (size_t i = 0; i < pages_.size(); ++i) {
     Page& page = pages_[i];
     const GuestAddress address = PageAt(i);
-    const size_t host = HostIndex(address);
+    const size_t host = (address.value() - placement_.window.base().value()) /
+                        GuardedWindow::HostPage();
     if (page.occupant != kNobody || page.noted || host >= touched.size() ||
         !touched[host]) {
       continue;

@@ -95,10 +95,11 @@ class ParkRegion {
   static constexpr uint32_t kNobody = UINT32_MAX;
 
   using Lock = std::unique_lock<std::mutex>;
-  // By number from the window on. Sets that are copied in a few words: opening
-  // and closing is what everybody waits for.
-  static constexpr size_t kMaxHostPages = 1024;
-  using HostPages = std::bitset<kMaxHostPages>;
+  // What is opened and closed as one, by number from the window on: a page of
+  // the host, or several where a guest with larger pages has a large window.
+  // Sets that are copied in a few words, for everybody waits meanwhile.
+  static constexpr size_t kMaxBlocks = 1024;
+  using Blocks = std::bitset<kMaxBlocks>;
 
   struct Page {
     uint32_t occupant = kNobody;
@@ -121,7 +122,7 @@ class ParkRegion {
   // nullptr outside the pages (in a guard, or anywhere else).
   Page* Find(GuestAddress page);
   GuestAddress PageAt(size_t index) const;
-  size_t HostIndex(GuestAddress address) const;
+  size_t BlockOf(GuestAddress address) const;
 
   // With mutex_ held; these let go of it for a while.
   absl::Status AwaitWatchers(psci::VcpuId self, Vcpu& vcpu, Lock& lock);
@@ -151,15 +152,16 @@ class ParkRegion {
                                 psci::VcpuId by);
   void Occupy(GuestAddress address);
   void Vacate(Page& page, GuestAddress address);
-  HostPages ToOpen(std::optional<GuestAddress> target) const;
-  absl::Status SetWritable(const HostPages& pages, bool writable);
+  Blocks ToOpen(std::optional<GuestAddress> target) const;
+  absl::Status SetWritable(const Blocks& blocks, bool writable);
   absl::Status CloseAll();
-  void HasClosed(const HostPages& pages);
+  void HasClosed(const Blocks& blocks);
   void Note(psci::ParkFault fault, psci::VcpuId who, GuestAddress place,
             uint64_t value);
 
   const ParkPlacement placement_;
   const GuestRange watched_;
+  const uint64_t block_bytes_;
   const Machine machine_;
   std::atomic<bool> must_watch_ = false;
 
@@ -168,12 +170,12 @@ class ParkRegion {
   GuardedWindow window_;
   std::vector<Page> pages_;
   const std::unique_ptr<Cpu[]> cpus_;
-  HostPages window_pages_;
-  std::vector<uint32_t> occupants_;  // By page of the host;
-  HostPages occupied_;               // those that have any.
+  Blocks all_blocks_;
+  std::vector<uint32_t> occupants_;  // By block;
+  Blocks occupied_;                  // those that have any.
   // What the guest can write to: not where CPUs are parked, nor what nobody has
   // written to since they came.
-  HostPages writable_;
+  Blocks writable_;
   uint32_t openers_ = 0;  // They wait until all watch.
   uint32_t parked_ = 0;
   uint64_t arrivals_ = 0;

@@ -72,7 +72,7 @@ bool KexecTracker::Add(const Event& event) {
     case Event::Kind::kOff:
       seen_[event.vcpu].off = event.ns;
       seen_[event.vcpu].firmware_off = event.firmware_ns;
-      at_.last_off = event.ns;
+      if (!at_.version) at_.last_off = event.ns;
       return false;
     case Event::Kind::kStart:
       // The boot CPU's start is nobody's CPU_ON; it begins the first boot.
@@ -117,7 +117,8 @@ void KexecTracker::AddLeave(const Event& event) {
   saw_kernel_ = true;
   seen_[event.vcpu] = {.off_called = event.ns,
                        .parked = event.kind == Event::Kind::kParkStore};
-  KeepEarliest(at_.first_off, event.ns);
+  // The next kernel may take CPUs down, too; that is no part of the kexec.
+  if (!at_.version) KeepEarliest(at_.first_off, event.ns);
   std::erase(left_, event.vcpu);
   left_.push_back(event.vcpu);
 }
