@@ -106,9 +106,17 @@ def test_pages_are_doors_too() -> None:
     assert (kexec.split["down"]["vmm"], kexec.split["up"]["vmm"]) == (10, 30)
 
 
+def test_when_each_cpu_left_and_came() -> None:
+    kexec, = attribution.kexecs(ONE_BY_ONE)
+    assert kexec.lanes == (attribution.Lane("0x1", 100, 110, 140, 400, 420),
+                           attribution.Lane("0x2", 200, 210, 230, 500, 540))
+    refused = [ONE_BY_ONE[0], call(150, 0, "CPU_ON", 3, result=-4), *ONE_BY_ONE[1:]]
+    assert attribution.kexecs(refused)[0].lanes == kexec.lanes
+
+
 def test_a_kexec_that_psci_by_kvm_hides_has_no_phases() -> None:
     kexec, = attribution.kexecs([ONE_BY_ONE[0], ONE_BY_ONE[-1]])
-    assert (kexec.phases, kexec.split) == ({}, {})
+    assert (kexec.phases, kexec.split, kexec.lanes) == ({}, {}, ())
 
 
 def step(ns: int, code: int, cpu: int, number: int) -> dict:
