@@ -3,6 +3,7 @@
 measurement, from the command to the files."""
 
 import csv
+import io
 import json
 import pathlib
 import subprocess
@@ -251,10 +252,9 @@ def test_chance_and_difference() -> None:
 
 # --- other formats -----------------------------------------------------------
 
-def test_the_csv_has_a_line_for_each_sample(tmp_path: pathlib.Path) -> None:
-    export.write_csv(result_of(unit("stop", [100, 120])), tmp_path / "samples.csv")
-    with open(tmp_path / "samples.csv", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+def test_the_csv_has_a_line_for_each_sample() -> None:
+    text = export.csv_text(result_of(unit("stop", [100, 120])))
+    rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["down_ns"] for row in rows] == ["100", "120"]
     assert rows[0]["down_vmm_ns"] == "25"
 
