@@ -15,16 +15,11 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
+from bench_results import (GROUP, ONE_BY_ONE, call, event, plan_of, result_of,  # noqa: E402
+                           unit)
 from parkbench import (analysis, attribution, export, plan, results,  # noqa: E402
                        statistics_of)
 from parkbench.failure import Failure  # noqa: E402
-
-GROUP = {"arms": ["stop"], "cpus": [4]}
-
-
-def plan_of(*groups: dict, **fields) -> dict:
-    return {"schema_version": 1, "name": "test", "groups": list(groups)} | fields
-
 
 # --- plans -------------------------------------------------------------------
 
@@ -59,27 +54,6 @@ def test_the_plans_that_we_ship_are_good(file: pathlib.Path) -> None:
 
 
 # --- attribution -------------------------------------------------------------
-
-def event(ns: int, cpu: int, kind: str, *args: int, **more) -> dict:
-    return {"ns": ns, "vcpu": cpu, "mpidr": hex(cpu), "event": kind,
-            "args": [hex(arg) for arg in args]} | more
-
-
-def call(ns: int, cpu: int, name: str, *args: int, result: int = 0) -> dict:
-    return event(ns, cpu, "psci", *args, call=name, result=result)
-
-
-ONE_BY_ONE = [
-    event(100, 0, "mark", attribution.MARK_KEXEC, 3),
-    call(200, 1, "CPU_OFF"), event(210, 1, "park"),
-    call(215, 0, "AFFINITY_INFO", 1, result=0), call(240, 0, "AFFINITY_INFO", 1, result=1),
-    call(300, 2, "CPU_OFF"), event(310, 2, "park"), call(330, 0, "AFFINITY_INFO", 2, result=1),
-    call(400, 0, "PSCI_VERSION"),
-    call(500, 0, "CPU_ON", 1), event(520, 1, "release"),
-    call(600, 0, "CPU_ON", 2), event(640, 2, "release"),
-    event(700, 0, "mark", attribution.MARK_UP, 3),
-]
-
 
 def test_every_moment_of_a_kexec_is_somebodys() -> None:
     kexec, = attribution.kexecs(ONE_BY_ONE)
@@ -147,32 +121,6 @@ def test_step_names_come_four_characters_at_a_time() -> None:
 
 
 # --- results -----------------------------------------------------------------
-
-def sample(down: int, total: int = 1000, back: int = 4) -> dict:
-    phases = dict.fromkeys(attribution.PHASES, 0) | {"down": down, "userspace": total - down}
-    split = {name: {"firmware": 0, "vmm": ns // 4, "polling": 0, "kernel": ns - ns // 4}
-             for name, ns in phases.items()}
-    doors = {"cpu_off": 3, "park": 0, "cpu_on": 3, "release": 0}
-    return {"cpus": 4, "cpus_back": back, "verdict": "pass" if back == 4 else "cpus-lost",
-            "doors": doors, "phase_ns": phases, "total_ns": total, "split_ns": split,
-            "per_cpu": []}
-
-
-def unit(arm: str, downs: list[int], cpus: int = 4, label: str = "kvm-on-tcg-icount") -> dict:
-    sha = "0" * 64
-    guest = {"kernel_sha256": sha, "initrd_sha256": sha, "dtb_sha256": sha,
-             "command_line": "", "gic": 3, "psci": "vmm", "park": "host"}
-    host = {"kernel": "6.12", "midr": "0x0", "mode": "VHE", "fwb": "no", "gic": "v3"}
-    tool = {"version": "0", "commit": "0", "vmm_sha256": sha}
-    return {"id": f"{arm}-{cpus}cpu", "arm": arm, "cpus": cpus, "host_cpus": cpus,
-            "firmware": "none", "psci": "vmm", "variant": "default", "memory": "1G",
-            "failures": [], "samples": [sample(down) for down in downs],
-            "run": {"label": label, "guest": guest, "host": host, "tool": tool, "boot_ns": 1}}
-
-
-def result_of(*units: dict) -> dict:
-    return results.make(plan.parse(plan_of(GROUP)), list(units))
-
 
 def test_a_result_that_was_not_touched_is_taken() -> None:
     result = json.loads(json.dumps(result_of(unit("stop", [100, 120]))))

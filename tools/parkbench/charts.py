@@ -3,7 +3,7 @@
 as SVG. Every figure that is drawn stands beside it as a number or in a title."""
 
 import math
-from typing import Any, Iterable
+from typing import Iterable
 
 from .analysis import Effect, Unit, middle, signed, values
 from .attribution import WHO

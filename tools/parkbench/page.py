@@ -114,7 +114,8 @@ def measure_cell(unit: Unit, measure: str) -> Markup:
 def main_row(unit: Unit) -> Markup:
     state = "failed" if unit["failures"] else "CPUs lost" if is_bad(unit) else ""
     return tag("tr", name_cell(unit), cell(unit["cpus"]), cell(len(unit["samples"])),
-               cell(join([analysis.back(unit), tag("b", f" {state}", class_="bad") if state else None]),
+               cell(join([analysis.back(unit),
+                          tag("b", f" {state}", class_="bad") if state else None]),
                     data_value=analysis.back(unit).split()[0]),
                *(measure_cell(unit, name) for name in MEASURES),
                class_="bad" if is_bad(unit) else None)
@@ -138,8 +139,7 @@ def main_section(result: Result, ident: str) -> Markup:
              "kexecs. A dash: it could not be seen. Point at a figure for the least and the most "
              "of its samples; the headings sort."),
         tag("details", tag("summary", "What the arms are"),
-            tag("dl", *(join([tag("dt", arm), tag("dd", what)]) for arm, what in known),
-                class_="pairs")) if known else None)
+            pairs(known)) if known else None)
 
 
 def split_section(result: Result, ident: str) -> Markup | None:
@@ -152,8 +152,8 @@ def split_section(result: Result, ident: str) -> Markup | None:
                 and sum(parts.values())]
         for number, (phase, parts) in enumerate(seen):
             first = name_cell(unit, rowspan=len(seen)) if number == 0 else None
-            rows.append(tag("tr", first, cell(phase), cell(charts.stacked_bar(parts, longest[phase]),
-                                                           class_="drawn"),
+            bar = charts.stacked_bar(parts, longest[phase])
+            rows.append(tag("tr", first, cell(phase), cell(bar, class_="drawn"),
                             cell(ms(middle(unit, phase))), *(share_cell(parts[who]) for who in WHO),
                             class_="first" if number == 0 else None))
     if not rows:
@@ -279,8 +279,8 @@ def factorial_section(result: Result, ident: str) -> Markup | None:
 # --- environment -------------------------------------------------------------
 
 def pairs(values_: Iterable[tuple[str, Any]]) -> Markup:
-    return tag("dl", *(join([tag("dt", name.replace("_", " ")), tag("dd", value)])
-                       for name, value in values_), class_="pairs")
+    return tag("dl", *(join([tag("dt", name), tag("dd", value)]) for name, value in values_),
+               class_="pairs")
 
 
 def grouped(units: list[Unit], part: str) -> list[tuple[list[str], dict[str, Any]]]:
@@ -295,8 +295,8 @@ def grouped(units: list[Unit], part: str) -> list[tuple[list[str], dict[str, Any
 
 
 def flat(value: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, " ".join(f"{k} {v}" for k, v in found.items()) if isinstance(found, dict) else found)
-            for name, found in value.items()]
+    return [(name.replace("_", " "), " ".join(f"{k} {v}" for k, v in found.items())
+             if isinstance(found, dict) else found) for name, found in value.items()]
 
 
 def kept(units: list[Unit], part: str, title: str) -> Markup:

@@ -44,15 +44,15 @@ function phasesOf(sample) {
   });
 }
 
-// What a CPU was in, from its moments: [{kind, what, begin, end}]. Moments that
-// were not seen end what they would have begun.
+// What a CPU was in, from its moments: [{kind, what, begin, end}]. A moment that
+// was not seen leaves a gap.
 function statesOf(lane, total) {
   const {left_ns: left, off_ns: off, known_ns: known, called_ns: called, started_ns: started} = lane;
   const states = [];
   const add = (kind, what, begin, end) => {
     if (begin !== null && end !== null && end > begin) states.push({kind, what, begin, end});
   };
-  add("kernel", "runs the old kernel", 0, left ?? called ?? total);
+  add("kernel", "runs the old kernel", 0, left);
   add("vmm", "leaves", left, off);
   add("polling", "off, not yet known to be", off, known);
   add("off", "off or parked", known ?? off, called ?? total);
@@ -217,12 +217,6 @@ function startLanes(place) {
   const drawable = (unit) => unit.samples.filter((sample) => sample.lanes?.length);
   const draw = () => {
     const unit = units[unitOf.value], sample = drawable(unit)[kexecOf.value];
-    if (!sample) {
-      place.replaceChildren("No CPU left in it.");
-      section.querySelector(".said").textContent = "";
-      section.querySelector(".lane-table").replaceChildren();
-      return;
-    }
     section.querySelector(".said").textContent = drawLanes(place, unit, sample);
     section.querySelector(".lane-table").replaceChildren(laneTable(sample));
   };

@@ -108,11 +108,12 @@ def of_page(units: list[Unit]) -> str | None:
 
 
 def of_growth(units: list[Unit], rivals: Rivalry | None) -> str | None:
-    """Only of a fit that is a sum: what is below zero has no share."""
+    """Only of a fit that is a sum: what is far below zero has no share."""
     for fit in analysis.fits(units, ("down",)):
         constant, linear, square = fit.shares
         if (rivals and fit.arm == rivals.slow["arm"] and abs(constant) < LITTLE
-                and min(linear, square) >= 0):
+                and min(linear, square) > -LITTLE):
+            linear, square = max(linear, 0), max(square, 0)
             both = linear + square
             return (f"Of {fit.arm}'s time down with {fit.largest + 1} CPUs, "
                     f"{share_of(linear, both)} grows with the number of CPUs and "
