@@ -23,6 +23,9 @@ from .summary import TIMELESS, WORTH
 HERE = pathlib.Path(__file__).parent
 CURVE_POINTS = 3  # numbers of CPUs; fewer are no curve
 FACTORIAL_OF = {"down": "down", "up": "up", "change": "down + up", "total": "total"}
+STATES = (("kernel", "runs the guest's kernel"),
+          ("vmm", "on its way through the VMM, firmware model included"),
+          ("polling", "off, not yet known to be"), ("off", "off or parked"))
 Result = dict[str, Any]
 
 
@@ -184,8 +187,7 @@ def lanes_section(result: Result, ident: str, number: int) -> Markup | None:
         tag("div",
             tag("label", "unit ", tag("select", *options, class_="unit-of")),
             tag("label", "kexec ", tag("select", class_="kexec-of")), class_="controls"),
-        charts.legend([("kernel", "runs the guest's kernel"), ("vmm", "on its way through the VMM, firmware model included"),
-                       ("polling", "off, not yet known to be"), ("off", "off or parked")]),
+        charts.legend(STATES),
         tag("div", class_="lanes", data_result=number),
         tag("p", class_="said", aria_live="polite"),
         tag("noscript", note("The lanes are drawn by the page's own script, which does not run "

@@ -16,6 +16,8 @@ WORTH = {
                          "work done in parallel adds up.",
 }
 TIMELESS = "kvm-on-tcg"
+OWNERS = {"firmware": "the firmware model's", "vmm": "the VMM's", "polling": "polling",
+          "kernel": "the guest kernel's"}
 LITTLE = 0.05  # of a whole
 # One by one, and all at once, by the same kernel; the first that was measured.
 RIVALS = (("hotplug", "stop"), ("stock", "module"))
@@ -132,17 +134,21 @@ def of_steps(units: list[Unit]) -> str | None:
             f"time: {time_of(longest)}, {share_of(longest, sum(ns for _, ns in found))} of all.")
 
 
+def time_and_owner(unit: Unit, phase: str) -> str:
+    parts = analysis.split(unit, phase)
+    who = max(parts, key=lambda who: parts[who])
+    return (f"{time_of(middle(unit, phase))}, {share_of(parts[who], sum(parts.values()))} of it "
+            f"{OWNERS[who]}")
+
+
 def of_slowest(units: list[Unit]) -> str | None:
     """Where there is nothing to set against each other."""
     seen = [unit for unit in units if middle(unit, "change") and analysis.split(unit, "down")]
     if not seen:
         return None
     unit = max(seen, key=lambda unit: (unit["cpus"], middle(unit, "change")))
-    parts = analysis.split(unit, "down")
-    return (f"With {unit['cpus']} CPUs a kexec of {unit['arm']} takes "
-            f"{time_of(middle(unit, 'total'))}: its CPUs are down in "
-            f"{time_of(middle(unit, 'down'))}, {share_of(parts['kernel'], sum(parts.values()))} of "
-            f"it the guest kernel's, and up again in {time_of(middle(unit, 'up'))}.")
+    return (f"A kexec of {unit['id']} takes {time_of(middle(unit, 'total'))}: its CPUs are down in "
+            f"{time_and_owner(unit, 'down')}, and up again in {time_and_owner(unit, 'up')}.")
 
 
 def sentences(result: dict[str, Any]) -> list[str]:
