@@ -82,6 +82,17 @@ def unit(preset: str):
     return group
 
 
+def pytest(name: str, folders: list[str]) -> list[Case]:
+    report = REPORTS / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    good = run([sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup",
+                "-p", "no:cacheprovider", f"--junitxml={report}", *folders])
+    cases = read_junit(name, report) if report.exists() else []
+    if not good and not any(c.outcome == "failed" for c in cases):
+        cases.append(Case(f"{name}: pytest", 0, "failed"))
+    return cases
+
+
 def python(name: str, folders: list[str], *builds: list[str]):
     """Tests that drive whole programs; most of them in an arm64 host."""
     def group() -> list[Case]:
@@ -91,15 +102,16 @@ def python(name: str, folders: list[str], *builds: list[str]):
             built += step(name, " ".join(command), command)
         if any(case.outcome != "passed" for case in built):
             return built
-        report = REPORTS / f"{name}.xml"
-        report.unlink(missing_ok=True)
-        good = run([sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup",
-                    "-p", "no:cacheprovider", f"--junitxml={report}", *folders])
-        cases = read_junit(name, report) if report.exists() else []
-        if not good and not any(c.outcome == "failed" for c in cases):
-            cases.append(Case(f"{name}: pytest", 0, "failed"))
-        return built + cases
+        return built + pytest(name, folders)
     return group
+
+
+def report() -> list[Case]:
+    """Reports in a browser, which nothing else needs."""
+    browser = step("report", "browser", ["tools/setup", "--quiet", "report"])
+    if browser[0].outcome != "passed":
+        return browser
+    return browser + pytest("report", ["tests/report"])
 
 
 def park_matrix() -> list[Case]:
@@ -153,6 +165,7 @@ GROUPS = {
     "linux": (python("linux", ["tests/linux"]),
               "Linux guests, kexec and all"),
     "tools": (python("tools", ["tests/tools"]), "the tools themselves"),
+    "report": (report, "tools/report's pages in a headless browser, which it installs"),
     "arms": (python("arms", ["tests/arms"], ["tools/guest-kernel", "build"],
                     ["tools/guest-module/build"]),
              "every teardown on real Linux; builds a kernel"),

@@ -3,6 +3,7 @@
 measurement, from the command to the files."""
 
 import csv
+import io
 import json
 import pathlib
 import subprocess
@@ -14,16 +15,11 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
+from bench_results import (GROUP, ONE_BY_ONE, call, event, plan_of, result_of,  # noqa: E402
+                           unit)
 from parkbench import (analysis, attribution, export, plan, results,  # noqa: E402
                        statistics_of)
 from parkbench.failure import Failure  # noqa: E402
-
-GROUP = {"arms": ["stop"], "cpus": [4]}
-
-
-def plan_of(*groups: dict, **fields) -> dict:
-    return {"schema_version": 1, "name": "test", "groups": list(groups)} | fields
-
 
 # --- plans -------------------------------------------------------------------
 
@@ -59,27 +55,6 @@ def test_the_plans_that_we_ship_are_good(file: pathlib.Path) -> None:
 
 # --- attribution -------------------------------------------------------------
 
-def event(ns: int, cpu: int, kind: str, *args: int, **more) -> dict:
-    return {"ns": ns, "vcpu": cpu, "mpidr": hex(cpu), "event": kind,
-            "args": [hex(arg) for arg in args]} | more
-
-
-def call(ns: int, cpu: int, name: str, *args: int, result: int = 0) -> dict:
-    return event(ns, cpu, "psci", *args, call=name, result=result)
-
-
-ONE_BY_ONE = [
-    event(100, 0, "mark", attribution.MARK_KEXEC, 3),
-    call(200, 1, "CPU_OFF"), event(210, 1, "park"),
-    call(215, 0, "AFFINITY_INFO", 1, result=0), call(240, 0, "AFFINITY_INFO", 1, result=1),
-    call(300, 2, "CPU_OFF"), event(310, 2, "park"), call(330, 0, "AFFINITY_INFO", 2, result=1),
-    call(400, 0, "PSCI_VERSION"),
-    call(500, 0, "CPU_ON", 1), event(520, 1, "release"),
-    call(600, 0, "CPU_ON", 2), event(640, 2, "release"),
-    event(700, 0, "mark", attribution.MARK_UP, 3),
-]
-
-
 def test_every_moment_of_a_kexec_is_somebodys() -> None:
     kexec, = attribution.kexecs(ONE_BY_ONE)
     assert {name: end - begin for name, (begin, end) in kexec.phases.items()} == {
@@ -106,9 +81,17 @@ def test_pages_are_doors_too() -> None:
     assert (kexec.split["down"]["vmm"], kexec.split["up"]["vmm"]) == (10, 30)
 
 
+def test_when_each_cpu_left_and_came() -> None:
+    kexec, = attribution.kexecs(ONE_BY_ONE)
+    assert kexec.lanes == (attribution.Lane("0x1", 100, 110, 140, 400, 420),
+                           attribution.Lane("0x2", 200, 210, 230, 500, 540))
+    refused = [ONE_BY_ONE[0], call(150, 0, "CPU_ON", 3, result=-4), *ONE_BY_ONE[1:]]
+    assert attribution.kexecs(refused)[0].lanes == kexec.lanes
+
+
 def test_a_kexec_that_psci_by_kvm_hides_has_no_phases() -> None:
     kexec, = attribution.kexecs([ONE_BY_ONE[0], ONE_BY_ONE[-1]])
-    assert (kexec.phases, kexec.split) == ({}, {})
+    assert (kexec.phases, kexec.split, kexec.lanes) == ({}, {}, ())
 
 
 def step(ns: int, code: int, cpu: int, number: int) -> dict:
@@ -138,32 +121,6 @@ def test_step_names_come_four_characters_at_a_time() -> None:
 
 
 # --- results -----------------------------------------------------------------
-
-def sample(down: int, total: int = 1000, back: int = 4) -> dict:
-    phases = dict.fromkeys(attribution.PHASES, 0) | {"down": down, "userspace": total - down}
-    split = {name: {"firmware": 0, "vmm": ns // 4, "polling": 0, "kernel": ns - ns // 4}
-             for name, ns in phases.items()}
-    doors = {"cpu_off": 3, "park": 0, "cpu_on": 3, "release": 0}
-    return {"cpus": 4, "cpus_back": back, "verdict": "pass" if back == 4 else "cpus-lost",
-            "doors": doors, "phase_ns": phases, "total_ns": total, "split_ns": split,
-            "per_cpu": []}
-
-
-def unit(arm: str, downs: list[int], cpus: int = 4, label: str = "kvm-on-tcg-icount") -> dict:
-    sha = "0" * 64
-    guest = {"kernel_sha256": sha, "initrd_sha256": sha, "dtb_sha256": sha,
-             "command_line": "", "gic": 3, "psci": "vmm", "park": "host"}
-    host = {"kernel": "6.12", "midr": "0x0", "mode": "VHE", "fwb": "no", "gic": "v3"}
-    tool = {"version": "0", "commit": "0", "vmm_sha256": sha}
-    return {"id": f"{arm}-{cpus}cpu", "arm": arm, "cpus": cpus, "host_cpus": cpus,
-            "firmware": "none", "psci": "vmm", "variant": "default", "memory": "1G",
-            "failures": [], "samples": [sample(down) for down in downs],
-            "run": {"label": label, "guest": guest, "host": host, "tool": tool, "boot_ns": 1}}
-
-
-def result_of(*units: dict) -> dict:
-    return results.make(plan.parse(plan_of(GROUP)), list(units))
-
 
 def test_a_result_that_was_not_touched_is_taken() -> None:
     result = json.loads(json.dumps(result_of(unit("stop", [100, 120]))))
@@ -243,10 +200,9 @@ def test_chance_and_difference() -> None:
 
 # --- other formats -----------------------------------------------------------
 
-def test_the_csv_has_a_line_for_each_sample(tmp_path: pathlib.Path) -> None:
-    export.write_csv(result_of(unit("stop", [100, 120])), tmp_path / "samples.csv")
-    with open(tmp_path / "samples.csv", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+def test_the_csv_has_a_line_for_each_sample() -> None:
+    text = export.csv_text(result_of(unit("stop", [100, 120])))
+    rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["down_ns"] for row in rows] == ["100", "120"]
     assert rows[0]["down_vmm_ns"] == "25"
 

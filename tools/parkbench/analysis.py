@@ -75,6 +75,12 @@ class Effect:
     ns: float
     low: float  # 95 %
     high: float
+    samples: int  # of the arm that has the fewest
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether zero is outside of the interval."""
+        return self.samples > 1 and not self.low <= 0 <= self.high
 
 
 def cells_of(units: Iterable[Unit]) -> list[tuple[str, dict[str, Unit]]]:
@@ -86,6 +92,21 @@ def cells_of(units: Iterable[Unit]) -> list[tuple[str, dict[str, Unit]]]:
     return list(groups.items())
 
 
+def effects(names: Iterable[str], samples: list[list[int]], statistics) -> list[Effect]:
+    """What each of the statistics of several samples is."""
+    fewest = min(map(len, samples))
+    return [Effect(name, statistic(samples), *interval(samples, statistic), fewest)
+            for name, statistic in zip(names, statistics)]
+
+
+def contrast(name: str, before: Unit, after: Unit, measure: str) -> Effect | None:
+    """By how much the median of a measure differs; None if it was not seen."""
+    samples = [values(before, measure), values(after, measure)]
+    if any(not cell or None in cell for cell in samples):
+        return None
+    return effects([name], samples, [lambda cells: median(cells[1]) - median(cells[0])])[0]
+
+
 def factorial(arms: dict[str, Unit], measure: str) -> list[Effect]:
     """Effects on the median of a measure; [] if an arm of the four is missing."""
     names = [name for row in FACTORIAL for name in row]
@@ -95,17 +116,17 @@ def factorial(arms: dict[str, Unit], measure: str) -> list[Effect]:
     if any(not cell or None in cell for cell in samples):
         return []
 
-    def effects(cells) -> tuple[float, float, float]:
-        one, one_page, stop, stop_page = (median(cell) for cell in cells)
-        return ((stop + stop_page - one - one_page) / 2,
-                (one_page + stop_page - one - stop) / 2,
-                (stop_page - stop) - (one_page - one))
+    def of(i: int):
+        def effect(cells) -> float:
+            one, one_page, stop, stop_page = (median(cell) for cell in cells)
+            return ((stop + stop_page - one - one_page) / 2,
+                    (one_page + stop_page - one - stop) / 2,
+                    (stop_page - stop) - (one_page - one))[i]
+        return effect
 
-    found = effects(samples)
-    texts = ("all at once, in place of one by one", "the page, in place of CPU_OFF",
-             "interaction: the page's effect on top, if all at once")
-    return [Effect(text, found[i], *interval(samples, lambda cells, i=i: effects(cells)[i]))
-            for i, text in enumerate(texts)]
+    return effects(
+        ("all at once, in place of one by one", "the page, in place of CPU_OFF",
+         "interaction: the page's effect on top, if all at once"), samples, map(of, range(3)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,17 +144,24 @@ class Fit:
         return tuple(part / sum(parts) for part in parts)
 
 
-def fits(units: Iterable[Unit], measures=("down", "up")) -> list[Fit]:
-    found = []
+def curves(units: Iterable[Unit]) -> dict[str, list[Unit]]:
+    """By arm, its units that differ by the number of CPUs alone, smallest first.
+    A lone CPU has nobody to take down."""
     by_arm: dict[str, list[Unit]] = {}
     for unit in units:
         plain = unit["host_cpus"] == unit["cpus"] and unit["id"] == f"{unit['arm']}-{unit['cpus']}cpu"
         if plain and unit["cpus"] > 1:
             by_arm.setdefault(unit["arm"], []).append(unit)
-    for arm, chosen in by_arm.items():
+    return {arm: sorted(chosen, key=lambda unit: unit["cpus"])
+            for arm, chosen in by_arm.items()}
+
+
+def fits(units: Iterable[Unit], measures=("down", "up")) -> list[Fit]:
+    found = []
+    for arm, chosen in curves(units).items():
         for measure in measures:
             points = [(unit["cpus"] - 1, middle(unit, measure)) for unit in chosen]
-            points = sorted((x, y) for x, y in points if y)
+            points = [(x, y) for x, y in points if y]
             if len(points) >= FIT_POINTS:
                 found.append(Fit(arm, measure, quadratic_fit(*zip(*points)), points[-1][0]))
     return found
@@ -145,6 +173,26 @@ def ms(ns: float | None) -> str:
     return "-" if ns is None else f"{ns / 1e6:.3f}"
 
 
+def signed(ns: float) -> str:
+    return f"{ns / 1e6:+.3f}"
+
+
+def between(effect: Effect) -> str:
+    """Its interval; a lone sample has none."""
+    return "-" if effect.samples < 2 else f"{signed(effect.low)} to {signed(effect.high)}"
+
+
+def plain(text: str) -> str:
+    """Text that is nothing but text in a cell or a line of Markdown."""
+    for char in "\\`*_[]|":
+        text = text.replace(char, "\\" + char)
+    return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").split())
+
+
+def code(name: str) -> str:
+    return "`" + " ".join(name.split()).replace("`", "'").replace("|", "\\|") + "`"
+
+
 def table(heading: list[str], rows: Iterable[list[str]]) -> str:
     lines = ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
@@ -153,7 +201,7 @@ def table(heading: list[str], rows: Iterable[list[str]]) -> str:
 
 def main_table(units: list[Unit]) -> str:
     return table(["unit", "samples", "CPUs back", *(f"{name}, ms" for name in MEASURES)],
-                 [[f"`{unit['id']}`", str(len(unit["samples"])), back(unit),
+                 [[code(unit["id"]), str(len(unit["samples"])), back(unit),
                    *(ms(middle(unit, name)) for name in MEASURES)] for unit in units])
 
 
@@ -165,7 +213,7 @@ def split_table(units: list[Unit]) -> str:
             if parts is None:
                 continue
             total = sum(parts.values()) or 1
-            rows.append([f"`{unit['id']}`", phase,
+            rows.append([code(unit["id"]), phase,
                          *(f"{ms(parts[who])} ({parts[who] / total:.0%})" for who in WHO)])
     return table(["unit", "phase", *(f"{who}, ms" for who in WHO)], rows) if rows else ""
 
@@ -175,13 +223,13 @@ def factorial_table(units: list[Unit]) -> str:
     for rest, arms in cells_of(units):
         for measure in ("down", "up", "change", "total"):
             for effect in factorial(arms, measure):
-                rows.append([rest, "down + up" if measure == "change" else measure, effect.name,
-                             ms(effect.ns), f"{ms(effect.low)} to {ms(effect.high)}"])
+                rows.append([plain(rest), "down + up" if measure == "change" else measure, effect.name,
+                             signed(effect.ns), between(effect)])
     return table(["machine", "of", "effect", "ms", "95 %"], rows) if rows else ""
 
 
 def fit_table(units: list[Unit]) -> str:
-    rows = [[f"`{fit.arm}`", fit.measure, *(f"{value / 1e3:.3f}" for value in fit.coefficients),
+    rows = [[code(fit.arm), fit.measure, *(f"{value / 1e3:.3f}" for value in fit.coefficients),
              f"{fit.largest + 1}", *(f"{share:.0%}" for share in fit.shares)]
             for fit in fits(units)]
     return table(["arm", "phase", "constant, us", "x N, us", "x N^2, us", "at CPUs", "constant",
@@ -195,23 +243,26 @@ def steps_table(units: list[Unit]) -> str:
             found = steps(unit, way)
             total = sum(ns for _, ns in found) or 1
             others = max(1, unit["cpus"] - 1)
-            rows += [[f"`{unit['id']}`", way, f"`{name}`", ms(ns), f"{ns / others / 1e3:.1f}",
+            rows += [[code(unit["id"]), way, code(name), ms(ns), f"{ns / others / 1e3:.1f}",
                       f"{ns / total:.0%}"] for name, ns in found[:LONGEST]]
     return table(["unit", "way", "step", "ms, all CPUs", "us a CPU", "of all steps"],
                  rows) if rows else ""
 
 
+def failure_list(units: list[Unit]) -> str:
+    return "".join(f"* {code(unit['id'])}: {plain('; '.join(unit['failures']))}\n"
+                   for unit in units if unit["failures"])
+
+
 def markdown(result: dict[str, Any]) -> str:
     units = result["units"]
-    parts = [f"## {result['name']}: medians, label `{result['label']}`\n", main_table(units)]
+    parts = [f"## {plain(result['name'])}: medians, label `{result['label']}`\n", main_table(units)]
     for title, text in (("Who had the time", split_table(units)),
                         ("Steps of CPU hotplug", steps_table(units)),
                         ("The factorial", factorial_table(units)),
                         ("How it grows: N is the CPUs but the first", fit_table(units))):
         if text:
             parts += [f"### {title}\n", text]
-    failures = [f"* `{unit['id']}`: {'; '.join(unit['failures'])}\n"
-                for unit in units if unit["failures"]]
-    if failures:
-        parts += ["### Failures\n", "".join(failures)]
+    if failures := failure_list(units):
+        parts += ["### Failures\n", failures]
     return "\n".join(parts)

@@ -46,6 +46,7 @@ class Kexec:
     phases: dict[str, tuple[int, int]]  # absent where they could not be seen
     spans: tuple[Span, ...]
     steps: tuple["Step", ...] = ()  # if the kernel marks them
+    lanes: tuple["Lane", ...] = ()
 
     @property
     def split(self) -> dict[str, dict[str, int]]:
@@ -62,6 +63,17 @@ class Step:
     cpu: int  # the guest's number
     number: int
     own: int  # ns, without the steps that lie within
+
+
+@dataclasses.dataclass
+class Lane:
+    """A CPU that left, in ns since the kexec mark; None where it was not seen."""
+    mpidr: str
+    left_ns: int | None = None  # its CPU_OFF, or the page's magic
+    off_ns: int | None = None  # off for all to see
+    known_ns: int | None = None  # the first AFFINITY_INFO that says so
+    called_ns: int | None = None  # its CPU_ON, or the page's exit
+    started_ns: int | None = None  # its first instruction
 
 
 def is_call(event: Event, *names: str) -> bool:
@@ -109,6 +121,26 @@ def find_spans(window: list[Event]) -> list[Span]:
             modelled = event.get("firmware_ns", 0)
             spans += through_vmm(starting.pop(cpu), ns, modelled, cpu, "starts")
     return spans
+
+
+def find_lanes(window: list[Event]) -> list[Lane]:
+    """By MPIDR. Who is off or started for reasons not seen has no such moment."""
+    begin, lanes = window[0]["ns"], {}
+    for event in window:
+        ns, cpu = event["ns"] - begin, event["mpidr"]
+        if is_call(event, "CPU_OFF") or event["event"] == "park-store":
+            lanes[cpu] = Lane(cpu, left_ns=ns)
+        elif event["event"] == "park" and cpu in lanes:
+            lanes[cpu].off_ns = ns
+        elif is_call(event, "AFFINITY_INFO") and event["result"] == AFFINITY_OFF:
+            lane = lanes.get(event["args"][0])
+            if lane and lane.off_ns is not None and lane.known_ns is None:
+                lane.known_ns = ns
+        elif (is_call(event, "CPU_ON") and event["result"] == 0) or event["event"] == "release-store":
+            lanes.setdefault(event["args"][0], Lane(event["args"][0])).called_ns = ns
+        elif event["event"] == "release" and cpu in lanes and lanes[cpu].called_ns is not None:
+            lanes[cpu].started_ns = ns
+    return sorted(lanes.values(), key=lambda lane: int(lane.mpidr, 16))
 
 
 def through_vmm(begin: int, end: int, modelled: int, cpu: str, what: str) -> list[Span]:
@@ -198,4 +230,5 @@ def step_names(events: Iterable[Event]) -> dict[int, str]:
 
 def kexecs(events: Iterable[Event]) -> list[Kexec]:
     return [Kexec(window[0]["ns"], window[-1]["ns"], find_phases(window),
-                  tuple(find_spans(window)), tuple(find_steps(window))) for window in windows(events)]
+                  tuple(find_spans(window)), tuple(find_steps(window)),
+                  tuple(find_lanes(window))) for window in windows(events)]

@@ -3,6 +3,7 @@
 Google Benchmark writes it."""
 
 import csv
+import io
 import json
 import pathlib
 from typing import Any
@@ -16,22 +17,23 @@ from .runner import Run, Runner
 AXES = ("id", "arm", "cpus", "host_cpus", "firmware", "psci", "variant", "memory")
 
 
-def write_csv(result: dict[str, Any], path: pathlib.Path) -> None:
+def csv_text(result: dict[str, Any]) -> str:
     """A line for each sample, ns; empty where it could not be seen."""
     heading = [*AXES, "label", "sample", "cpus_before", "cpus_back", "verdict",
                *(f"{name}_ns" for name in MEASURES),
                *(f"{phase}_{who}_ns" for phase in PHASES for who in WHO)]
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(heading)
-        for unit in result["units"]:
-            for number, sample in enumerate(unit["samples"]):
-                phases = [sample["phase_ns"][name] for name in PHASES] + [sample["total_ns"]]
-                split = [sample["split_ns"].get(phase, {}).get(who)
-                         for phase in PHASES for who in WHO]
-                writer.writerow([*(unit[axis] for axis in AXES), result["label"], number,
-                                 sample["cpus"], sample["cpus_back"], sample["verdict"],
-                                 *phases, *split])
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(heading)
+    for unit in result["units"]:
+        for number, sample in enumerate(unit["samples"]):
+            phases = [sample["phase_ns"][name] for name in PHASES] + [sample["total_ns"]]
+            split = [sample["split_ns"].get(phase, {}).get(who)
+                     for phase in PHASES for who in WHO]
+            writer.writerow([*(unit[axis] for axis in AXES), result["label"], number,
+                             sample["cpus"], sample["cpus_back"], sample["verdict"],
+                             *phases, *split])
+    return file.getvalue()
 
 
 def google_benchmark(result: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def trace(result: dict[str, Any], folders: list[pathlib.Path]) -> dict[str, Any]
 
 def write_all(result: dict[str, Any], running: Runner, plan: Plan,
               out: pathlib.Path) -> None:
-    write_csv(result, out / "samples.csv")
+    (out / "samples.csv").write_text(csv_text(result), encoding="utf-8", newline="")
     (out / "google-benchmark.json").write_text(
         json.dumps(google_benchmark(result), indent=1) + "\n")
     folders = [running.folder(Run(unit, plan.rounds - 1)) for unit in plan.units]

@@ -5,6 +5,7 @@
 figure that somebody has changed is seen.
 """
 
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -37,6 +38,8 @@ def sample_of(kexec: dict[str, Any], seen: attribution.Kexec | None,
     sample = {name: kexec[name] for name in (
         "cpus", "cpus_back", "verdict", "doors", "phase_ns", "total_ns", "per_cpu")}
     sample["split_ns"] = seen.split if seen else {}
+    if seen and seen.phases:
+        sample["lanes"] = [dataclasses.asdict(lane) for lane in seen.lanes]
     if seen and seen.steps and seen.phases:
         sample["steps_ns"] = steps_of(seen, names)
     return sample

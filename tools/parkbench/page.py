@@ -1,0 +1,392 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results as one HTML page that needs nothing else: no network, no time, no
+place. The same results give the same bytes.
+
+What can be drawn without a script is; the script draws the lanes of a chosen
+kexec, sorts tables, and hands out the raw data that the page carries.
+"""
+
+import base64
+import hashlib
+import json
+import pathlib
+import re
+from typing import Any, Iterable
+
+from . import analysis, charts, export, summary
+from .analysis import MEASURES, Unit, between, middle, ms, signed, values
+from .arms import ARMS
+from .attribution import WHO
+from .markup import Markup, join, tag
+from .summary import TIMELESS, WORTH
+
+HERE = pathlib.Path(__file__).parent
+CURVE_POINTS = 3  # numbers of CPUs; fewer are no curve
+FACTORIAL_OF = {"down": "down", "up": "up", "change": "down + up", "total": "total"}
+STATES = (("kernel", "runs the guest's kernel"),
+          ("vmm", "on its way through the VMM, firmware model included"),
+          ("polling", "off, not yet known to be"), ("off", "off or parked"))
+Result = dict[str, Any]
+
+
+# --- parts -------------------------------------------------------------------
+
+def asset(name: str) -> Markup:
+    return Markup((HERE / name).read_text(encoding="utf-8"))
+
+
+def section(ident: str, title: str, *content: Any) -> Markup:
+    return tag("section", tag("h2", tag("a", title, href=f"#{ident}")), *content, id=ident)
+
+
+def note(*text: Any) -> Markup:
+    return tag("p", *text, class_="note")
+
+
+def table(caption: str, heading: Iterable[Any], rows: Iterable[Markup], class_: str = "") -> Markup:
+    """Scrolls by itself where it is too wide, by keyboard too."""
+    return tag("div", tag("table", tag("caption", caption),
+                          tag("thead", tag("tr", *heading)), tag("tbody", *rows), class_=class_),
+               class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def head(text: Any, unit: str = "", **attributes: Any) -> Markup:
+    return tag("th", text, tag("span", f" {unit}", class_="unit") if unit else None, scope="col",
+               **attributes)
+
+
+def name_cell(unit: Unit, **attributes: Any) -> Markup:
+    arm = ARMS.get(unit["arm"])
+    return tag("th", unit["id"], scope="row", title=arm.what if arm else None, **attributes)
+
+
+def cell(text: Any, **attributes: Any) -> Markup:
+    return tag("td", text, **attributes)
+
+
+def share_cell(ns: float) -> Markup:
+    return cell(ms(ns)) if ns else cell("0", class_="nil")
+
+
+def minus(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def typeset(text: str) -> str:
+    """A number stays with its unit, and its sign is one."""
+    text = re.sub(r"(?<=\d) (?=(?:ms|µs|ns|s|%|CPUs)(?!\w))", "\u00a0", text)
+    return re.sub(r"(?<!\w)-(?=\d)", "−", text)
+
+
+def is_bad(unit: Unit) -> bool:
+    return bool(unit["failures"]) or any(
+        sample["cpus_back"] < sample["cpus"] for sample in unit["samples"])
+
+
+# --- sections ----------------------------------------------------------------
+
+def opening(result: Result) -> Markup:
+    found = [typeset(sentence) for sentence in summary.sentences(result)]
+    question = result["plan"].get("question")
+    failed = [unit for unit in result["units"] if unit["failures"]]
+    return tag(
+        "header",
+        tag("p", "parkvmm bench", class_="eyebrow"),
+        tag("h1", result["name"]),
+        tag("p", question, class_="question") if question else None,
+        tag("p", found[0], class_="answer"),
+        tag("p", " ".join(found[1:]), class_="more") if found[1:] else None,
+        tag("p", tag("strong", result["label"], class_="label"), " ", WORTH[result["label"]],
+            class_="worth" + " warning" * (result["label"] == TIMELESS)),
+        failures(failed) if failed else None)
+
+
+def failures(units: list[Unit]) -> Markup:
+    return tag("div", tag("h2", "Failures"),
+               tag("ul", *(tag("li", tag("b", unit["id"]), ": ", "; ".join(unit["failures"]))
+                           for unit in units)), class_="failures")
+
+
+def measure_cell(unit: Unit, measure: str) -> Markup:
+    known = [value for value in values(unit, measure) if value is not None]
+    title = f"{ms(min(known))} to {ms(max(known))} ms" if len(known) > 1 else None
+    middle_ = middle(unit, measure)
+    return cell(ms(middle_), title=title, data_value=middle_ if middle_ is not None else -1)
+
+
+def main_row(unit: Unit) -> Markup:
+    state = "failed" if unit["failures"] else "CPUs lost" if is_bad(unit) else ""
+    return tag("tr", name_cell(unit), cell(unit["cpus"]), cell(len(unit["samples"])),
+               cell(join([analysis.back(unit),
+                          tag("b", f" {state}", class_="bad") if state else None]),
+                    data_value=analysis.back(unit).split()[0]),
+               *(measure_cell(unit, name) for name in MEASURES),
+               class_="bad" if is_bad(unit) else None)
+
+
+def sorted_head(text: str, unit: str = "") -> Markup:
+    return head(tag("button", text, tag("span", f" {unit}", class_="unit") if unit else None,
+                    type="button"))
+
+
+def main_section(result: Result, ident: str) -> Markup:
+    heading = [sorted_head("unit"), sorted_head("CPUs"), sorted_head("samples"),
+               sorted_head("CPUs back"), *(sorted_head(name, "ms") for name in MEASURES)]
+    used = dict.fromkeys(unit["arm"] for unit in result["units"])
+    known = [(arm, ARMS[arm].what) for arm in used if arm in ARMS]
+    return section(
+        f"{ident}-medians", "Medians",
+        table("Medians of all samples, by unit and phase", heading,
+              map(main_row, result["units"]), "sortable"),
+        note("A unit is one machine that kexecs again and again. CPUs back: in the worst of its "
+             "kexecs. A dash: it could not be seen. Point at a figure for the least and the most "
+             "of its samples; the headings sort."),
+        tag("details", tag("summary", "What the arms are"),
+            pairs(known)) if known else None)
+
+
+def split_section(result: Result, ident: str) -> Markup | None:
+    rows = []
+    longest = {phase: max((sum(parts.values()) for unit in result["units"]
+                           if (parts := analysis.split(unit, phase))), default=0)
+               for phase in ("down", "up")}
+    for unit in result["units"]:
+        seen = [(phase, parts) for phase in longest if (parts := analysis.split(unit, phase))
+                and sum(parts.values())]
+        for number, (phase, parts) in enumerate(seen):
+            first = name_cell(unit, rowspan=len(seen)) if number == 0 else None
+            bar = charts.stacked_bar(parts, longest[phase])
+            rows.append(tag("tr", first, cell(phase), cell(bar, class_="drawn"),
+                            cell(ms(middle(unit, phase))), *(share_cell(parts[who]) for who in WHO),
+                            class_="first" if number == 0 else None))
+    if not rows:
+        return None
+    return section(
+        f"{ident}-who", "Who had the time",
+        charts.legend((who, charts.WHO_NAMES[who]) for who in WHO),
+        table("Who had the time down and up: medians of each share",
+              [head("unit"), head("phase"), head("share, and below it the length"),
+               head("all", "ms"), *(head(charts.WHO_NAMES[who], "ms") for who in WHO)], rows, "split"),
+        note("The wide bar is the share of each; the thin line below it is the phase's time against "
+             "the longest of its kind here. In each kexec the parts add up to the phase; their medians "
+             "need not."))
+
+
+def lanes_section(result: Result, ident: str, number: int) -> Markup | None:
+    """The script draws; what it draws from is in the page."""
+    units = [(place, unit) for place, unit in enumerate(result["units"])
+             if any(sample.get("lanes") for sample in unit["samples"])]
+    if not units:
+        return None
+    rivals = summary.rivalry(result["units"])
+    chosen = rivals.slow["id"] if rivals else units[0][1]["id"]
+    options = [tag("option", unit["id"], value=place, selected=unit["id"] == chosen)
+               for place, unit in units]
+    return section(
+        f"{ident}-lanes", "One kexec, CPU by CPU",
+        tag("div",
+            tag("label", "unit ", tag("select", *options, class_="unit-of")),
+            tag("label", "kexec ", tag("select", class_="kexec-of")), class_="controls"),
+        charts.legend(STATES),
+        tag("div", class_="lanes", data_result=number),
+        tag("p", class_="said", aria_live="polite"),
+        tag("noscript", note("The lanes are drawn by the page's own script, which does not run "
+                             "here.")),
+        tag("details", tag("summary", "The same as a table"), tag("div", class_="lane-table")),
+        note("Time is counted from the moment the guest says that it calls kexec. The CPU that kexecs "
+             "runs all along, and has no lane. Off and not known to be is polling, above, only while no "
+             "other CPU leaves. What lasts shorter than a pixel is drawn a pixel wide."))
+
+
+def steps_section(result: Result, ident: str) -> Markup | None:
+    rows = []
+    for unit in result["units"]:
+        for way in ("down", "up"):
+            found = analysis.steps(unit, way)
+            total = sum(ns for _, ns in found) or 1
+            others = max(1, unit["cpus"] - 1)
+            shown = found[:analysis.LONGEST]
+            for number, (name, ns) in enumerate(shown):
+                rows.append(tag(
+                    "tr", name_cell(unit, rowspan=len(shown)) if number == 0 else None,
+                    cell(way, rowspan=len(shown)) if number == 0 else None,
+                    tag("th", name, scope="row", class_="step"),
+                    cell(charts.plain_bar(ns, total), class_="drawn"),
+                    cell(ms(ns)), cell(f"{ns / others / 1e3:.1f}"),
+                    cell(summary.share_of(ns, total)), class_="first" if number == 0 else None))
+    if not rows:
+        return None
+    return section(
+        f"{ident}-steps", "Steps of CPU hotplug",
+        table(f"The {analysis.LONGEST} longest steps of each unit, down and up",
+              [head("unit"), head("way"), head("step"), head("share"), head("all CPUs", "ms"),
+               head("each CPU", "µs"), head("of all steps")], rows, "steps"),
+        note("By a kernel that marks its steps. Each mark costs an exit to the VMM, so these times "
+             "are not compared with those of other units."))
+
+
+def scaling_section(result: Result, ident: str) -> Markup | None:
+    curves = {arm: units for arm, units in analysis.curves(result["units"]).items()
+              if len({unit["cpus"] for unit in units}) >= CURVE_POINTS}
+    panels = charts.curve_panels(curves, ("down", "up")) if curves else ""
+    if not curves or "<svg" not in panels:
+        return None
+    fits = analysis.fits(result["units"])
+    rows = [tag("tr", tag("th", fit.arm, scope="row"), cell(fit.measure),
+                *(cell(minus(f"{value / 1e3:.3f}")) for value in fit.coefficients), cell(fit.largest + 1),
+                *(cell(minus(f"{share:.0%}".replace("%", " %"))) for share in fit.shares)) for fit in fits]
+    return section(
+        f"{ident}-scaling", "How it grows with the number of CPUs", panels,
+        note("Medians; both axes are logarithmic. A line over a point reaches from the least to the "
+             "most of its samples."),
+        table("The least squares of relative errors of constant + a N + b N², N the CPUs but the "
+              "first; and what of it each term is at the most CPUs",
+              [head("arm"), head("phase"), head("constant", "µs"), head("a", "µs"), head("b", "µs"),
+               head("at CPUs"), head("share of constant"), head("of a N"), head("of b N²")], rows,
+              "fits") if rows else None)
+
+
+def factorial_rows(machine: str, arms: dict[str, Unit]) -> list[Markup]:
+    rows = []
+    for measure, name in FACTORIAL_OF.items():
+        found = analysis.factorial(arms, measure)
+        reach = 1.05 * max((abs(edge) for effect in found
+                            for edge in (effect.ns, effect.low, effect.high)), default=0) or 1
+        for number, effect in enumerate(found):
+            first = tag("th", machine, tag("br"), tag("span", name, class_="of"), scope="row",
+                        rowspan=len(found)) if number == 0 else None
+            rows.append(tag("tr", first, cell(effect.name, class_="text"),
+                            cell(charts.whisker(effect, reach), class_="drawn"),
+                            cell(minus(signed(effect.ns))), cell(minus(between(effect))),
+                            class_="first" if number == 0 else None))
+    return rows
+
+
+def factorial_section(result: Result, ident: str) -> Markup | None:
+    rows = [row for machine, arms in analysis.cells_of(result["units"])
+            for row in factorial_rows(machine, arms)]
+    if not rows:
+        return None
+    (one, one_page), (stop, stop_page) = analysis.FACTORIAL
+    return section(
+        f"{ident}-factorial", "The factorial",
+        table("Effects on the medians, with 95 % intervals",
+              [head("machine, phase"), head("effect"), head("less | more", class_="centre"),
+               head("effect", "ms"), head("95 %", "ms")], rows, "factorial"),
+        note(f"One by one or all at once, CPU_OFF or the page: {one}, {one_page}, {stop}, {stop_page}. "
+             "Bootstrap intervals of the samples. The three effects on one measure share a scale, with "
+             "zero in its middle; a full dot has an interval without zero."))
+
+
+# --- environment -------------------------------------------------------------
+
+def pairs(values_: Iterable[tuple[str, Any]]) -> Markup:
+    return tag("dl", *(join([tag("dt", name), tag("dd", value)]) for name, value in values_),
+               class_="pairs")
+
+
+def grouped(units: list[Unit], part: str) -> list[tuple[list[str], dict[str, Any]]]:
+    """Which units have which host, guest or tool."""
+    groups: dict[str, tuple[list[str], dict[str, Any]]] = {}
+    for unit in units:
+        if unit["run"]:
+            value = unit["run"][part]
+            key = json.dumps(value, sort_keys=True)
+            groups.setdefault(key, ([], value))[0].append(unit["id"])
+    return list(groups.values())
+
+
+def flat(value: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(name.replace("_", " "), " ".join(f"{k} {v}" for k, v in found.items())
+             if isinstance(found, dict) else found) for name, found in value.items()]
+
+
+def kept(units: list[Unit], part: str, title: str) -> Markup:
+    """A block for each, folded if there are many."""
+    groups = grouped(units, part)
+    blocks = []
+    for names, value in groups:
+        who = [] if len(groups) == 1 else [("units", ", ".join(names))]
+        blocks.append(pairs([*who, *flat(value)]))
+    content = join(blocks)
+    if len(blocks) > 2:
+        content = tag("details", tag("summary", f"{len(blocks)} different ones"), content)
+    return tag("div", tag("h3", title), content)
+
+
+def boots(units: list[Unit]) -> Markup:
+    return tag("div", tag("h3", "Machines"), table(
+        "The machine of each unit", [head("unit"), head("vCPUs"), head("host CPUs"), head("memory"),
+                                     head("firmware model"), head("PSCI by"), head("kernel variant"),
+                                     head("first boot", "ms")],
+        [tag("tr", name_cell(unit), *(cell(unit[axis]) for axis in (
+            "cpus", "host_cpus", "memory", "firmware", "psci", "variant")),
+             cell(ms(unit["run"]["boot_ns"] if unit["run"] else None))) for unit in units], "mixed"))
+
+
+def environment_section(result: Result, ident: str) -> Markup:
+    units = result["units"]
+    return section(
+        f"{ident}-environment", "What it was measured with",
+        tag("div", kept(units, "host", "Host"), kept(units, "tool", "Tool"), class_="columns"),
+        kept(units, "guest", "Guest kernels and command lines"), boots(units),
+        tag("details", tag("summary", "The plan"),
+            tag("pre", json.dumps(result["plan"], indent=1, ensure_ascii=False), tabindex="0")),
+        tag("p", "sha256 of the result: ", tag("code", result["sha256"]), class_="hash"))
+
+
+def data_section(ident: str, number: int) -> Markup:
+    return section(
+        f"{ident}-data", "Raw data",
+        tag("p", tag("button", "result.json", type="button", class_="download", data_kind="json",
+                     data_result=number), " ",
+            tag("button", "samples.csv", type="button", class_="download", data_kind="csv",
+                data_result=number), class_="controls"),
+        note("All samples, from this page: nothing is fetched. result.json is what tools/compare and "
+             "tools/report take; its sha256 is that of the file it was made from."))
+
+
+# --- the page ----------------------------------------------------------------
+
+def article(result: Result, number: int) -> Markup:
+    ident = f"r{number + 1}"
+    return tag("article", opening(result), main_section(result, ident), split_section(result, ident),
+               lanes_section(result, ident, number), steps_section(result, ident),
+               scaling_section(result, ident), factorial_section(result, ident),
+               environment_section(result, ident), data_section(ident, number), id=ident)
+
+
+def contents(results: list[Result]) -> Markup | None:
+    if len(results) < 2:
+        return None
+    return tag("nav", tag("ol", *(tag("li", tag("a", result["name"], href=f"#r{number}"))
+                                  for number, result in enumerate(results, 1))),
+               aria_label="Results")
+
+
+def data_block(results: list[Result]) -> Markup:
+    """JSON that no text in it can end: a script element knows no escapes."""
+    text = json.dumps({"results": results, "csv": [export.csv_text(result) for result in results]},
+                      separators=(",", ":"))
+    for char in "<>&":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return tag("script", Markup(text), type="application/json", id="data")
+
+
+def render(results: list[Result]) -> str:
+    style, script = asset("report.css"), asset("report.js")
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    # Nothing is fetched, and no script runs but this one, whatever a result holds.
+    policy = (f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'; "
+              "img-src data:; base-uri 'none'; form-action 'none'")
+    page = tag(
+        "html",
+        tag("head", tag("meta", charset="utf-8"),
+            tag("meta", http_equiv="Content-Security-Policy", content=policy),
+            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            tag("meta", name="color-scheme", content="light dark"),
+            tag("title", "parkvmm: " + ", ".join(result["name"] for result in results)),
+            tag("link", rel="icon", href="data:,"), tag("style", style)),
+        tag("body", contents(results), tag("main", *map(article, results, range(len(results)))),
+            data_block(results), tag("script", script)), lang="en")
+    return f"<!DOCTYPE html>\n<!-- SPDX-License-Identifier: Apache-2.0 -->\n{page}\n"

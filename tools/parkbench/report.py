@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turns results of tools/bench into one HTML page, or into Markdown.
+
+    tools/report RESULT.json... [--html FILE] [--markdown FILE] [--screenshots DIR]
+
+The page needs nothing but itself: it opens from disk, asks for nothing, and
+holds the raw data. Without an option it is report.html beside the first
+RESULT.json. The Markdown is short, for a CI summary; FILE may be - for stdout.
+The same results give the same bytes. --screenshots gets a browser (Debian's
+chromium) and takes a picture of each section, light and dark, and of a phone.
+
+Exit status: 0; 1 a result cannot be read or was changed; 2 usage; 69 no browser
+could be had.
+"""
+
+import argparse
+import pathlib
+import sys
+import tempfile
+
+from . import analysis, arms, page, results, summary
+from .failure import USAGE, Failure
+
+
+def markdown(result: results.Result) -> str:
+    units = result["units"]
+    parts = [f"## {analysis.plain(result['name'])}\n",
+             analysis.plain(" ".join(summary.sentences(result))) + "\n",
+             f"`{result['label']}`: {summary.WORTH[result['label']]}\n"]
+    if failures := analysis.failure_list(units):
+        parts += ["### Failures\n", failures]
+    parts += ["### Medians\n", analysis.main_table(units)]
+    if factorial := analysis.factorial_table(units):
+        parts += ["### The factorial\n", factorial]
+    return "\n".join(parts)
+
+
+def write(text: str, path: pathlib.Path) -> None:
+    try:
+        if str(path) == "-":
+            sys.stdout.buffer.write(text.encode())
+        else:
+            path.write_bytes(text.encode())
+    except OSError as error:
+        raise Failure(USAGE, f"{path}: {error.strerror}") from None
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tools/report", usage="tools/report RESULT.json... [OPTION]...", description=__doc__,
+        allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", nargs="+", type=pathlib.Path, metavar="RESULT.json")
+    parser.add_argument("--html", type=pathlib.Path, metavar="FILE")
+    parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE")
+    parser.add_argument("--screenshots", type=pathlib.Path, metavar="DIR")
+    return parser.parse_args(argv)
+
+
+def screenshots(html: str, folder: pathlib.Path) -> None:
+    arms.build("tools/setup", "--quiet", "report")
+    from . import browser  # needs what that has installed
+
+    with tempfile.TemporaryDirectory() as temporary:
+        file = pathlib.Path(temporary) / "report.html"
+        write(html, file)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, picture in browser.screenshots(file):
+            (folder / f"{name}.png").write_bytes(picture)
+
+
+def main(argv: list[str]) -> int:
+    options = parse(argv)
+    loaded = [results.load(path) for path in options.results]
+    if not (options.html or options.markdown or options.screenshots):
+        options.html = options.results[0].with_name("report.html")
+    html = page.render(loaded)
+    if options.html:
+        write(html, options.html)
+        say(f"written: {options.html}")
+    if options.screenshots:
+        screenshots(html, options.screenshots.absolute())
+    if options.markdown:
+        write("\n".join(map(markdown, loaded)), options.markdown)
+    return 0
+
+
+def say(message: str) -> None:
+    print(f"report: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Failure as failure:
+        say(str(failure))
+        sys.exit(failure.status)

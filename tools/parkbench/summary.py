@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a result says, in sentences: no claim that its samples do not carry."""
+
+import dataclasses
+from typing import Any, Iterable
+
+from . import analysis
+from .analysis import Unit, middle
+
+WORTH = {
+    "kvm": "Times are real: an arm64 machine's own KVM.",
+    "kvm-on-tcg": "The wall clock of an emulated host: times are worth nothing, counts and "
+                  "verdicts are.",
+    "kvm-on-tcg-icount": "The virtual time of an emulated host. It is exact: instructions executed "
+                         "plus timer waits. No caches, no DRAM; all CPUs share one clock, so "
+                         "work done in parallel adds up.",
+}
+TIMELESS = "kvm-on-tcg"
+OWNERS = {"firmware": "the firmware model's", "vmm": "the VMM's", "polling": "polling",
+          "kernel": "the guest kernel's"}
+LITTLE = 0.05  # of a whole
+# One by one, and all at once, by the same kernel; the first that was measured.
+RIVALS = (("hotplug", "stop"), ("stock", "module"))
+
+
+def time_of(ns: float) -> str:
+    """Three digits, in the unit that suits."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if abs(ns) >= size:
+            value = ns / size
+            return f"{value:.{2 if abs(value) < 10 else 1 if abs(value) < 100 else 0}f} {unit}"
+    return f"{ns:.0f} ns"
+
+
+def signed_time(ns: float) -> str:
+    return ("+" if ns > 0 else "") + time_of(ns)
+
+
+def share_of(part: float, whole: float) -> str:
+    """Never rounded to all or nothing."""
+    share = part / whole if whole else 0
+    if 0.995 <= share < 1:
+        return "more than 99 %"
+    if 0 < share < 0.005:
+        return "less than 1 %"
+    return f"{share:.0%}".replace("%", " %")
+
+
+def counted(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rivalry:
+    """Two units that differ by how they take CPUs down, and by nothing else."""
+    machine: str
+    slow: Unit
+    fast: Unit
+
+
+def rivalry(units: Iterable[Unit]) -> Rivalry | None:
+    """Of the machine with the most CPUs; a plain one, if there is a choice."""
+    found = []
+    for machine, arms in analysis.cells_of(units):
+        for rank, (slow, fast) in enumerate(RIVALS):
+            if slow in arms and fast in arms and middle(arms[slow], "down") and middle(
+                    arms[fast], "down") and analysis.split(arms[slow], "down"):
+                cpus = arms[slow]["cpus"]
+                found.append((-cpus, machine != f"{cpus}cpu", rank, len(found),
+                              Rivalry(machine, arms[slow], arms[fast])))
+    return min(found)[-1] if found else None
+
+
+def of_units(units: list[Unit]) -> str:
+    """What came back, and what failed."""
+    samples = [sample for unit in units for sample in unit["samples"]]
+    good = sum(sample["cpus_back"] == sample["cpus"] for sample in samples)
+    failed = sum(bool(unit["failures"]) for unit in units)
+    text = (f"All CPUs came back in {good} of {counted(len(samples), 'kexec')}"
+            if samples else "No kexec came up")
+    return text + (f", and {failed} of {counted(len(units), 'unit')} failed." if failed else ".")
+
+
+def of_rivals(rivals: Rivalry) -> str:
+    slow, fast = middle(rivals.slow, "down"), middle(rivals.fast, "down")
+    kernel = analysis.split(rivals.slow, "down")["kernel"]
+    cpus = rivals.slow["cpus"]
+    where = "" if rivals.machine == f"{cpus}cpu" else f" (machine {rivals.machine})"
+    return (f"With {cpus} CPUs{where}, taking them down takes {time_of(slow)} one by one "
+            f"({rivals.slow['arm']}) and {time_of(fast)} all at once ({rivals.fast['arm']}); "
+            f"{share_of(kernel, sum(analysis.split(rivals.slow, 'down').values()))} of the former "
+            "is the guest kernel's.")
+
+
+def of_page(units: list[Unit]) -> str | None:
+    """The field's question: does a page help over simply stopping?"""
+    cells = [(arms["stop"]["cpus"], machine, arms) for machine, arms in analysis.cells_of(units)
+             if "stop" in arms and "park-host" in arms]
+    for _, _, arms in sorted(cells, key=lambda cell: (-cell[0], len(cell[1]), cell[1])):
+        effect = analysis.contrast("", arms["stop"], arms["park-host"], "change")
+        if effect:
+            certain = ("" if effect.is_certain or effect.samples < 2 else
+                       ", which cannot be told from no change")
+            between = ("one sample each" if effect.samples < 2 else
+                       f"95 %: {signed_time(effect.low)} to {signed_time(effect.high)}")
+            return (f"Where all stop at once, a park page in place of CPU_OFF changes down and up of "
+                    f"{arms['stop']['cpus']} CPUs together by {signed_time(effect.ns)} "
+                    f"({between}){certain}.")
+    return None
+
+
+def of_growth(units: list[Unit], rivals: Rivalry | None) -> str | None:
+    """Only of a fit that is a sum: what is far below zero has no share."""
+    for fit in analysis.fits(units, ("down",)):
+        constant, linear, square = fit.shares
+        if (rivals and fit.arm == rivals.slow["arm"] and abs(constant) < LITTLE
+                and min(linear, square) > -LITTLE):
+            linear, square = max(linear, 0), max(square, 0)
+            both = linear + square
+            return (f"Of {fit.arm}'s time down with {fit.largest + 1} CPUs, "
+                    f"{share_of(linear, both)} grows with the number of CPUs and "
+                    f"{share_of(square, both)} with its square.")
+    return None
+
+
+def of_steps(units: list[Unit]) -> str | None:
+    marked = [unit for unit in units if analysis.steps(unit, "down")]
+    if not marked:
+        return None
+    unit = max(marked, key=lambda unit: (unit["cpus"], analysis.steps(unit, "down")[0][1]))
+    found = analysis.steps(unit, "down")
+    name, longest = found[0]
+    return (f"Of the steps by which {unit['arm']} takes {unit['cpus']} CPUs down, {name} has the most "
+            f"time: {time_of(longest)}, {share_of(longest, sum(ns for _, ns in found))} of all.")
+
+
+def time_and_owner(unit: Unit, phase: str) -> str:
+    parts = analysis.split(unit, phase)
+    who = max(parts, key=lambda who: parts[who])
+    return (f"{time_of(middle(unit, phase))}, {share_of(parts[who], sum(parts.values()))} of it "
+            f"{OWNERS[who]}")
+
+
+def of_slowest(units: list[Unit]) -> str | None:
+    """Where there is nothing to set against each other."""
+    seen = [unit for unit in units if middle(unit, "change") and analysis.split(unit, "down")]
+    if not seen:
+        return None
+    unit = max(seen, key=lambda unit: (unit["cpus"], middle(unit, "change")))
+    return (f"A kexec of {unit['id']} takes {time_of(middle(unit, 'total'))}: its CPUs are down in "
+            f"{time_and_owner(unit, 'down')}, and up again in {time_and_owner(unit, 'up')}.")
+
+
+def sentences(result: dict[str, Any]) -> list[str]:
+    units = result["units"]
+    rivals = rivalry(units)
+    timed = [] if result["label"] == TIMELESS else [
+        of_rivals(rivals) if rivals else of_slowest(units), of_page(units),
+        of_growth(units, rivals), of_steps(units)]
+    return [sentence for sentence in [*timed, of_units(units)] if sentence]
