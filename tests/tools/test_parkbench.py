@@ -182,6 +182,16 @@ def test_an_effect_that_is_noise_has_zero_in_its_interval() -> None:
     assert page.low < 0 < page.high
 
 
+def test_intervals_run_from_one_cpu_to_the_next() -> None:
+    measured_ = unit("hotplug", [1])
+    measured_["samples"][0]["per_cpu"] = [
+        {"kernel_before_off_ns": 100, "vmm_on_ns": 3, "firmware_on_ns": 10,
+         "kernel_after_on_ns": 7},
+        {"kernel_before_off_ns": 50, "vmm_on_ns": 3, "kernel_after_on_ns": 999}]
+    assert analysis.intervals(measured_, "down") == [100, 50]
+    assert analysis.intervals(measured_, "up") == [20]
+
+
 def test_a_curve_is_told_from_a_line() -> None:
     xs = [1, 3, 7, 15, 31]
     assert statistics_of.quadratic_fit(xs, [5 + 2 * x for x in xs]) == pytest.approx(

@@ -48,6 +48,18 @@ def vmm_ns_per_cpu(unit: Unit) -> float | None:
     return median(sums)
 
 
+def intervals(unit: Unit, way: str) -> list[int]:
+    """ns from one CPU to the next, all samples together: from CPU_OFF to CPU_OFF
+    (the first: from the kexec mark), or from CPU_ON to CPU_ON."""
+    parts = {"down": ("kernel_before_off_ns",),
+             "up": ("vmm_on_ns", "firmware_on_ns", "kernel_after_on_ns")}[way]
+    # After the last CPU, the kernel goes on to its user space.
+    cpus = [cpu for sample in unit["samples"]
+            for cpu in (sample["per_cpu"] if way == "down" else sample["per_cpu"][:-1])]
+    found = [[cpu.get(part, 0) for part in parts] for cpu in cpus]
+    return [sum(values_) for values_ in found if None not in values_]
+
+
 def back(unit: Unit) -> str:
     if not unit["samples"]:
         return "-"
@@ -236,6 +248,17 @@ def fit_table(units: list[Unit]) -> str:
                   "N", "N^2"], rows) if rows else ""
 
 
+def intervals_table(units: list[Unit]) -> str:
+    rows = []
+    for unit in units:
+        for way in ("down", "up"):
+            found = intervals(unit, way)
+            if len(found) > 1:
+                rows.append([f"`{unit['id']}`", way, ms(median(found)), ms(min(found)),
+                             ms(max(found))])
+    return table(["unit", "way", "median, ms", "least, ms", "most, ms"], rows) if rows else ""
+
+
 def steps_table(units: list[Unit]) -> str:
     rows = []
     for unit in units:
@@ -258,6 +281,7 @@ def markdown(result: dict[str, Any]) -> str:
     units = result["units"]
     parts = [f"## {plain(result['name'])}: medians, label `{result['label']}`\n", main_table(units)]
     for title, text in (("Who had the time", split_table(units)),
+                        ("From one CPU to the next", intervals_table(units)),
                         ("Steps of CPU hotplug", steps_table(units)),
                         ("The factorial", factorial_table(units)),
                         ("How it grows: N is the CPUs but the first", fit_table(units))):
