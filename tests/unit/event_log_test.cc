@@ -54,9 +54,9 @@ TEST_F(EventLogTest, HoldsBackWhatIsTooYoung) {
   EXPECT_THAT(Drain(100), ElementsAre(20, 30));
 }
 
-TEST_F(EventLogTest, AHalfFullRingWakesItsReader) {
+TEST_F(EventLogTest, AQuarterFullRingWakesItsReader) {
   pollfd wake = {log_.fd(), POLLIN, 0};
-  for (size_t i = 0; i < EventRing::kCapacity / 2; ++i) log_.ring(1).Push({});
+  for (size_t i = 0; i < EventRing::kCapacity / 4; ++i) log_.ring(1).Push({});
   EXPECT_EQ(poll(&wake, 1, 0), 0);
   log_.ring(1).Push({});
   EXPECT_EQ(poll(&wake, 1, 0), 1);
@@ -70,6 +70,15 @@ TEST_F(EventLogTest, AFullRingLosesAndCounts) {
   EXPECT_EQ(Drain(INT64_MAX).size(), EventRing::kCapacity);
   log_.ring(0).Push({});
   EXPECT_EQ(Drain(INT64_MAX).size(), 1u);
+}
+
+TEST_F(EventLogTest, WhoAsksInALoopDoesNotLoseTheMark) {
+  for (size_t i = 0; i < EventRing::kCapacity; ++i) {
+    log_.ring(0).Push({.function = PSCI_AFFINITY_INFO_64});
+  }
+  log_.ring(0).Push({.ns = 1, .kind = Event::Kind::kMark});
+  EXPECT_EQ(log_.lost(), EventRing::kCapacity / 2);
+  EXPECT_EQ(Drain(INT64_MAX).back(), 1);
 }
 
 TEST_F(EventLogTest, EachLineIsAJsonObject) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <libfdt.h>
 
 #include <algorithm>
 #include <cstring>
@@ -379,6 +380,23 @@ TEST(NextTree, KeepsTheRest) {
   EXPECT_EQ(tree.Strings("/chosen", "stdout-path"),
             old_tree.Strings("/chosen", "stdout-path"));
   EXPECT_EQ(ReservedRanges(*next), ReservedRanges(before));
+}
+
+TEST(NextTree, DoesNotInheritTheReservationOfAnInitrd) {
+  auto first = MakeNextTree(MachineTree(), SomeChosen());
+  ASSERT_TRUE(first);
+  // As kexec_file_load makes it; the other one is somebody else's.
+  first->resize(first->size() + 256);
+  void* const tree = first->data();
+  ASSERT_EQ(fdt_open_into(tree, tree, static_cast<int>(first->size())), 0);
+  const Range initrd = SomeChosen().initrd;
+  ASSERT_EQ(fdt_add_mem_rsv(tree, initrd.begin, initrd.size()), 0);
+  ASSERT_EQ(fdt_add_mem_rsv(tree, 0x7000000, 0x1000), 0);
+  const auto next = MakeNextTree(*first, SomeChosen());
+  ASSERT_TRUE(next);
+  ASSERT_EQ(fdt_num_mem_rsv(next->data()), 1);
+  EXPECT_THAT(ReservedRanges(*next),
+              Optional(testing::Not(testing::Contains(initrd))));
 }
 
 TEST(NextTree, TellsACrashKernelItsMemory) {

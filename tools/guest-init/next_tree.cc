@@ -19,6 +19,13 @@ uint64_t BigEndian(std::span<const uint8_t> bytes) {
   return value;
 }
 
+uint64_t NumberIn(const void* tree, int node, const char* name) {
+  int size = 0;
+  const auto* value =
+      static_cast<const uint8_t*>(fdt_getprop(tree, node, name, &size));
+  return value == nullptr ? 0 : BigEndian({value, static_cast<size_t>(size)});
+}
+
 bool IsTree(std::span<const uint8_t> tree) {
   return fdt_check_full(tree.data(), tree.size()) == 0;
 }
@@ -85,6 +92,20 @@ bool SetUsable(void* tree, int node, const Range& usable) {
   fdt_delprop(tree, node, kName);
   return fdt_appendprop_u64(tree, node, kName, usable.begin) == 0 &&
          fdt_appendprop_u64(tree, node, kName, usable.end - usable.begin) == 0;
+}
+
+// Linux's kexec_file_load reserves the initrd in the tree it makes. Inherited,
+// each kexec would leave the next kernel less memory.
+bool DropReservedInitrd(void* tree) {
+  const int node = fdt_path_offset(tree, "/chosen");
+  const uint64_t initrd =
+      node < 0 ? 0 : NumberIn(tree, node, "linux,initrd-start");
+  for (int i = fdt_num_mem_rsv(tree) - 1; i >= 0; --i) {
+    uint64_t address = 0, size = 0;
+    if (fdt_get_mem_rsv(tree, i, &address, &size) != 0) return false;
+    if (address == initrd && fdt_del_mem_rsv(tree, i) != 0) return false;
+  }
+  return true;
 }
 
 bool SetChosen(void* tree, const Chosen& chosen) {
@@ -179,7 +200,7 @@ std::optional<std::vector<uint8_t>> MakeNextTree(std::span<const uint8_t> tree,
                             chosen.rng_seed.size() + kHeadroom);
   const int size = static_cast<int>(next.size());
   if (fdt_open_into(tree.data(), next.data(), size) != 0 ||
-      !SetChosen(next.data(), chosen) ||
+      !DropReservedInitrd(next.data()) || !SetChosen(next.data(), chosen) ||
       (order == CpuOrder::kReversed && !ReverseCpus(next.data())) ||
       fdt_pack(next.data()) != 0) {
     return std::nullopt;
