@@ -17,8 +17,8 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from bench_results import (GROUP, ONE_BY_ONE, call, event, plan_of, result_of,  # noqa: E402
                            unit)
-from parkbench import (analysis, attribution, export, plan, results,  # noqa: E402
-                       statistics_of)
+from parkbench import (analysis, attribution, export, hazards, plan,  # noqa: E402
+                       results, statistics_of)
 from parkbench.failure import Failure  # noqa: E402
 
 # --- plans -------------------------------------------------------------------
@@ -206,6 +206,29 @@ def test_chance_and_difference() -> None:
     assert statistics_of.permutation_p(low, low) > 0.5
     assert statistics_of.cliffs_delta(low, high) == 1
     assert statistics_of.cliffs_delta(low, low) == 0
+
+
+# --- what spoils wall-clock times --------------------------------------------
+
+def test_a_quiet_machine_has_no_hazards(tmp_path: pathlib.Path) -> None:
+    cpu = tmp_path / "sys/devices/system/cpu"
+    (cpu / "cpu0/cpufreq").mkdir(parents=True)
+    (cpu / "cpu0/cpufreq/scaling_governor").write_text("performance\n")
+    (cpu / "isolated").write_text("1-7\n")
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/loadavg").write_text("0.00 0.00 0.00 1/99 1\n")
+    assert hazards.find(1, 20, native=True, root=tmp_path) == []
+    (cpu / "cpu0/cpufreq/scaling_governor").write_text("schedutil\n")
+    (cpu / "isolated").write_text("\n")
+    (tmp_path / "proc/loadavg").write_text("999.0 0.00 0.00 1/99 1\n")
+    found = " ".join(hazards.find(4096, 2, native=True, root=tmp_path))
+    for words in ("governor schedutil", "no CPU is isolated", "load 999.0", "4096 vCPUs",
+                  "2 samples"):
+        assert words in found
+
+
+def test_an_emulated_machines_wall_clock_is_warned_of() -> None:
+    assert "says nothing about any machine" in hazards.find(4, 20, native=False)[0]
 
 
 # --- other formats -----------------------------------------------------------

@@ -20,7 +20,7 @@ import os
 import pathlib
 import sys
 
-from . import analysis, export, plan as plans, results, runner
+from . import analysis, export, hazards, plan as plans, results, runner
 from .failure import DIFFERS, USAGE, Failure
 
 
@@ -76,6 +76,13 @@ def clock_of(options: argparse.Namespace) -> runner.Clock:
     return runner.Clock(virtual=not native and not options.wall_clock, native=native)
 
 
+def warnings_for(plan: plans.Plan, clock: runner.Clock) -> list[str]:
+    if clock.virtual:
+        return []
+    return hazards.find(max(unit.cpus for unit in plan.units),
+                        min(unit.cycles for unit in plan.units) * plan.rounds, clock.native)
+
+
 def main(argv: list[str]) -> int:
     options = parse(argv)
     plan, clock = plan_of(options), clock_of(options)
@@ -89,6 +96,8 @@ def main(argv: list[str]) -> int:
     out = (options.out or runner.ROOT / "out/bench" / plan.name).absolute()
     out.mkdir(parents=True, exist_ok=True)
     runner.prepare(plan)
+    for sentence in warnings_for(plan, clock):
+        runner.say(f"warning: {sentence}")
     running = runner.Runner(plan, clock, out, jobs)
     interrupted = None
     try:
