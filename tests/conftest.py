@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all tests that drive whole machines share."""
 
-import os
 import pathlib
-import shutil
 import sys
 
 import pytest
@@ -15,11 +13,6 @@ import arm64_host  # noqa: E402
 
 @pytest.fixture
 def host(tmp_path: pathlib.Path) -> arm64_host.Host:
-    """An arm64 machine with KVM. Where there is none: a skip that says so, or
-    a failure if PARKVMM_REQUIRE_KVM says that there must be one."""
-    missing = arm64_host.what_is_missing()
-    if missing and os.environ.get("PARKVMM_REQUIRE_KVM"):
-        pytest.fail(f"no arm64 host: {missing}")
-    if missing:
-        pytest.skip(f"no arm64 host: {missing}")
+    """An arm64 machine with KVM."""
+    arm64_host.require()
     return arm64_host.Host(tmp_path)

@@ -3,10 +3,13 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import shutil
 import subprocess
 from typing import Any
+
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 IMAGE = "build/guest/debian/Image"
@@ -24,6 +27,16 @@ def what_is_missing() -> str:
     if not shutil.which("qemu-system-aarch64"):
         return "qemu-system-aarch64 is not installed; run tools/setup"
     return ""
+
+
+def require() -> None:
+    """Where there is no arm64 host: a skip that says so, or a failure if
+    PARKVMM_REQUIRE_KVM says that there must be one."""
+    missing = what_is_missing()
+    if missing and os.environ.get("PARKVMM_REQUIRE_KVM"):
+        pytest.fail(f"no arm64 host: {missing}")
+    if missing:
+        pytest.skip(f"no arm64 host: {missing}")
 
 
 @dataclasses.dataclass

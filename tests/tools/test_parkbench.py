@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -269,19 +270,48 @@ def test_spans_of_a_track_are_strictly_nested() -> None:
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    if missing := arm64_host.what_is_missing():
-        pytest.skip(f"no arm64 host: {missing}")
+    arm64_host.require()
     out = tmp_path_factory.mktemp("bench")
     bench(out)
     return out
 
 
+def words_of(out: pathlib.Path, cpus: str = "2") -> list[str]:
+    return ["tools/bench", "--arms", "stock", "--cpus", cpus, "--cycles", "1", "--jobs", "1",
+            "--out", str(out)]
+
+
 def bench(out: pathlib.Path) -> str:
-    done = subprocess.run(
-        ["tools/bench", "--arms", "stock", "--cpus", "2", "--cycles", "1", "--jobs", "1",
-         "--out", str(out)], cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(words_of(out), cwd=ROOT, capture_output=True, text=True, timeout=600,
+                          check=False)
     assert done.returncode == 0, done.stderr
     return done.stderr
+
+
+def test_two_measurements_are_the_same_bytes(measured, tmp_path) -> None:
+    bench(tmp_path)
+    for name in ("result.json", "samples.csv", "trace.json", "google-benchmark.json"):
+        assert (tmp_path / name).read_bytes() == (measured / name).read_bytes()
+
+
+def test_an_interrupted_measurement_goes_on(tmp_path) -> None:
+    arm64_host.require()
+    words = words_of(tmp_path, cpus="1,2,3")
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, text=True,
+                          stderr=subprocess.PIPE) as running:
+        for line in running.stderr:
+            if "1 of 3: " in line:
+                running.send_signal(signal.SIGINT)
+                break
+        said = running.stderr.read()
+        assert running.wait(timeout=300) == 130, said
+    assert "finishing what runs" in said and "goes on from here" in said
+    units = results.load(tmp_path / "result.json")["units"]
+    assert sorted(len(unit_["samples"]) for unit_ in units) == [0, 1, 1]
+    again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600,
+                           check=False)
+    assert again.returncode == 0, again.stderr
+    assert "2 of 3 runs are there already" in again.stderr
 
 
 def test_what_is_measured_adds_up(measured: pathlib.Path) -> None:
