@@ -16,7 +16,7 @@ from arm64_host import ROOT, Host, Outcome
 
 sys.path.insert(0, str(ROOT / "tools"))
 
-from demo_arms import ARMS, GUEST, MODULE, PATCHED, STOCK  # noqa: E402
+from parkbench.arms import ARMS, GUEST, MODULE  # noqa: E402
 
 BUILD_DEADLINE = 2400  # seconds; a kernel takes a few minutes, once
 SELFTEST = "tools/testing/selftests/cpu-hotplug/cpu-on-off-test.sh"
@@ -119,16 +119,16 @@ def test_hotplug_selftest_passes_before_and_after_a_kexec(host: Host, tools) -> 
 @pytest.mark.parametrize("name", ["stock", "module", "stop", "park-host", "park-device"])
 def test_kexec_under_load_brings_all_cpus_back(host: Host, tools, name: str) -> None:
     arm = ARMS[name]
-    if arm.kernel == PATCHED:
+    if not arm.stock:
         run("tools/guest-kernel", "build")
     if arm.module:
         run("tools/guest-module/build")
-    kind = "module" if arm.module else "stock" if arm.kernel == STOCK else "patched"
-    initrd = image(kind, *tools, "--kernel", str(arm.kernel),
+    kind = "module" if arm.module else "stock" if arm.stock else "patched"
+    initrd = image(kind, *tools, "--kernel", str(arm.kernel("default")),
                    *(["--module", str(MODULE)] if arm.module else []))
     outcome = host.linux(
         "--cpus", "8", "--park", arm.park, "--strict", cpus=8, initrd=initrd,
-        image=str(arm.kernel.relative_to(ROOT)),
+        image=str(arm.kernel("default").relative_to(ROOT)),
         params=f'{arm.params} park.cycles=3 park.load="{STRESS}"')
     assert_all_back(outcome, cycles=3, cpus=8)
     assert outcome.stdout.count("every CPU is busy with /bin/stress-ng") == 3
