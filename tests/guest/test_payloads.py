@@ -51,7 +51,7 @@ SPECIFIED = [
 FLOOD = Run("flood", params="count=500", watched=True)
 OURS = [
     Run("mmio_nowhere"),
-    Run("wide", cpus=300),
+    Run("wide", cpus=512),
     FLOOD,
 ]
 
