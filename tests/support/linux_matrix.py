@@ -301,8 +301,9 @@ def main() -> int:
         if complaint_:
             print(f"{run.name}: {complaint_}", file=sys.stderr)
         for number, cell in enumerate(run.cells):
-            seen[cell] += run.rounds * times
-            if run.expected[number] != CPUS:
+            if run.expected[number] == CPUS:
+                seen[cell] += run.rounds * times
+            else:
                 loses.add(cell)
             if complaint_:
                 bad.add(cell)
