@@ -79,8 +79,12 @@ void RunAway(uint64_t number) {
   switch (Random(entries * 512 + number).Below(3)) {
     case 0:
       return;
-    case 1:
-      park_enter(ParkPage(static_cast<uint32_t>(number)));
+    case 1: {
+      const uint64_t page = ParkPage(static_cast<uint32_t>(number));
+      // CPU_ON took it away with the CPU.
+      if (!HasLoop(page, Loop::kOther)) InstallLoop(page, Loop::kOther);
+      park_enter(page);
+    }
     default:
       EnterSlot();
       FAIL("the slot refused: ", ReadSlot(ThisCpu(), PARK_REG_STATUS));

@@ -330,6 +330,16 @@ TEST_F(ParkRegionTest, AnotherLoopThanTheFirstIsNoted) {
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kForeignLoop));
 }
 
+TEST_F(ParkRegionTest, CpuOnLeavesALoopThatSomebodyElsePutThere) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  const uint64_t text = PageOfCpu(1) + PARK_PAGE_TEXT;
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreExit, text, 0x55).ok());
+  ASSERT_TRUE(power_.PowerOn(VcpuId{1}, {kEntry, 5}));
+  region_->Leave(VcpuId{1});
+  EXPECT_EQ(Get(text), 0x55u);
+}
+
 TEST_F(ParkRegionTest, WritingOverAParkedCpusLoopIsNotedAndHarmless) {
   Prepare();
   Park(1, PageOfCpu(1));

@@ -207,6 +207,7 @@ absl::StatusOr<bool> ParkRegion::ApplyOne(VcpuId self,
   window_.Store(address, size, value);
   if (page != nullptr && page->occupant != kNobody) {
     if (!is_magic && !is_exit) {
+      page->rewritten = true;
       Note(ParkFault::kPageRewritten, VcpuId{page->occupant}, page_address,
            value);
     }
@@ -241,6 +242,7 @@ absl::StatusOr<ParkRegion::Outcome> ParkRegion::StepOver(
   for (size_t i = 0; parked_ != 0 && i < pages_.size(); ++i) {
     Page& page = pages_[i];
     if (page.occupant == kNobody) continue;
+    page.rewritten = true;  // For all we know.
     const GuestAddress address = PageAt(i);
     if (const uint64_t value = window_.Load(address + PARK_PAGE_EXIT)) {
       ASSIGN_OR_RETURN(const bool taken, TakeExit(page, address, value, self));
@@ -436,10 +438,12 @@ void ParkRegion::Leave(VcpuId self) {
   cpus_[Index(self)].announced = true;
   const auto address = cpus_[Index(self)].page;
   if (!address) return;
-  Vacate(*Find(*address), *address);
+  Page& page = *Find(*address);
+  const bool rewritten = page.rewritten;
+  Vacate(page, *address);
   // A kernel that takes a CPU from its page wipes it; one that calls CPU_ON may
   // not know of pages. Its next one must not find a loop where nobody is.
-  window_.Store(*address + PARK_PAGE_TEXT, 0);
+  if (!rewritten) window_.Store(*address + PARK_PAGE_TEXT, 0);
 }
 
 // --- The window --------------------------------------------------------------
