@@ -33,7 +33,7 @@ KERNELS = {
     "debian": GUEST / "debian/Image",
     "ours": GUEST / "kernels/default/Image",
     "ours64k": GUEST / "kernels/64k/Image",
-    "stub": ROOT / "build/arm64/stub/next_kernel.bin",
+    "stub": ROOT / "build/arm64/stub/psci_kernel.bin",
 }
 MEMORY = "1G"
 SECONDS_PER_KEXEC = 60  # of a busy machine
@@ -45,7 +45,7 @@ NEXT = {
     STOCK: "debian",
     PAGE: "ours initcall_blacklist=cpu_park_device_init",
     DEVICE: "ours cpuparkmem=0",
-    STUB: "stub",
+    STUB: "stub last",
 }
 
 
@@ -235,10 +235,8 @@ def boot_host(name: str, runs: list[tuple[Run, int]]) -> list[tuple[Run, int, st
             command = [word.replace(f"/{run.name}.json", f"/{run.name}-{time}.json")
                        for word in run.command()]
             log = f"$RESULTS/{run.name}-{time}"
-            script.append(f"echo {run.name} {time}; "
-                          f"{shlex.join(command).replace('@RESULTS@', '$RESULTS')} "
-                          f">{log}.out 2>{log}.err || true\n".replace("'$RESULTS", "$RESULTS")
-                          )
+            words = shlex.join(command).replace("@RESULTS@", "$RESULTS")
+            script.append(f"echo {run.name} {time}; {words} >{log}.out 2>{log}.err || true\n")
     command = ["tools/arm64-host", "--deterministic", "--cpus", str(CPUS), "--memory", "6G",
                "--out", str(out), "--timeout", f"{seconds}s"]
     for file in sorted(files):
@@ -297,17 +295,17 @@ def main() -> int:
     bad: set = set()
     loses: set = set()
     others = []
-    for run, times, complaint_ in outcomes(options.cycles, options.runs):
-        if complaint_:
-            print(f"{run.name}: {complaint_}", file=sys.stderr)
+    for run, times, wrong in outcomes(options.cycles, options.runs):
+        if wrong:
+            print(f"{run.name}: {wrong}", file=sys.stderr)
         for number, cell in enumerate(run.cells):
             if run.expected[number] == CPUS:
                 seen[cell] += run.rounds * times
             else:
                 loses.add(cell)
-            if complaint_:
+            if wrong:
                 bad.add(cell)
-        others.append(f"{run.name}: {'FAILED' if complaint_ else 'as it has to be'}, "
+        others.append(f"{run.name}: {'FAILED' if wrong else 'as it has to be'}, "
                       f"{run.kexecs * times} kexecs")
     print("| old kernel \\ next | " + " | ".join(COLUMNS) + " |")
     print("|---" * (len(COLUMNS) + 1) + "|")

@@ -5,6 +5,7 @@ measurement, from the command to the files."""
 import csv
 import io
 import json
+import os
 import pathlib
 import signal
 import subprocess
@@ -19,7 +20,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 from bench_results import (GROUP, ONE_BY_ONE, call, event, plan_of, result_of,  # noqa: E402
                            unit)
 from parkbench import (analysis, attribution, export, hazards, plan,  # noqa: E402
-                       results, statistics_of)
+                       results, runner, statistics_of)
 from parkbench.failure import Failure  # noqa: E402
 
 # --- plans -------------------------------------------------------------------
@@ -266,6 +267,48 @@ def test_spans_of_a_track_are_strictly_nested() -> None:
             assert end <= begin or (begin, end) in (ns_of(one), ns_of(other)), (one, other)
 
 
+# --- running ----------------------------------------------------------------
+
+UNITS = plan.parse(plan_of(GROUP | {"cpus": [1, 2]}))
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path):
+    """A runner of UNITS, one at a time, whose runs are `words`."""
+    def with_words(*words: str) -> runner.Runner:
+        monkeypatch.setattr(runner, "command", lambda unit, clock, out: list(words))
+        return runner.Runner(UNITS, runner.Clock(virtual=True, native=False), tmp_path, jobs=1)
+
+    monkeypatch.setattr(runner, "key", lambda run, clock: run.name)
+    return with_words
+
+
+def test_a_run_that_failed_is_run_again(running, tmp_path) -> None:
+    running("sh", "-c", "echo no such luck >&2; exit 3").run_all()
+    first, *_ = runner.order_of(UNITS)
+    assert not running("true").is_done(first)
+    assert (tmp_path / "runs" / first.name / "status").read_text() == "3\n"
+    running("true").run_all()
+    assert running("true").is_done(first)
+
+
+def test_a_second_interrupt_ends_what_runs(running, tmp_path, monkeypatch) -> None:
+    """The first is sent by the run itself, once it runs; the second when the
+    first has been heard."""
+    said: list[str] = []
+
+    def say(message: str) -> None:
+        said.append(message)
+        if message.startswith("finishing"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(runner, "say", say)
+    with pytest.raises(Failure, match="goes on from here"):
+        running("sh", "-c", f"kill -INT {os.getpid()}; exec sleep 300").run_all()
+    status, = (tmp_path / "runs").glob("*/status")  # the other one never began
+    assert status.read_text() == f"{128 + signal.SIGTERM}\n"
+
+
 # --- a measurement -----------------------------------------------------------
 
 @pytest.fixture(scope="module")
@@ -317,6 +360,8 @@ def test_an_interrupted_measurement_goes_on(tmp_path) -> None:
 def test_what_is_measured_adds_up(measured: pathlib.Path) -> None:
     result = results.load(measured / "result.json")
     only, = result["units"]
+    if result["label"] == "kvm-on-tcg-icount":
+        assert "QEMU" in result["emulator"]["version"]
     assert (only["id"], len(only["samples"]), only["failures"]) == ("stock-2cpu", 1, [])
     sample_, = only["samples"]
     assert sample_["total_ns"] > 0

@@ -14,6 +14,7 @@ namespace vmm {
 namespace {
 
 using psci::ParkFault;
+using psci::VcpuId;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -129,10 +130,10 @@ TEST_F(ParkWatchTest, ARoundIsSeenAgainAndAgain) {
   }
 }
 
+// At once: who was refused may let the CPU out next, or end the run.
 TEST_F(ParkWatchTest, CpuOnOfASpinningCpuIsNamed) {
   where_[1] = {PageOfCpu(1) + 0x18, false};
-  watch_->OnRefusedCpuOn(1);
-  watch_->Look();
+  watch_->OnRefusedCpuOn(VcpuId{0}, 1);
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kCpuOnWhileSpinning));
   watch_->Look();
   EXPECT_EQ(asked_, 1);
@@ -140,22 +141,16 @@ TEST_F(ParkWatchTest, CpuOnOfASpinningCpuIsNamed) {
 
 TEST_F(ParkWatchTest, CpuOnOfACpuThatSimplyRunsIsNot) {
   where_[1] = {0xffff800080001234, true};
-  watch_->OnRefusedCpuOn(1);
-  watch_->OnRefusedCpuOn(0x77);  // No such CPU.
-  watch_->Look();
+  watch_->OnRefusedCpuOn(VcpuId{0}, 1);
+  watch_->OnRefusedCpuOn(VcpuId{0}, 0x77);  // No such CPU.
   EXPECT_THAT(Faults(), IsEmpty());
 }
 
-TEST_F(ParkWatchTest, ARefusalThatNobodyLookedAtIsNamedInTheEnd) {
-  Prepare(1);
-  Park(1);
-  watch_->Look();
-  watch_->OnRefusedCpuOn(1);
-  watch_->CheckAtEnd(1, PageOfCpu(1) + 0x18);
-  watch_->CheckAtEnd(2, PageOfCpu(2) + 0x18);  // Not refused.
-  watch_->OnRefusedCpuOn(2);
-  watch_->CheckAtEnd(2, kEntry);  // Not there.
-  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kCpuOnWhileSpinning));
+// It would wait for itself.
+TEST_F(ParkWatchTest, ACpuThatTurnsItselfOnIsNotAsked) {
+  where_[1] = {PageOfCpu(1) + 0x18, false};
+  watch_->OnRefusedCpuOn(VcpuId{1}, 1);
+  EXPECT_EQ(asked_, 0);
 }
 
 TEST_F(ParkWatchTest, ACpuWithoutItsMmuAfterAWipeIsLost) {

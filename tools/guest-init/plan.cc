@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/guest-init/plan.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "tools/guest-init/command_line.h"

@@ -5,7 +5,7 @@ import dataclasses
 from typing import Any, Iterable
 
 from .attribution import PHASES, WHO
-from .statistics_of import interval, median, quadratic_fit
+from .statistics_of import interval, median, medians, quadratic_fit
 
 Unit = dict[str, Any]
 MEASURES = (*PHASES, "total")
@@ -39,13 +39,9 @@ def split(unit: Unit, phase: str) -> dict[str, float] | None:
 
 def vmm_ns_per_cpu(unit: Unit) -> float | None:
     """What the VMM itself takes to take a CPU down and up again."""
-    sums = []
-    for sample in unit["samples"]:
-        parts = [sum(sample["split_ns"][phase]["vmm"] for phase in ("down", "up"))
-                 if sample["split_ns"] else None]
-        sums += [part / max(1, sample["cpus"] - 1) if part is not None else None
-                 for part in parts]
-    return median(sums)
+    return median([sum(sample["split_ns"][phase]["vmm"] for phase in ("down", "up"))
+                   / max(1, sample["cpus"] - 1)
+                   for sample in unit["samples"] if sample["split_ns"]])
 
 
 def intervals(unit: Unit, way: str) -> list[int]:
@@ -107,7 +103,7 @@ def cells_of(units: Iterable[Unit]) -> list[tuple[str, dict[str, Unit]]]:
 def effects(names: Iterable[str], samples: list[list[int]], statistics) -> list[Effect]:
     """What each of the statistics of several samples is."""
     fewest = min(map(len, samples))
-    return [Effect(name, statistic(samples), *interval(samples, statistic), fewest)
+    return [Effect(name, float(statistic(samples)), *interval(samples, statistic), fewest)
             for name, statistic in zip(names, statistics)]
 
 
@@ -116,7 +112,7 @@ def contrast(name: str, before: Unit, after: Unit, measure: str) -> Effect | Non
     samples = [values(before, measure), values(after, measure)]
     if any(not cell or None in cell for cell in samples):
         return None
-    return effects([name], samples, [lambda cells: median(cells[1]) - median(cells[0])])[0]
+    return effects([name], samples, [lambda cells: medians(cells[1]) - medians(cells[0])])[0]
 
 
 def factorial(arms: dict[str, Unit], measure: str) -> list[Effect]:
@@ -129,8 +125,8 @@ def factorial(arms: dict[str, Unit], measure: str) -> list[Effect]:
         return []
 
     def of(i: int):
-        def effect(cells) -> float:
-            one, one_page, stop, stop_page = (median(cell) for cell in cells)
+        def effect(cells):
+            one, one_page, stop, stop_page = map(medians, cells)
             return ((stop + stop_page - one - one_page) / 2,
                     (one_page + stop_page - one - stop) / 2,
                     (stop_page - stop) - (one_page - one))[i]
@@ -225,9 +221,11 @@ def split_table(units: list[Unit]) -> str:
             if parts is None:
                 continue
             total = sum(parts.values()) or 1
+            both = f"{vmm_ns_per_cpu(unit) / 1e3:.1f}" if phase == "up" else ""
             rows.append([code(unit["id"]), phase,
-                         *(f"{ms(parts[who])} ({parts[who] / total:.0%})" for who in WHO)])
-    return table(["unit", "phase", *(f"{who}, ms" for who in WHO)], rows) if rows else ""
+                         *(f"{ms(parts[who])} ({parts[who] / total:.0%})" for who in WHO), both])
+    return table(["unit", "phase", *(f"{who}, ms" for who in WHO), "vmm, both ways, us a CPU"],
+                 rows) if rows else ""
 
 
 def factorial_table(units: list[Unit]) -> str:

@@ -18,10 +18,9 @@ Exit status: 1 a run failed or lost a CPU, 2 usage, 69 something is missing,
 import argparse
 import os
 import pathlib
-import sys
 
 from . import analysis, export, hazards, plan as plans, results, runner
-from .failure import DIFFERS, USAGE, Failure
+from .failure import DIFFERS, USAGE, Failure, end_with
 
 
 def commas(text: str) -> list[str]:
@@ -104,7 +103,7 @@ def main(argv: list[str]) -> int:
         running.run_all()
     except Failure as failure:
         interrupted = failure
-    result = results.make(plan, running.collect(results.read_unit))
+    result = results.make(plan, running.collect(results.read_unit), runner.emulator(clock))
     results.save(result, out / "result.json")
     export.write_all(result, running, plan, out)
     print(analysis.markdown(result), end="")
@@ -118,8 +117,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Failure as failure_:
-        runner.say(str(failure_))
-        sys.exit(failure_.status)
+    end_with("bench", main)

@@ -20,7 +20,7 @@ from typing import Any
 
 from . import results
 from .analysis import MEASURES, ms, table, values
-from .failure import DIFFERS, USAGE, Failure
+from .failure import DIFFERS, USAGE, Failure, end_with
 from .statistics_of import cliffs_delta, median, permutation_p
 
 VIRTUAL = "kvm-on-tcg-icount"
@@ -117,8 +117,4 @@ def say(message: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Failure as failure:
-        say(str(failure))
-        sys.exit(failure.status)
+    end_with("compare", main)

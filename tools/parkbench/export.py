@@ -51,9 +51,7 @@ def google_benchmark(result: dict[str, Any]) -> dict[str, Any]:
                     "repetitions": len(samples), "repetition_index": number, "threads": 1,
                     "iterations": 1, "real_time": value, "cpu_time": value,
                     "time_unit": "ns"})
-    return {"context": {"executable": "tools/bench", "library_build_type": "release",
-                        "caches": [], "label": result["label"], "num_cpus": 1,
-                        "mhz_per_cpu": 1000, "cpu_scaling_enabled": False},
+    return {"context": {"executable": "tools/bench", "label": result["label"]},
             "benchmarks": benchmarks}
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a tool ends that cannot go on."""
+"""How a tool ends."""
+
+import sys
+from typing import Callable, NoReturn
 
 USAGE, DIFFERS, UNAVAILABLE, INTERRUPTED = 2, 1, 69, 130
 
@@ -10,3 +13,12 @@ class Failure(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+def end_with(name: str, main: Callable[[list[str]], int]) -> NoReturn:
+    """Runs a tool's main."""
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Failure as failure:
+        print(f"{name}: {failure}", file=sys.stderr)
+        sys.exit(failure.status)

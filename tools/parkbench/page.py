@@ -329,6 +329,8 @@ def environment_section(result: Result, ident: str) -> Markup:
     return section(
         f"{ident}-environment", "What it was measured with",
         tag("div", kept(units, "host", "Host"), kept(units, "tool", "Tool"), class_="columns"),
+        tag("div", tag("h3", "Emulator"), pairs(flat(result["emulator"])))
+        if result["emulator"] else None,
         kept(units, "guest", "Guest kernels and command lines"), boots(units),
         tag("details", tag("summary", "The plan"),
             tag("pre", json.dumps(result["plan"], indent=1, ensure_ascii=False), tabindex="0")),

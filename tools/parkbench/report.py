@@ -19,7 +19,7 @@ import sys
 import tempfile
 
 from . import analysis, arms, page, results, summary
-from .failure import USAGE, Failure
+from .failure import USAGE, Failure, end_with
 
 
 def markdown(result: results.Result) -> str:
@@ -89,8 +89,4 @@ def say(message: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except Failure as failure:
-        say(str(failure))
-        sys.exit(failure.status)
+    end_with("report", main)

@@ -82,13 +82,14 @@ def digest(result: Result) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def make(plan: Plan, units: list[dict[str, Any]]) -> Result:
+def make(plan: Plan, units: list[dict[str, Any]],
+         emulator: dict[str, str] | None = None) -> Result:
     labels = {unit["run"]["label"] for unit in units if unit["run"]}
     if len(labels) > 1:
         raise Failure(DIFFERS, f"runs of different labels: {', '.join(sorted(labels))}")
     result = {"schema_version": SCHEMA_VERSION, "kind": KIND,
               "label": labels.pop() if labels else None, "name": plan.name,
-              "plan": plan.document, "units": units}
+              "plan": plan.document, "emulator": emulator, "units": units}
     return result | {"sha256": digest(result)}
 
 

@@ -6,6 +6,7 @@ changed: an interrupted plan goes on where it was.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -14,6 +15,8 @@ import pathlib
 import platform
 import random
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -22,7 +25,7 @@ from typing import Any, Callable
 
 from . import arms
 from .arms import ARMS, PARAMS, ROOT
-from .failure import INTERRUPTED, Failure
+from .failure import INTERRUPTED, UNAVAILABLE, Failure
 from .plan import Plan, Unit
 
 VMM = ROOT / "build/arm64/bin/vmm"
@@ -32,6 +35,8 @@ HOST_KERNEL = arms.STOCK
 # Deadlines, in seconds: of the guest's clock, and of ours around it.
 GUEST_DEADLINE = (240, 60, 4)  # + per kexec (constant, per CPU)
 HOST_DEADLINE = (600, 90, 12)
+DEADLINE = 124  # exit status
+QEMU = "qemu-system-aarch64"
 
 
 def seconds(deadline: tuple[int, int, int], unit: Unit) -> int:
@@ -103,12 +108,27 @@ def command(unit: Unit, clock: Clock, out: pathlib.Path) -> list[str]:
             "--timeout", f"{seconds(HOST_DEADLINE, unit)}s", "--", *vmm_words(unit)]
 
 
+@functools.cache
+def emulator(clock: Clock) -> dict[str, str] | None:
+    """What stood in for an arm64 machine, if anything."""
+    if clock.native:
+        return None
+    binary = shutil.which(QEMU)
+    if not binary:
+        raise Failure(UNAVAILABLE, f"{QEMU} is not installed; run tools/setup")
+    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True,
+                             timeout=60).stdout.splitlines()[0]
+    return {"version": version, "sha256": digest(pathlib.Path(binary)),
+            "kernel_sha256": digest(HOST_KERNEL)}
+
+
 def key(run: Run, clock: Clock) -> str:
     """All that the run's bytes depend on."""
     arm, variant = ARMS[run.unit.arm], run.unit.variant
-    parts = [shlex.join(command(run.unit, clock, pathlib.Path("out"))), str(run.round)]
+    parts = [shlex.join(command(run.unit, clock, pathlib.Path("out"))), str(run.round),
+             str(emulator(clock))]
     parts += [digest(path) for path in (
-        VMM, HOST, HOST_INIT, HOST_KERNEL, arm.kernel(variant), arm.initrd(variant))]
+        VMM, HOST, HOST_INIT, arm.kernel(variant), arm.initrd(variant))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -159,11 +179,18 @@ def say(message: str) -> None:
     print(f"bench: {message}", file=sys.stderr, flush=True)
 
 
+def end(process: subprocess.Popen) -> None:
+    """All of its session: it takes its machine along."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+
+
 class Runner:
     def __init__(self, plan: Plan, clock: Clock, out: pathlib.Path, jobs: int) -> None:
         self._plan, self._clock, self._jobs = plan, clock, jobs
         self._runs = out / "runs"
         self._stopped = threading.Event()
+        self._running: set[subprocess.Popen] = set()
 
     def folder(self, run: Run) -> pathlib.Path:
         return self._runs / run.name
@@ -178,25 +205,40 @@ class Runner:
         out.mkdir(parents=True, exist_ok=True)
         for old in out.iterdir():
             old.unlink()
+        status = self.execute(run, out)
+        (out / "status").write_text(f"{status}\n")
+        if status == 0:
+            (out / "key").write_text(key(run, self._clock))
+            return "done"
+        lines = (out / "vmm.log").read_text(errors="replace").splitlines()
+        return f"FAILED, exit status {status}: {lines[-1] if lines else 'nothing was said'}"
+
+    def execute(self, run: Run, out: pathlib.Path) -> int:
+        """Its exit status, as a shell has it."""
+        deadline = seconds(HOST_DEADLINE, run.unit) + 120
         with open(out / "console.log", "wb") as console, open(out / "vmm.log", "wb") as log:
             # Of a session of its own: ^C is for us, and what runs may end.
-            done = subprocess.run(
-                command(run.unit, self._clock, out), cwd=ROOT, stdin=subprocess.DEVNULL,
-                stdout=console, stderr=log, check=False, start_new_session=True,
-                timeout=seconds(HOST_DEADLINE, run.unit) + 120)
-        (out / "status").write_text(f"{done.returncode}\n")
-        if not (out / "results.json").exists():
-            lines = (out / "vmm.log").read_text(errors="replace").splitlines()
-            return f"FAILED: {lines[-1] if lines else f'exit status {done.returncode}'}"
-        (out / "key").write_text(key(run, self._clock))
-        return "done" if done.returncode == 0 else f"exit status {done.returncode}"
+            with subprocess.Popen(command(run.unit, self._clock, out), cwd=ROOT, stdout=console,
+                                  stdin=subprocess.DEVNULL, stderr=log,
+                                  start_new_session=True) as process:
+                self._running.add(process)
+                try:
+                    status = process.wait(deadline)
+                except subprocess.TimeoutExpired:
+                    end(process)
+                    log.write(f"bench: gave up after {deadline} s\n".encode())
+                    status = DEADLINE
+                finally:
+                    self._running.discard(process)
+        return 128 - status if status < 0 else status
 
     def work(self, run: Run, progress: Progress) -> None:
         if not self._stopped.is_set():
             progress.end(run, self.run(run))
 
     def run_all(self) -> None:
-        """KeyboardInterrupt lets what runs come to its end; then Failure."""
+        """KeyboardInterrupt lets what runs come to its end, another one ends it;
+        then Failure."""
         runs = order_of(self._plan)
         progress = Progress(runs)
         todo = [run for run in runs if not self.is_done(run)]
@@ -211,10 +253,17 @@ class Runner:
                     future.result()
             except KeyboardInterrupt:
                 self._stopped.set()
-                say("finishing what runs; ^C again gives that up")
-                pool.shutdown(wait=True, cancel_futures=True)
+                self.finish(futures)
         if self._stopped.is_set():
             raise Failure(INTERRUPTED, "interrupted; the same command goes on from here")
+
+    def finish(self, futures: list[concurrent.futures.Future]) -> None:
+        try:
+            say("finishing what runs; ^C again gives that up")
+            concurrent.futures.wait(futures)
+        except KeyboardInterrupt:
+            for process in list(self._running):
+                end(process)
 
     def collect(self, read: Callable[[Unit, list[pathlib.Path]], Any]) -> list[Any]:
         """In the order of the plan, whatever they were run in."""

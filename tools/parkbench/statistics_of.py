@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The statistics that the tools need. All draws are seeded: the same samples
-give the same figures."""
+"""The statistics that the tools need, by scipy and numpy. All draws are seeded:
+the same samples give the same figures."""
 
-import random
 import statistics
 from typing import Callable, Sequence
 
+import numpy
+from scipy import stats
+
 SEED = 1
 RESAMPLES = 2000
-PERMUTATIONS = 10_000
+PERMUTATIONS = 9999  # or every one, where there are fewer
 
 Numbers = Sequence[float]
+Cells = Sequence[numpy.ndarray]
 
 
 def median(values: Sequence[float | None]) -> float | None:
@@ -18,45 +21,39 @@ def median(values: Sequence[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
+def medians(cell: numpy.ndarray) -> numpy.ndarray:
+    """Of a sample, or of each of many."""
+    return numpy.median(cell, axis=-1)
+
+
 def interval(cells: Sequence[Numbers],
-             statistic: Callable[[Sequence[Numbers]], float]) -> tuple[float, float]:
-    """95 % bootstrap interval of a statistic of several independent samples."""
-    draw = random.Random(SEED)
-    found = sorted(statistic([draw.choices(cell, k=len(cell)) for cell in cells])
-                   for _ in range(RESAMPLES))
-    return found[int(RESAMPLES * 0.025)], found[int(RESAMPLES * 0.975) - 1]
+             statistic: Callable[[Cells], numpy.ndarray]) -> tuple[float, float]:
+    """95 % bootstrap interval of a statistic of several independent samples,
+    which is one of medians() of each. A lone sample has no width."""
+    if min(map(len, cells)) < 2:
+        alone = float(statistic([numpy.asarray(cell) for cell in cells]))
+        return alone, alone
+    found = stats.bootstrap(
+        cells, lambda *resampled, axis: statistic(resampled), n_resamples=RESAMPLES,
+        confidence_level=0.95, method="percentile", random_state=SEED).confidence_interval
+    return float(found.low), float(found.high)
 
 
 def permutation_p(a: Numbers, b: Numbers) -> float:
     """How often chance alone sets the medians at least that far apart."""
-    draw = random.Random(SEED)
-    pool = [*a, *b]
-    distance = abs(statistics.median(a) - statistics.median(b))
-    hits = 0
-    for _ in range(PERMUTATIONS):
-        draw.shuffle(pool)
-        hits += abs(statistics.median(pool[:len(a)])
-                    - statistics.median(pool[len(a):])) >= distance
-    return (hits + 1) / (PERMUTATIONS + 1)
+    return float(stats.permutation_test(
+        (a, b), lambda x, y, axis: abs(numpy.median(x, axis=axis) - numpy.median(y, axis=axis)),
+        vectorized=True, n_resamples=PERMUTATIONS, alternative="greater",
+        random_state=SEED).pvalue)
 
 
 def cliffs_delta(a: Numbers, b: Numbers) -> float:
     """-1: every b is below every a; 0: neither; 1: above."""
-    return sum((y > x) - (y < x) for x in a for y in b) / (len(a) * len(b))
+    return float(numpy.sign(numpy.subtract.outer(b, a)).mean())
 
 
 def quadratic_fit(xs: Numbers, ys: Numbers) -> tuple[float, float, float]:
     """a, b, c of y = a + b x + c x^2 with the least squares of relative errors;
     x and y are above 0."""
-    rows = [([1 / y, x / y, x * x / y], 1.0) for x, y in zip(xs, ys)]
-    matrix = [[sum(row[i] * row[j] for row, _ in rows) for j in range(3)]
-              + [sum(row[i] * value for row, value in rows)] for i in range(3)]
-    for i in range(3):
-        pivot = max(range(i, 3), key=lambda k: abs(matrix[k][i]))
-        matrix[i], matrix[pivot] = matrix[pivot], matrix[i]
-        for k in range(3):
-            if k != i:
-                factor = matrix[k][i] / matrix[i][i]
-                matrix[k] = [u - factor * v for u, v in zip(matrix[k], matrix[i])]
-    a, b, c = (matrix[i][3] / matrix[i][i] for i in range(3))
-    return a, b, c
+    c, b, a = numpy.polyfit(xs, ys, 2, w=1 / numpy.asarray(ys, dtype=float))
+    return float(a), float(b), float(c)

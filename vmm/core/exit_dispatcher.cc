@@ -92,7 +92,7 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const Hypercall& exit, Vcpu& vcpu) {
       ++mistakes_.unknown_calls;
     }
     if (answer->x0 == kAlreadyOn && doors_.watch != nullptr) {
-      doors_.watch->OnRefusedCpuOn(call.args[0]);
+      doors_.watch->OnRefusedCpuOn(psci::VcpuId{self_}, call.args[0]);
     }
     RETURN_IF_ERROR(vcpu.WriteX(0, answer->x0));
     return NextStep::kResume;

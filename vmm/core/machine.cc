@@ -372,11 +372,6 @@ void Machine::RequestStop(StopReason reason) {
 void Machine::Join() {
   if (park_watch_ != nullptr) park_watch_->Stop();
   for (const auto& thread : threads_) thread->Join();
-  for (uint32_t i = 0; park_watch_ != nullptr && i < threads_.size(); ++i) {
-    if (const auto pc = threads_[i]->post_mortem().pc) {
-      park_watch_->CheckAtEnd(i, *pc);
-    }
-  }
   Inspect();  // What nobody has looked at yet.
 }
 

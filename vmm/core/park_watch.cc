@@ -44,8 +44,7 @@ ParkWatch::ParkWatch(const ParkPlacement& placement, GuardedWindow window,
     : placement_(placement),
       machine_(std::move(machine)),
       window_(std::move(window)),
-      pages_(machine_.power.size()),
-      refused_(std::make_unique<std::atomic<bool>[]>(pages_.size())) {}
+      pages_(machine_.power.size()) {}
 
 ParkWatch::~ParkWatch() { Stop(); }
 
@@ -75,15 +74,13 @@ void ParkWatch::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void ParkWatch::OnRefusedCpuOn(uint64_t mpidr) {
+void ParkWatch::OnRefusedCpuOn(VcpuId caller, uint64_t mpidr) {
   const auto target = machine_.power.Find(psci::Mpidr{mpidr});
-  if (target) refused_[psci::Index(*target)] = true;
-}
-
-void ParkWatch::CheckAtEnd(uint32_t vcpu, uint64_t pc) {
-  if (refused_[vcpu].exchange(false) &&
-      placement_.window.Contains(GuestAddress(pc))) {
-    Note(ParkFault::kCpuOnWhileSpinning, vcpu, pc);
+  if (!target || *target == caller || psci::Index(*target) == 0) return;
+  const uint32_t vcpu = psci::Index(*target);
+  const auto where = machine_.ask(vcpu);
+  if (where && IsInWindow(*where)) {
+    Note(ParkFault::kCpuOnWhileSpinning, vcpu, where->pc);
   }
 }
 
@@ -100,16 +97,7 @@ void ParkWatch::Note(ParkFault fault, uint32_t vcpu, uint64_t value) {
 }
 
 void ParkWatch::Look() {
-  for (uint32_t vcpu = 1; vcpu < pages_.size(); ++vcpu) {
-    LookAt(vcpu);
-    if (refused_[vcpu].exchange(false)) {
-      const auto where = machine_.ask(vcpu);
-      if (!where) refused_[vcpu] = true;  // Once more, or in the end.
-      if (where && IsInWindow(*where)) {
-        Note(ParkFault::kCpuOnWhileSpinning, vcpu, where->pc);
-      }
-    }
-  }
+  for (uint32_t vcpu = 1; vcpu < pages_.size(); ++vcpu) LookAt(vcpu);
   CheckSpinning();
 }
 

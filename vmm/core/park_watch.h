@@ -2,7 +2,6 @@
 #ifndef PARKVMM_VMM_CORE_PARK_WATCH_H_
 #define PARKVMM_VMM_CORE_PARK_WATCH_H_
 
-#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -67,13 +66,10 @@ class ParkWatch {
   // Ends the thread. Before the vCPUs' threads are gone.
   void Stop();
 
-  // A vCPU's thread: CPU_ON of the CPU of this affinity was answered
-  // ALREADY_ON.
-  void OnRefusedCpuOn(uint64_t mpidr);
-
-  // After Stop(): where a CPU was in the end. The guest may have ended the run
-  // before anybody looked at whom CPU_ON was refused.
-  void CheckAtEnd(uint32_t vcpu, uint64_t pc);
+  // A vCPU's thread: its CPU_ON of the CPU of this affinity was answered
+  // ALREADY_ON. Looks where that one is before the caller goes on, and may let
+  // it out.
+  void OnRefusedCpuOn(psci::VcpuId caller, uint64_t mpidr);
 
   // After Stop().
   const SpinTotals& totals() const { return totals_; }
@@ -111,7 +107,6 @@ class ParkWatch {
   SpinTotals totals_;
   int64_t first_park_ns_ = 0;  // Of this round; 0: none.
   bool asked_ = false;         // All CPUs, in this round.
-  std::unique_ptr<std::atomic<bool>[]> refused_;
 
   std::mutex mutex_;
   std::condition_variable stopped_changed_;

@@ -75,6 +75,7 @@ std::optional<Whereabouts> VcpuThread::Ask() {
       machine_.power.StateOf(id_) != psci::PowerState::kOn) {
     return std::nullopt;
   }
+  const std::lock_guard alone(asking_);
   std::unique_lock lock(answer_mutex_);
   answer_.reset();
   asked_ = true;

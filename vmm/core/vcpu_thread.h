@@ -97,6 +97,7 @@ class VcpuThread {
   EventRing& events_;
   ExitDispatcher dispatcher_;
   std::atomic<bool> stopping_ = false;
+  std::mutex asking_;  // One at a time.
   std::atomic<bool> asked_ = false;
   std::mutex answer_mutex_;
   std::condition_variable answered_;
