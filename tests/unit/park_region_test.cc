@@ -340,6 +340,20 @@ TEST_F(ParkRegionTest, CpuOnLeavesALoopThatSomebodyElsePutThere) {
   EXPECT_EQ(Get(text), 0x55u);
 }
 
+// A release that cannot be read, of another CPU: nobody's loop has changed.
+TEST_F(ParkRegionTest, CpuOnTakesTheLoopAwayAfterAStoreThatWasSteppedOver) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  Park(2, PageOfCpu(2));
+  vcpus_[0]->Then(DebugStop{DebugStop::Kind::kStepped});
+  vcpus_[0]->on_run = [&] { Put(PageOfCpu(2), &kEntry, 8); };
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(2), kEntry).ok());
+  ASSERT_EQ(power_.StateOf(VcpuId{2}), psci::PowerState::kOnPending);
+  ASSERT_TRUE(power_.PowerOn(VcpuId{1}, {kEntry, 5}));
+  region_->Leave(VcpuId{1});
+  EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_TEXT), 0u);
+}
+
 TEST_F(ParkRegionTest, WritingOverAParkedCpusLoopIsNotedAndHarmless) {
   Prepare();
   Park(1, PageOfCpu(1));

@@ -207,7 +207,6 @@ absl::StatusOr<bool> ParkRegion::ApplyOne(VcpuId self,
   window_.Store(address, size, value);
   if (page != nullptr && page->occupant != kNobody) {
     if (!is_magic && !is_exit) {
-      page->rewritten = true;
       Note(ParkFault::kPageRewritten, VcpuId{page->occupant}, page_address,
            value);
     }
@@ -242,7 +241,6 @@ absl::StatusOr<ParkRegion::Outcome> ParkRegion::StepOver(
   for (size_t i = 0; parked_ != 0 && i < pages_.size(); ++i) {
     Page& page = pages_[i];
     if (page.occupant == kNobody) continue;
-    page.rewritten = true;  // For all we know.
     const GuestAddress address = PageAt(i);
     if (const uint64_t value = window_.Load(address + PARK_PAGE_EXIT)) {
       ASSIGN_OR_RETURN(const bool taken, TakeExit(page, address, value, self));
@@ -303,7 +301,7 @@ ParkRegion::Outcome ParkRegion::Enter(VcpuId self, GuestAddress address) {
   } else if (loop != loop_) {
     Note(ParkFault::kForeignLoop, self, address, loop);
   }
-  *page = {.occupant = Index(self)};
+  *page = {.occupant = Index(self), .loop = loop};
   cpu.page = address;
   cpu.in_page = true;
   Occupy(address);
@@ -439,11 +437,13 @@ void ParkRegion::Leave(VcpuId self) {
   const auto address = cpus_[Index(self)].page;
   if (!address) return;
   Page& page = *Find(*address);
-  const bool rewritten = page.rewritten;
-  Vacate(page, *address);
+  const GuestAddress text = *address + PARK_PAGE_TEXT;
   // A kernel that takes a CPU from its page wipes it; one that calls CPU_ON may
-  // not know of pages. Its next one must not find a loop where nobody is.
-  if (!rewritten) window_.Store(*address + PARK_PAGE_TEXT, 0);
+  // not know of pages. Its next one must not find a loop where nobody is; but
+  // what somebody has put there meanwhile is not ours to take away.
+  const bool same_loop = window_.Load(text) == page.loop;
+  Vacate(page, *address);
+  if (same_loop) window_.Store(text, 0);
 }
 
 // --- The window --------------------------------------------------------------

@@ -103,10 +103,9 @@ class ParkRegion {
 
   struct Page {
     uint32_t occupant = kNobody;
+    uint64_t loop = 0;      // Its first bytes, when its CPU came.
     bool released = false;  // Its CPU has left since it was prepared.
-    // Since its CPU came: whose loop it is by now, nobody knows.
-    bool rewritten = false;
-    bool noted = false;  // That it is not as it should be.
+    bool noted = false;     // That it is not as it should be.
   };
   struct Cpu {
     bool watches = false;    // Written by its own thread, under mutex_.
