@@ -201,6 +201,11 @@ Doors KexecTracker::DoorsNow() const {
 }
 
 std::vector<CpuTimes> KexecTracker::PerCpuNow() const {
+  std::vector<int64_t> left;
+  for (const Seen& cpu : seen_) {
+    if (cpu.off_called) left.push_back(*cpu.off_called);
+  }
+  std::sort(left.begin(), left.end());
   std::vector<CpuTimes> result;
   for (size_t i = 0; i < started_.size(); ++i) {
     const uint32_t vcpu = started_[i];
@@ -209,11 +214,11 @@ std::vector<CpuTimes> KexecTracker::PerCpuNow() const {
         i + 1 < started_.size() ? seen_[started_[i + 1]].on_called : at_.up;
     // Whoever left before it; found by time, as the order may differ.
     auto before = at_.kexec;
-    for (const Seen& other : seen_) {
-      if (other.off_called && cpu.off_called &&
-          *other.off_called < *cpu.off_called &&
-          (!before || *other.off_called > *before)) {
-        before = other.off_called;
+    if (cpu.off_called) {
+      const auto next =
+          std::lower_bound(left.begin(), left.end(), *cpu.off_called);
+      if (next != left.begin() && (!before || next[-1] > *before)) {
+        before = next[-1];
       }
     }
     result.push_back({
