@@ -89,7 +89,7 @@ def row(name: str, results: dict[str, Any]) -> str:
 
 def main() -> int:
     options = parse()
-    arms.prepare({(name, "default") for name in options.arms})
+    arms.prepare({(name, "default", "") for name in options.arms})
     print(f"{'[ms]':16} {'CPUs back':>9} " +
           " ".join(f"{name:>10}" for name in (*PHASES, "total")) + "  verdict", flush=True)
     report = {"schema_version": 1, "label": None, "cpus": options.cpus, "arms": []}

@@ -58,8 +58,8 @@ def unit(arm: str, downs: list[int], cpus: int = 4, label: str = "kvm-on-tcg-ico
     host = {"kernel": "6.12", "midr": "0x0", "mode": "VHE", "fwb": "no", "gic": "v3"}
     tool = {"version": "0", "commit": "0", "vmm_sha256": sha}
     return {"id": f"{arm}-{cpus}cpu", "arm": arm, "cpus": cpus, "host_cpus": cpus,
-            "firmware": "none", "psci": "vmm", "variant": "default", "memory": "1G",
-            "failures": [], "samples": [sample(down) for down in downs],
+            "firmware": "none", "psci": "vmm", "variant": "default", "kernel": "",
+            "memory": "1G", "failures": [], "samples": [sample(down) for down in downs],
             "run": {"label": label, "guest": guest, "host": host, "tool": tool, "boot_ns": 1}}
 
 

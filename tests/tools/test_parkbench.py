@@ -3,6 +3,7 @@
 measurement, from the command to the files."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -40,6 +41,8 @@ def test_a_plan_is_a_product_of_its_axes() -> None:
     (plan_of(GROUP | {"cpu": [4]}), "a group has 'cpu'"),
     (plan_of(GROUP | {"cycles": 0}), "a cycle at least"),
     (plan_of(GROUP, GROUP), "stop-4cpu is in it twice"),
+    (plan_of(GROUP | {"kernels": ["no/Image"]}), "no kernel 'no/Image'"),
+    (plan_of(GROUP | {"arms": ["module"], "kernels": [__file__]}), "no arm 'module'"),
     (plan_of(GROUP, colour="red"), "no field 'colour'"),
     (plan_of(), "'groups' is missing"),
     ({"schema_version": 2}, "schema_version 1 is wanted"),
@@ -48,6 +51,19 @@ def test_what_is_wrong_with_a_plan_is_said(document: dict, words: str) -> None:
     with pytest.raises(Failure, match=words) as caught:
         plan.parse(document)
     assert caught.value.status == 2
+
+
+def test_kernels_of_the_users_take_the_place_of_ours(tmp_path, monkeypatch) -> None:
+    for name in ("old/Image", "new/Image"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(name)
+    monkeypatch.chdir(tmp_path)
+    units = plan.parse(plan_of(GROUP | {"kernels": ["old/Image", "new/Image"]})).units
+    assert [unit.id for unit in units] == ["stop-4cpu-old-Image", "stop-4cpu-new-Image"]
+    words = [runner.vmm_words(unit) for unit in units]
+    sha, other = (hashlib.sha256(name).hexdigest()[:16] for name in (b"old/Image", b"new/Image"))
+    assert words[0][-1] == f"build/guest/given/{sha}/Image" != words[1][-1]
+    assert words[1][-2] == f"build/guest/given/{other}/initramfs.cpio"
 
 
 @pytest.mark.parametrize("file", sorted(plan.PLANS.glob("*.json")), ids=lambda f: f.stem)

@@ -3,7 +3,10 @@
 park page. And what has to be built for them."""
 
 import dataclasses
+import functools
+import hashlib
 import pathlib
+import shutil
 import subprocess
 
 from .failure import Failure
@@ -24,10 +27,15 @@ class Arm:
     park: str = "host"
     module: bool = False
 
-    def kernel(self, variant: str) -> pathlib.Path:
+    def kernel(self, variant: str, given: str = "") -> pathlib.Path:
+        """`given`: a file in place of it, of which a copy below build/ is used."""
+        if given:
+            return GUEST / "given" / digest(pathlib.Path(given))[:16] / "Image"
         return STOCK if self.stock else GUEST / "kernels" / variant / "Image"
 
-    def initrd(self, variant: str) -> pathlib.Path:
+    def initrd(self, variant: str, given: str = "") -> pathlib.Path:
+        if given:
+            return self.kernel(variant, given).with_name("initramfs.cpio")
         kind = "module" if self.module else "stock" if self.stock else "patched"
         suffix = "" if variant == "default" or self.stock else f"-{variant}"
         return GUEST / f"initramfs-{kind}{suffix}.cpio"
@@ -51,6 +59,12 @@ ARMS = {
 }
 
 
+@functools.cache
+def digest(path: pathlib.Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def build(*command: str) -> None:
     done = subprocess.run(command, cwd=ROOT, check=False, timeout=BUILD_DEADLINE,
                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -58,16 +72,22 @@ def build(*command: str) -> None:
         raise Failure(done.returncode, f"{' '.join(command)} failed")
 
 
-def prepare(wanted: set[tuple[str, str]]) -> None:
-    """Kernels and initramfs of these arms and variants; what is there is not
-    built again."""
+def prepare(wanted: set[tuple[str, str, str]]) -> None:
+    """Kernels and initramfs of these arms, variants and given kernels; what is
+    there is not built again."""
     chosen = sorted(wanted)
-    for variant in sorted({variant for arm, variant in chosen if not ARMS[arm].stock}):
+    for variant in sorted({variant for arm, variant, given in chosen
+                           if not ARMS[arm].stock and not given}):
         build("tools/guest-kernel", "build", "--variant", variant)
-    if any(ARMS[arm].module for arm, _ in chosen):
+    if any(ARMS[arm].module for arm, *_ in chosen):
         build("tools/guest-module/build")
-    for initrd, (arm, variant) in {ARMS[arm].initrd(variant): (arm, variant)
-                                   for arm, variant in chosen}.items():
-        build("tools/guest-image", "--kernel", str(ARMS[arm].kernel(variant)),
+    for arm, variant, given in chosen:
+        kernel = ARMS[arm].kernel(variant, given)
+        if given and not kernel.exists():
+            kernel.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(given, kernel)
+    for initrd, (arm, variant, given) in {ARMS[arm].initrd(variant, given): (arm, variant, given)
+                                          for arm, variant, given in chosen}.items():
+        build("tools/guest-image", "--kernel", str(ARMS[arm].kernel(variant, given)),
               "--output", str(initrd),
               *(["--module", str(MODULE)] if ARMS[arm].module else []))

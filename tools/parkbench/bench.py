@@ -2,9 +2,10 @@
 """Measures what a plan asks for, and keeps every sample.
 
     tools/bench PLAN [OPTION]...
-    tools/bench --arms stock,stop --cpus 8,32 [OPTION]...
+    tools/bench --arms stock,stop --cpus 8,32 [OPTION]... [KERNEL]...
 
-PLAN is a file, or one of tools/plans by name: rutland, scale, figures, ... On
+PLAN is a file, or one of tools/plans by name: rutland, scale, figures, ... A
+KERNEL takes the place of ours: any arm64 Linux with CONFIG_KEXEC and CONFIG_DEVMEM. On
 x86-64 in deterministic virtual time, on the KVM of an emulated arm64 machine;
 on an arm64 machine with /dev/kvm natively. Interrupted, it goes on where it was
 when it is called again. Into --out: result.json (tools/report, tools/compare),
@@ -33,11 +34,12 @@ def numbers(text: str) -> list[int]:
 
 def parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="tools/bench", usage="tools/bench PLAN [OPTION]...", description=__doc__,
+        prog="tools/bench", usage="tools/bench [OPTION]... PLAN | KERNEL...", description=__doc__,
         allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("plan", nargs="?", metavar="PLAN")
+    parser.add_argument("what", nargs="*", metavar="PLAN | KERNEL")
     group = parser.add_argument_group("without a plan")
-    group.add_argument("--arms", type=commas, metavar="LIST", help="arms of tools/demo")
+    group.add_argument("--arms", type=commas, metavar="LIST",
+                       help="arms of tools/demo; of kernels: stock")
     group.add_argument("--cpus", type=numbers, metavar="LIST", default=[8])
     group.add_argument("--firmware", type=str.split, metavar="'MODEL...'", default=["none"])
     group.add_argument("--psci", type=commas, metavar="LIST", default=["vmm"])
@@ -55,19 +57,20 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 
 def plan_of(options: argparse.Namespace) -> plans.Plan:
-    if bool(options.plan) == bool(options.arms):
-        raise Failure(USAGE, "a plan or --arms is wanted; see tools/bench --help")
-    if options.plan:
-        plan = plans.load(options.plan)
+    what, arms = options.what, options.arms
+    if len(what) == 1 and not arms and plans.is_plan(what[0]):
+        plan = plans.load(what[0])
         if options.cycles:
             document = plan.document | {"groups": [
                 group | {"cycles": options.cycles} for group in plan.document["groups"]]}
             plan = plans.parse(document)
         return plan
+    if not what and not arms:
+        raise Failure(USAGE, "a plan, kernels or --arms are wanted; see tools/bench --help")
     return plans.parse({
         "schema_version": plans.SCHEMA_VERSION, "name": "adhoc", "groups": [{
-            "arms": options.arms, "cpus": options.cpus, "firmware": options.firmware,
-            "psci": options.psci} | ({"cycles": options.cycles} if options.cycles else {})]})
+            "arms": arms or ["stock"], "kernels": what or [""], "cpus": options.cpus,
+            "firmware": options.firmware, "psci": options.psci} | ({"cycles": options.cycles} if options.cycles else {})]})
 
 
 def clock_of(options: argparse.Namespace) -> runner.Clock:

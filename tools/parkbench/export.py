@@ -14,7 +14,7 @@ from .attribution import PHASES, WHO
 from .plan import Plan
 from .runner import Run, Runner
 
-AXES = ("id", "arm", "cpus", "host_cpus", "firmware", "psci", "variant", "memory")
+AXES = ("id", "arm", "cpus", "host_cpus", "firmware", "psci", "variant", "kernel", "memory")
 
 
 def csv_text(result: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ import dataclasses
 import itertools
 import json
 import pathlib
+import re
 from typing import Any
 
 from .arms import ARMS, ROOT
@@ -25,7 +26,7 @@ SCHEMA_VERSION = 1
 MAX_CPUS = 512
 AXES: dict[str, list] = {
     "arms": [], "cpus": [], "host_cpus": [0], "firmware": ["none"], "psci": ["vmm"],
-    "variant": ["default"], "memory": ["1G"]}
+    "variant": ["default"], "kernels": [""], "memory": ["1G"]}
 COUNTS = {"cycles": 5, "warmup": 1}
 FIELDS = {"schema_version", "name", "question", "seed", "rounds", "groups"}
 
@@ -38,6 +39,7 @@ class Unit:
     firmware: str
     psci: str
     variant: str
+    kernel: str  # a file of the user's, in place of ours; or ""
     memory: str
     cycles: int
     warmup: int
@@ -50,6 +52,8 @@ class Unit:
         words += [self.firmware.replace("=", "").replace(",", "-")] * (self.firmware != "none")
         words += [f"psci-{self.psci}"] * (self.psci != "vmm")
         words += [self.variant] * (self.variant != "default")
+        if self.kernel:
+            words.append(re.sub(r"[^\w.+-]", "-", "-".join(pathlib.Path(self.kernel).parts[-2:])))
         words += [self.memory] * (self.memory != "1G")
         return "-".join(words)
 
@@ -86,6 +90,12 @@ def expand(group: dict[str, Any]) -> list[Unit]:
     for cpus in [*axes["cpus"], *(n for n in axes["host_cpus"] if n)]:
         if not isinstance(cpus, int) or not 1 <= cpus <= MAX_CPUS:
             raise bad(f"{cpus!r} CPUs; a number from 1 to {MAX_CPUS} is wanted")
+    for kernel in axes["kernels"]:
+        if kernel and not pathlib.Path(kernel).is_file():
+            raise bad(f"no kernel {kernel!r}")
+        if kernel and any(ARMS[arm].module for arm in axes["arms"]):
+            raise bad("our module is built for Debian's kernel; with others there is no arm "
+                      "'module'")
     counts = {name: group.get(name, usual) for name, usual in COUNTS.items()}
     for name, count in counts.items():
         if not isinstance(count, int) or count < (name == "cycles"):
@@ -108,6 +118,11 @@ def parse(document: dict[str, Any]) -> Plan:
         raise bad(f"{sorted(twice)[0]} is in it twice")
     return Plan(document["name"], document.get("question", ""), document.get("seed", 1),
                 document.get("rounds", 1), tuple(units), document)
+
+
+def is_plan(name: str) -> bool:
+    """Not a kernel. What is neither is a plan that is missing."""
+    return name.endswith(".json") or not pathlib.Path(name).is_file()
 
 
 def load(name: str) -> Plan:

@@ -24,7 +24,7 @@ import time
 from typing import Any, Callable
 
 from . import arms
-from .arms import ARMS, PARAMS, ROOT
+from .arms import ARMS, PARAMS, ROOT, digest
 from .failure import INTERRUPTED, UNAVAILABLE, Failure
 from .plan import Plan, Unit
 
@@ -70,10 +70,10 @@ def can_be_native() -> bool:
             os.access("/dev/kvm", os.R_OK | os.W_OK))
 
 
-@functools.cache
-def digest(path: pathlib.Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def files(unit: Unit) -> tuple[pathlib.Path, pathlib.Path]:
+    """The initramfs and the kernel."""
+    arm, kernel = ARMS[unit.arm], (unit.variant, unit.kernel)
+    return arm.initrd(*kernel), arm.kernel(*kernel)
 
 
 def vmm_words(unit: Unit) -> list[str]:
@@ -88,8 +88,8 @@ def vmm_words(unit: Unit) -> list[str]:
              "--results", "@RESULTS@/results.json", "--events", "@RESULTS@/events.jsonl"]
     if unit.firmware != "none":
         words += ["--firmware", unit.firmware]
-    return words + ["--initrd", str(arm.initrd(unit.variant).relative_to(ROOT)),
-                    str(arm.kernel(unit.variant).relative_to(ROOT))]
+    initrd, kernel = (path.relative_to(ROOT) for path in files(unit))
+    return words + ["--initrd", str(initrd), str(kernel)]
 
 
 def host_cpus(unit: Unit, clock: Clock) -> int:
@@ -124,18 +124,16 @@ def emulator(clock: Clock) -> dict[str, str] | None:
 
 def key(run: Run, clock: Clock) -> str:
     """All that the run's bytes depend on."""
-    arm, variant = ARMS[run.unit.arm], run.unit.variant
     parts = [shlex.join(command(run.unit, clock, pathlib.Path("out"))), str(run.round),
              str(emulator(clock))]
-    parts += [digest(path) for path in (
-        VMM, HOST, HOST_INIT, arm.kernel(variant), arm.initrd(variant))]
+    parts += [digest(path) for path in (VMM, HOST, HOST_INIT, *files(run.unit))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def prepare(plan: Plan) -> None:
     arms.build("tools/setup", "--quiet")
     arms.build("tools/build", "arm64")
-    arms.prepare({(unit.arm, unit.variant) for unit in plan.units})
+    arms.prepare({(unit.arm, unit.variant, unit.kernel) for unit in plan.units})
 
 
 def order_of(plan: Plan) -> list[Run]:
