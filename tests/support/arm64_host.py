@@ -9,8 +9,6 @@ import shutil
 import subprocess
 from typing import Any
 
-import pytest
-
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 IMAGE = "build/guest/debian/Image"
 INITRAMFS = "build/guest/initramfs.cpio"
@@ -32,6 +30,8 @@ def what_is_missing() -> str:
 def require() -> None:
     """Where there is no arm64 host: a skip that says so, or a failure if
     PARKVMM_REQUIRE_KVM says that there must be one."""
+    import pytest  # Here, for scripts of ours need no pytest.
+
     missing = what_is_missing()
     if missing and os.environ.get("PARKVMM_REQUIRE_KVM"):
         pytest.fail(f"no arm64 host: {missing}")

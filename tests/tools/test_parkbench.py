@@ -249,6 +249,13 @@ def test_an_emulated_machines_wall_clock_is_warned_of() -> None:
     assert "says nothing about any machine" in hazards.find(4, 20, native=False)[0]
 
 
+def test_a_host_whose_first_boots_are_slow_is_warned_of() -> None:
+    document = result_of(unit("stop", [100]))
+    assert "FEAT_S2FWB" in hazards.seen(document)[0]
+    document["units"][0]["run"]["host"]["fwb"] = "yes"
+    assert hazards.seen(document) == []
+
+
 # --- other formats -----------------------------------------------------------
 
 def test_the_csv_has_a_line_for_each_sample() -> None:

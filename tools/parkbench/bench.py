@@ -110,6 +110,8 @@ def main(argv: list[str]) -> int:
     results.save(result, out / "result.json")
     export.write_all(result, running, plan, out)
     print(analysis.markdown(result), end="")
+    for sentence in hazards.seen(result) if clock.native else []:
+        runner.say(f"warning: {sentence}")
     runner.say(f"label {result['label']}; everything: {out}/")
     if interrupted:
         raise interrupted

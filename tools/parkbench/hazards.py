@@ -7,6 +7,7 @@ virtual time none of it matters.
 
 import os
 import pathlib
+from typing import Any
 
 BUSY = 0.2  # load per CPU from which others are in the way
 # At 1 % of noise, fewer samples tell no difference of 5 % from chance.
@@ -47,3 +48,12 @@ def find(cpus: int, samples: int, native: bool, root: pathlib.Path = pathlib.Pat
     if samples < FEW_SAMPLES:
         found.append(f"{samples} samples of a unit are few; --cycles {FEW_SAMPLES} at least")
     return found
+
+
+def seen(result: dict[str, Any]) -> list[str]:
+    """What only a run could tell."""
+    hosts = [unit["run"]["host"] for unit in result["units"] if unit["run"]]
+    if any(host.get("fwb") == "no" for host in hosts):
+        return ["this CPU has no FEAT_S2FWB: in a guest's first boot each CPU that turns its MMU "
+                "on has KVM clean all of the guest's memory; kexecs have none of it, boot_ns has"]
+    return []
