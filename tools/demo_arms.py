@@ -25,7 +25,8 @@ def say(message: str) -> None:
 
 
 def arms_of(text: str) -> list[str]:
-    names = list(ARMS) if text == "all" else text.split(",")
+    names = ([name for name, arm in ARMS.items() if not arm.extra] if text == "all"
+             else text.split(","))
     for name in names:
         if name not in ARMS:
             raise argparse.ArgumentTypeError(

@@ -57,3 +57,18 @@ def test_expedited_is_faster(arms: dict[str, Any]) -> None:
 @pytest.mark.parametrize("arm", ("module", "stop", "park-host", "park-device"))
 def test_all_at_once_is_fast(arms: dict[str, Any], arm: str) -> None:
     assert down_ms(arms[arm]) < 1.5
+
+
+def test_uncore_pmus_wait_for_a_grace_period_each(tmp_path) -> None:
+    """Four dies of two CPUs: who goes first in a die that has not the boot CPU
+    hands 14 PMUs on, as Linux before 6.3 did it; the other has nobody to."""
+    demo = subprocess.run(
+        ["tools/demo", "--arms", "stock-uncore", "--cpus", str(CPUS), "--cycles", "1",
+         "--deterministic", "--json", str(tmp_path / "arms.json"), "--out", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert demo.returncode == 0, demo.stderr[-3000:]
+    only, = json.loads((tmp_path / "arms.json").read_text())["arms"]
+    kexec, = only["results"]["kexecs"]
+    ms = {cpu["vcpu"]: cpu["kernel_before_off_ns"] / 1e6 for cpu in kexec["per_cpu"]}
+    assert min(ms[cpu] for cpu in (2, 4, 6)) > 150, ms
+    assert max(ms[cpu] for cpu in (3, 5, 7)) < 50, ms

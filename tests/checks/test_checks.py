@@ -16,7 +16,7 @@ from arm64_host import ROOT, Host, Outcome
 
 sys.path.insert(0, str(ROOT / "tools"))
 
-from parkbench.arms import ARMS, GUEST, MODULE  # noqa: E402
+from parkbench.arms import ARMS, GUEST  # noqa: E402
 
 BUILD_DEADLINE = 2400  # seconds; a kernel takes a few minutes, once
 SELFTEST = "tools/testing/selftests/cpu-hotplug/cpu-on-off-test.sh"
@@ -125,7 +125,7 @@ def test_kexec_under_load_brings_all_cpus_back(host: Host, tools, name: str) -> 
         run("tools/guest-module/build")
     kind = "module" if arm.module else "stock" if arm.stock else "patched"
     initrd = image(kind, *tools, "--kernel", str(arm.kernel("default")),
-                   *(["--module", str(MODULE)] if arm.module else []))
+                   *(["--module", str(arm.module)] if arm.module else []))
     outcome = host.linux(
         "--cpus", "8", "--park", arm.park, "--strict", cpus=8, initrd=initrd,
         image=str(arm.kernel("default").relative_to(ROOT)),

@@ -14,7 +14,8 @@ from .failure import Failure
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GUEST = ROOT / "build" / "guest"
 STOCK = GUEST / "debian" / "Image"
-MODULE = GUEST / "parkvmm-stop.ko"
+STOP = GUEST / "parkvmm-stop.ko"
+UNCORE = GUEST / "parkvmm-uncore.ko"
 PARAMS = "console=ttyAMA0 quiet panic=-1 retain_initrd"
 BUILD_DEADLINE = 2400  # seconds; a kernel takes a few minutes, once
 
@@ -25,7 +26,8 @@ class Arm:
     stock: bool  # Debian's kernel, not ours
     params: str = ""
     park: str = "host"
-    module: bool = False
+    module: pathlib.Path | None = None
+    extra: bool = False  # no way to take CPUs over a kexec, so not one of "all"
 
     def kernel(self, variant: str, given: str = "") -> pathlib.Path:
         """`given`: a file in place of it, of which a copy below build/ is used."""
@@ -36,7 +38,8 @@ class Arm:
     def initrd(self, variant: str, given: str = "") -> pathlib.Path:
         if given:
             return self.kernel(variant, given).with_name("initramfs.cpio")
-        kind = "module" if self.module else "stock" if self.stock else "patched"
+        kind = {STOP: "module", UNCORE: "uncore", None: "stock" if self.stock else "patched"}[
+            self.module]
         suffix = "" if variant == "default" or self.stock else f"-{variant}"
         return GUEST / f"initramfs-{kind}{suffix}.cpio"
 
@@ -45,7 +48,7 @@ ARMS = {
     "stock": Arm("Debian's kernel: hotplug, one by one", True),
     "stock-expedited": Arm("the same, RCU expedited", True, "rcupdate.rcu_expedited=1"),
     "module": Arm("the same, and a module that stops all CPUs at once", True,
-                  f"park.module=/lib/{MODULE.name}", module=True),
+                  f"park.module=/lib/{STOP.name}", module=STOP),
     "hotplug": Arm("our kernel: hotplug", False, "kexec_teardown=hotplug"),
     "expedited": Arm("RCU expedited while CPUs go down", False, "kexec_teardown=expedited"),
     "stop": Arm("all at once, CPU_OFF", False, "kexec_teardown=stop"),
@@ -56,6 +59,8 @@ ARMS = {
     "park-host": Arm("all at once, the page, parked in the VMM", False,
                      "kexec_teardown=park"),
     "park-device": Arm("all at once, the device page", False, "kexec_teardown=park-device"),
+    "stock-uncore": Arm("Debian's kernel with 4 dies' uncore PMUs, as before Linux 6.3", True,
+                        f"park.module=/lib/{UNCORE.name}", module=UNCORE, extra=True),
 }
 
 
@@ -90,4 +95,4 @@ def prepare(wanted: set[tuple[str, str, str]]) -> None:
                                           for arm, variant, given in chosen}.items():
         build("tools/guest-image", "--kernel", str(ARMS[arm].kernel(variant, given)),
               "--output", str(initrd),
-              *(["--module", str(MODULE)] if ARMS[arm].module else []))
+              *(["--module", str(ARMS[arm].module)] if ARMS[arm].module else []))
