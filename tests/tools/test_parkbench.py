@@ -256,6 +256,14 @@ def test_a_host_whose_first_boots_are_slow_is_warned_of() -> None:
     assert hazards.seen(document) == []
 
 
+def test_the_median_cpu_is_not_moved_by_one_that_waited() -> None:
+    slow = unit("stop", [100])
+    slow["samples"][0]["per_cpu"] = [{"vmm_off_ns": 1, "vmm_on_ns": ns} for ns in (20, 22, 900)]
+    assert analysis.vmm_ns_of_median_cpu(slow) == 23
+    slow["samples"][0]["per_cpu"][1]["vmm_on_ns"] = None
+    assert analysis.vmm_ns_of_median_cpu(slow) == 461
+
+
 # --- other formats -----------------------------------------------------------
 
 def test_the_csv_has_a_line_for_each_sample() -> None:

@@ -44,6 +44,14 @@ def vmm_ns_per_cpu(unit: Unit) -> float | None:
                    for sample in unit["samples"] if sample["split_ns"]])
 
 
+def vmm_ns_of_median_cpu(unit: Unit) -> float | None:
+    """The same of the median CPU: of all CPUs together, some were released while
+    others worked, whose work is in that time wherever they share a clock."""
+    found = [[cpu.get(part) for part in ("vmm_off_ns", "vmm_on_ns")]
+             for sample in unit["samples"] for cpu in sample["per_cpu"]]
+    return median([sum(both) for both in found if None not in both])
+
+
 def intervals(unit: Unit, way: str) -> list[int]:
     """ns from one CPU to the next, all samples together: from CPU_OFF to CPU_OFF
     (the first: from the kexec mark), or from CPU_ON to CPU_ON."""
@@ -221,11 +229,12 @@ def split_table(units: list[Unit]) -> str:
             if parts is None:
                 continue
             total = sum(parts.values()) or 1
-            both = f"{vmm_ns_per_cpu(unit) / 1e3:.1f}" if phase == "up" else ""
+            both = [f"{(ns or 0) / 1e3:.1f}" if phase == "up" else ""
+                    for ns in (vmm_ns_per_cpu(unit), vmm_ns_of_median_cpu(unit))]
             rows.append([code(unit["id"]), phase,
-                         *(f"{ms(parts[who])} ({parts[who] / total:.0%})" for who in WHO), both])
-    return table(["unit", "phase", *(f"{who}, ms" for who in WHO), "vmm, both ways, us a CPU"],
-                 rows) if rows else ""
+                         *(f"{ms(parts[who])} ({parts[who] / total:.0%})" for who in WHO), *both])
+    return table(["unit", "phase", *(f"{who}, ms" for who in WHO), "vmm, both ways, us a CPU",
+                  "the median CPU"], rows) if rows else ""
 
 
 def factorial_table(units: list[Unit]) -> str:
