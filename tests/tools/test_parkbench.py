@@ -22,6 +22,7 @@ from bench_results import (GROUP, ONE_BY_ONE, call, event, plan_of, result_of,  
                            unit)
 from parkbench import (analysis, attribution, export, hazards, plan,  # noqa: E402
                        results, runner, statistics_of)
+from parkbench.arms import take  # noqa: E402
 from parkbench.failure import Failure  # noqa: E402
 
 # --- plans -------------------------------------------------------------------
@@ -64,6 +65,23 @@ def test_kernels_of_the_users_take_the_place_of_ours(tmp_path, monkeypatch) -> N
     sha, other = (hashlib.sha256(name).hexdigest()[:16] for name in (b"old/Image", b"new/Image"))
     assert words[0][-1] == f"build/guest/given/{sha}/Image" != words[1][-1]
     assert words[1][-2] == f"build/guest/given/{other}/initramfs.cpio"
+
+
+def test_a_copied_kernel_is_whole_or_not_there(tmp_path, monkeypatch) -> None:
+    given, kernel = tmp_path / "Image", tmp_path / "given/Image"
+    given.write_bytes(b"kernel")
+
+    def stops_halfway(_from, to) -> None:
+        pathlib.Path(to).write_bytes(b"ker")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("parkbench.arms.shutil.copyfile", stops_halfway)
+        with pytest.raises(KeyboardInterrupt):
+            take(str(given), kernel)
+    assert not kernel.exists()
+    take(str(given), kernel)
+    assert kernel.read_bytes() == b"kernel"
 
 
 @pytest.mark.parametrize("file", sorted(plan.PLANS.glob("*.json")), ids=lambda f: f.stem)

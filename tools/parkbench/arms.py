@@ -5,6 +5,7 @@ park page. And what has to be built for them."""
 import dataclasses
 import functools
 import hashlib
+import os
 import pathlib
 import shutil
 import subprocess
@@ -77,6 +78,16 @@ def build(*command: str) -> None:
         raise Failure(done.returncode, f"{' '.join(command)} failed")
 
 
+def take(given: str, kernel: pathlib.Path) -> None:
+    """A copy of a kernel under the name of its digest: whole, or not there."""
+    if kernel.exists():
+        return
+    kernel.parent.mkdir(parents=True, exist_ok=True)
+    part = kernel.with_name(f"Image.{os.getpid()}")
+    shutil.copyfile(given, part)
+    part.replace(kernel)
+
+
 def prepare(wanted: set[tuple[str, str, str]]) -> None:
     """Kernels and initramfs of these arms, variants and given kernels; what is
     there is not built again."""
@@ -86,13 +97,10 @@ def prepare(wanted: set[tuple[str, str, str]]) -> None:
         build("tools/guest-kernel", "build", "--variant", variant)
     if any(ARMS[arm].module for arm, *_ in chosen):
         build("tools/guest-module/build")
-    for arm, variant, given in chosen:
-        kernel = ARMS[arm].kernel(variant, given)
-        if given and not kernel.exists():
-            kernel.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(given, kernel)
     for initrd, (arm, variant, given) in {ARMS[arm].initrd(variant, given): (arm, variant, given)
                                           for arm, variant, given in chosen}.items():
-        build("tools/guest-image", "--kernel", str(ARMS[arm].kernel(variant, given)),
-              "--output", str(initrd),
-              *(["--module", str(ARMS[arm].module)] if ARMS[arm].module else []))
+        kernel, module = ARMS[arm].kernel(variant, given), ARMS[arm].module
+        if given:
+            take(given, kernel)
+        build("tools/guest-image", "--kernel", str(kernel), "--output", str(initrd),
+              *(["--module", str(module)] if module else []))

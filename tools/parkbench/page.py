@@ -318,11 +318,9 @@ def boots(units: list[Unit]) -> Markup:
     return tag("div", tag("h3", "Machines"), table(
         "The machine of each unit", [head("unit"), head("vCPUs"), head("host CPUs"), head("memory"),
                                      head("firmware model"), head("PSCI by"), head("kernel variant"),
-                                     head("kernel given"),
-                                     head("first boot", "ms")],
+                                     head("kernel given"), head("first boot", "ms")],
         [tag("tr", name_cell(unit), *(cell(unit[axis]) for axis in (
-            "cpus", "host_cpus", "memory", "firmware", "psci", "variant",
-            "kernel")),
+            "cpus", "host_cpus", "memory", "firmware", "psci", "variant", "kernel")),
              cell(ms(unit["run"]["boot_ns"] if unit["run"] else None))) for unit in units], "mixed"))
 
 

@@ -93,9 +93,10 @@ def expand(group: dict[str, Any]) -> list[Unit]:
     for kernel in axes["kernels"]:
         if kernel and not pathlib.Path(kernel).is_file():
             raise bad(f"no kernel {kernel!r}")
-        if kernel and any(ARMS[arm].module for arm in axes["arms"]):
+        loads = [arm for arm in axes["arms"] if ARMS[arm].module]
+        if kernel and loads:
             raise bad("our modules are built for Debian's kernel; with others there is no arm "
-                      f"{next(arm for arm in axes['arms'] if ARMS[arm].module)!r}")
+                      f"{loads[0]!r}")
     counts = {name: group.get(name, usual) for name, usual in COUNTS.items()}
     for name, count in counts.items():
         if not isinstance(count, int) or count < (name == "cycles"):

@@ -72,8 +72,8 @@ def read_unit(unit: Unit, folders: list[pathlib.Path]) -> dict[str, Any]:
         failures.append(f"{len(samples)} samples of {unit.cycles * len(folders)}")
     return {"id": unit.id, "arm": unit.arm, "cpus": unit.cpus,
             "host_cpus": unit.host_cpus or unit.cpus, "firmware": unit.firmware,
-            "psci": unit.psci, "variant": unit.variant, "kernel": unit.kernel, "memory": unit.memory,
-            "failures": failures, "run": identity, "samples": samples}
+            "psci": unit.psci, "variant": unit.variant, "kernel": unit.kernel,
+            "memory": unit.memory, "failures": failures, "run": identity, "samples": samples}
 
 
 def digest(result: Result) -> str:
