@@ -232,6 +232,7 @@ class Runner:
 
     def work(self, run: Run, progress: Progress) -> None:
         if not self._stopped.is_set():
+            say(f"{run.name} begins")
             progress.end(run, self.run(run))
 
     def run_all(self) -> None:
