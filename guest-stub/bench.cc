@@ -6,7 +6,7 @@
 
 namespace stub {
 
-void StampAndLeave(uint64_t index) { stamps[index].first = Now(); }
+void StampNow(uint64_t index) { stamps[index].first = Now(); }
 
 void ClearStamps(uint32_t count) {
   for (uint32_t i = 0; i < count; ++i) stamps[i].first = 0;

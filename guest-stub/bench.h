@@ -21,8 +21,19 @@ inline uint64_t Nanoseconds(uint64_t ticks) {
   return ticks * 1'000'000'000 / READ_SYSREG(cntfrq_el0);
 }
 
-// The VMM resets a CPU's registers when it has been off for a moment.
-inline constexpr uint64_t kSettleMicroseconds = 40'000;
+// The VMM resets a CPU's registers when it has been off for a moment: so long
+// until `count` are as new.
+constexpr uint64_t SettleMicroseconds(uint32_t count) {
+  return 40'000 + 500 * uint64_t{count};
+}
+
+// Many CPUs seldom meet twice alike; 128 meet seldom.
+constexpr uint32_t RoundsOf(uint32_t count) { return count > 32 ? 9 : 25; }
+// Between two questions whether they have left: who asks has the clock, and is
+// to leave it to 128 that want to go.
+constexpr uint64_t PauseMicroseconds(uint32_t count) {
+  return count > 32 ? 20 : 2;
+}
 
 class Samples {
  public:
@@ -50,7 +61,7 @@ struct alignas(64) Stamp {
 };
 inline constinit Stamp stamps[board::kMaxCpus] = {};
 
-void StampAndLeave(uint64_t index);
+void StampNow(uint64_t index);
 // Forgets all stamps, and waits until there are so many: the last one's.
 void ClearStamps(uint32_t count);
 uint64_t LastStamp(uint32_t count);

@@ -20,12 +20,12 @@ void Measure(const char* name, uint32_t count) {
     ClearStamps(count);
     const uint64_t begin = Now();
     for (uint32_t i = 0; i < count; ++i) {
-      TurnOn(OtherCpu(i), StampAndLeave, i);
+      TurnOn(OtherCpu(i), StampNow, i);
     }
     Sleep(kPatience);
     samples.Add(LastStamp(count) - begin);
     for (uint32_t i = 0; i < count; ++i) AwaitOff(OtherCpu(i));
-    Sleep(kSettleMicroseconds);
+    Sleep(SettleMicroseconds(count));
   }
   samples.Report(1, name);
 }

@@ -82,6 +82,31 @@ uint64_t PrivateFrame() {
   return IsV3() ? Redistributor() + kSgiFrame : board::kGicDistributor;
 }
 
+// What one write can name: the CPUs in `list`, of one cluster's range of 16.
+struct SgiTargets {
+  uint64_t cluster;  // As SGI1R has it; 0 with a GICv2.
+  uint64_t list;
+};
+
+SgiTargets SgiTo(const Cpu& target) {
+  if (!IsV3()) return {0, uint64_t{1} << target.index};
+  const uint64_t mpidr = target.mpidr;
+  const uint64_t affinity0 = mpidr & 0xff;
+  return {(mpidr >> 32 & 0xff) << 48 | affinity0 / 16 << 44 |
+              (mpidr >> 16 & 0xff) << 32 | (mpidr >> 8 & 0xff) << 16,
+          uint64_t{1} << affinity0 % 16};
+}
+
+void WriteSgi(uint32_t intid, const SgiTargets& targets) {
+  if (!IsV3()) {
+    WriteMmio32(board::kGicDistributor + kSoftwareInterrupt,
+                static_cast<uint32_t>(targets.list << 16) | intid);
+    return;
+  }
+  WRITE_SYSREG(S3_0_C12_C11_5,  // SGI1R.
+               targets.cluster | uint64_t{intid} << 24 | targets.list);
+}
+
 void WakeRedistributor() {
   const uint64_t waker = Redistributor() + kWaker;
   WriteMmio32(waker, ReadMmio32(waker) & ~kWakerProcessorSleep);
@@ -152,17 +177,21 @@ void GicClear(uint32_t pending_and_active) {
 
 void GicSendSgi(uint32_t intid, const Cpu& target) {
   DataBarrier();
-  if (!IsV3()) {
-    WriteMmio32(board::kGicDistributor + kSoftwareInterrupt,
-                1u << (16 + target.index) | intid);
-    return;
+  WriteSgi(intid, SgiTo(target));
+}
+
+void GicSendSgiToOthers(uint32_t intid, uint32_t count) {
+  DataBarrier();
+  SgiTargets pending = {};
+  for (uint32_t i = 0; i < count; ++i) {
+    const SgiTargets next = SgiTo(OtherCpu(i));
+    if (pending.list != 0 && pending.cluster != next.cluster) {
+      WriteSgi(intid, pending);
+      pending = {};
+    }
+    pending = {next.cluster, pending.list | next.list};
   }
-  const uint64_t mpidr = target.mpidr;
-  const uint64_t affinity0 = mpidr & 0xff;
-  WRITE_SYSREG(S3_0_C12_C11_5,  // SGI1R.
-               (mpidr >> 32 & 0xff) << 48 | affinity0 / 16 << 44 |
-                   (mpidr >> 16 & 0xff) << 32 | uint64_t{intid} << 24 |
-                   (mpidr >> 8 & 0xff) << 16 | 1u << affinity0 % 16);
+  if (pending.list != 0) WriteSgi(intid, pending);
 }
 
 uint32_t GicAcknowledge() {

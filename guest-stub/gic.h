@@ -26,6 +26,9 @@ void GicSetPending(uint32_t intid);
 void GicClear(uint32_t pending_and_active);
 
 void GicSendSgi(uint32_t intid, const Cpu& target);
+// To the first `count` of OtherCpu(), with as few writes as it takes: one for
+// up to 16 CPUs of a cluster (GICv2: one).
+void GicSendSgiToOthers(uint32_t intid, uint32_t count);
 // The register's value, which GicEnd() wants back.
 uint32_t GicAcknowledge();
 void GicEnd(uint32_t acknowledged);

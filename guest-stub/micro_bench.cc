@@ -14,6 +14,10 @@ namespace stub {
 namespace {
 
 constexpr uint64_t kMarkMagic = board::kMarkDevice + MARK_REG_MAGIC;
+constexpr uint32_t kIpi = 1;
+
+constinit std::atomic<uint32_t> waiting = 0;
+constinit std::atomic<bool> leaving = false;
 
 void Measure(const char* name, auto body) {
   constexpr int kBatches = 101;
@@ -35,19 +39,19 @@ void AwaitAllOff(uint32_t count, uint64_t pause) {
 
 // From CPU_ON to the target's first C++ instruction, and the same for `count`
 // CPUs at once: from the first call to the last CPU's.
-void MeasureOn(const char* name, uint32_t count, uint32_t rounds) {
+void MeasureOn(uint32_t count, uint32_t rounds) {
   Samples samples;
   for (uint32_t round = 0; round < rounds; ++round) {
     ClearStamps(count);
     const uint64_t begin = Now();
     for (uint32_t i = 0; i < count; ++i) {
-      TurnOn(OtherCpu(i), StampAndLeave, i);
+      TurnOn(OtherCpu(i), StampNow, i);
     }
     samples.Add(LastStamp(count) - begin);
     AwaitAllOff(count, 200);
-    Sleep(kSettleMicroseconds);
+    Sleep(SettleMicroseconds(count));
   }
-  samples.Report(1, name);
+  samples.Report(1, "cpu_on_", count);
 }
 
 // Each sleeps on its own, so that all leave at the same moment.
@@ -58,17 +62,63 @@ void LeaveAt(uint64_t when) {
 
 // `count` CPUs turn themselves off at one moment; from that moment until all
 // are seen off.
-void MeasureOff(const char* name, uint32_t count, uint32_t rounds) {
+void MeasureOff(uint32_t count, uint32_t rounds) {
   Samples samples;
   for (uint32_t round = 0; round < rounds; ++round) {
     const uint64_t when = Now() + Ticks(1000 + 1000 * count);
     for (uint32_t i = 0; i < count; ++i) TurnOn(OtherCpu(i), LeaveAt, when);
     LeaveAt(when);
-    AwaitAllOff(count, 2);
+    AwaitAllOff(count, PauseMicroseconds(count));
     samples.Add(Now() - when);
-    Sleep(kSettleMicroseconds);
+    Sleep(SettleMicroseconds(count));
   }
-  samples.Report(1, name);
+  samples.Report(1, "cpu_off_", count);
+}
+
+// Asleep until an IPI comes, and again until the one comes that it leaves with.
+void AnswerIpis(uint64_t index) {
+  GicInitCpu();
+  GicClear(1u << kIpi);
+  GicEnable(kIpi);
+  waiting.fetch_add(1);
+  for (bool last = false; !last;) {
+    WaitForInterrupt();
+    const uint32_t acknowledged = GicAcknowledge();
+    if (GicIntid(acknowledged) != kIpi) continue;
+    last = leaving;
+    StampNow(index);
+    GicEnd(acknowledged);
+  }
+}
+
+// An IPI to `count` CPUs that sleep: from before it is sent until the last one
+// has taken it, having nothing to do but that; and until all are seen off that
+// leave with it.
+void MeasureIpi(uint32_t count, uint32_t rounds) {
+  Samples taken;
+  Samples off;
+  for (uint32_t round = 0; round < rounds; ++round) {
+    waiting = 0;
+    leaving = false;
+    for (uint32_t i = 0; i < count; ++i) TurnOn(OtherCpu(i), AnswerIpis, i);
+    while (waiting != count) Sleep(200);
+    Sleep(1000);
+
+    ClearStamps(count);
+    uint64_t begin = Now();
+    GicSendSgiToOthers(kIpi, count);
+    taken.Add(LastStamp(count) - begin);
+    Sleep(1000);
+
+    leaving = true;
+    begin = Now();
+    GicSendSgiToOthers(kIpi, count);
+    AwaitAllOff(count, 20);
+    off.Add(Now() - begin);
+    Sleep(SettleMicroseconds(count));
+  }
+  taken.Report(1, "ipi_", count);
+  off.Report(1, "ipi_off_", count);
 }
 
 }  // namespace
@@ -84,15 +134,11 @@ STUB_PAYLOAD(micro_bench) {
   Measure("mmio_read", [] { ReadMmio32(kMarkMagic); });
   Measure("mmio_write", [] { WriteMmio32(kMarkMagic, 0); });
   const uint32_t others = CpuCount() - 1;
-  if (others == 0) return;
-  MeasureOn("cpu_on_1", 1, 31);
-  MeasureOff("cpu_off_1", 1, 31);
-  if (others >= 8) {
-    MeasureOn("cpu_on_8", 8, 25);
-    MeasureOff("cpu_off_8", 8, 25);
-  }
-  if (others >= 32) {
-    MeasureOn("cpu_on_32", 32, 25);
-    MeasureOff("cpu_off_32", 32, 25);
+  for (const uint32_t count : {1, 8, 32, 128}) {
+    if (count > others) break;
+    const uint32_t rounds = RoundsOf(count);
+    MeasureOn(count, rounds);
+    MeasureOff(count, rounds);
+    MeasureIpi(count, rounds);
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What it costs to send 1, 8 and 32 CPUs away and to get them back, door by
-// door. Away: all leave at one moment; from then until all are seen to have
+// What it costs to send 1, 8, 32 and 128 CPUs away and to get them back, door
+// by door. Away: all leave at one moment; from then until all are seen to have
 // left. Back: from the first release to the last CPU's first C++ instruction.
 //   park_psci_8, release_psci_8      CPU_OFF and CPU_ON
 //   park_page_8, release_page_8      the pages, in mode guest or host
@@ -17,8 +17,6 @@
 
 namespace stub {
 namespace {
-
-constexpr uint32_t kRounds = 25;  // Many CPUs seldom meet twice alike.
 
 struct Way {
   const char* name;
@@ -40,7 +38,7 @@ constexpr Way kPsci = {
     Nothing,
     [](uint64_t) {},
     IsOff,
-    [](uint32_t number) { TurnOn(OtherCpu(number), StampAndLeave, number); },
+    [](uint32_t number) { TurnOn(OtherCpu(number), StampNow, number); },
     Nothing};
 
 constexpr Way kPage = {
@@ -51,18 +49,17 @@ constexpr Way kPage = {
     },
     [](uint32_t number) { return MagicIn(ParkPage(number)) == PARK_MAGIC; },
     [](uint32_t number) {
-      StoreExit(ParkPage(number), PrepareExit(number, StampAndLeave, number));
+      StoreExit(ParkPage(number), PrepareExit(number, StampNow, number));
     },
     [](uint32_t number) { WipePage(ParkPage(number)); }};
 
-constexpr Way kDevice = {"device",
-                         Nothing,
-                         [](uint64_t) { EnterSlot(); },
-                         IsOff,
-                         [](uint32_t number) {
-                           ReleaseSlot(OtherCpu(number), StampAndLeave, number);
-                         },
-                         Nothing};
+constexpr Way kDevice = {
+    "device",
+    Nothing,
+    [](uint64_t) { EnterSlot(); },
+    IsOff,
+    [](uint32_t number) { ReleaseSlot(OtherCpu(number), StampNow, number); },
+    Nothing};
 
 struct Leaver {
   const Way* way;
@@ -86,7 +83,7 @@ void Measure(const Way& way, uint32_t count) {
   Samples installed;
   Samples away;
   Samples back;
-  for (uint32_t round = 0; round < kRounds; ++round) {
+  for (uint32_t round = 0; round < RoundsOf(count); ++round) {
     uint64_t begin = Now();
     for (uint32_t i = 0; i < count; ++i) way.prepare(i);
     installed.Add(Now() - begin);
@@ -94,9 +91,9 @@ void Measure(const Way& way, uint32_t count) {
     leaver = {&way, Now() + Ticks(1000 + 1000 * count)};
     for (uint32_t i = 0; i < count; ++i) TurnOn(OtherCpu(i), LeaveAt, i);
     SleepUntil(leaver.when);
-    AwaitAll(count, 2, way.is_gone);
+    AwaitAll(count, PauseMicroseconds(count), way.is_gone);
     away.Add(Now() - leaver.when);
-    Sleep(kSettleMicroseconds);
+    Sleep(SettleMicroseconds(count));
 
     ClearStamps(count);
     begin = Now();
@@ -104,7 +101,7 @@ void Measure(const Way& way, uint32_t count) {
     back.Add(LastStamp(count) - begin);
     AwaitAll(count, 200, IsOff);
     for (uint32_t i = 0; i < count; ++i) way.clean_up(i);
-    Sleep(kSettleMicroseconds);
+    Sleep(SettleMicroseconds(count));
   }
   if (way.prepare != Nothing) {
     installed.Report(count, "install_", way.name, "_", count);
@@ -120,7 +117,7 @@ STUB_PAYLOAD(park_bench) {
   using namespace stub;  // NOLINT(google-build-using-namespace)
   GicInitDistributor();
   OpenTimer();
-  for (const uint32_t count : {1, 8, 32}) {
+  for (const uint32_t count : {1, 8, 32, 128}) {
     if (count >= CpuCount()) break;
     Measure(kPsci, count);
     if (ParkRegion() != 0) Measure(kPage, count);

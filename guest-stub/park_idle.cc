@@ -25,7 +25,7 @@ STUB_PAYLOAD(park_idle) {
   for (uint32_t i = 0; i < others; ++i) {
     page ? AwaitMagic(ParkPage(i)) : AwaitOff(OtherCpu(i));
   }
-  Sleep(kSettleMicroseconds);
+  Sleep(SettleMicroseconds(others));
   Print("[stub] parked");
   Sleep(Argument("ms", 1000) * 1000);
   Print("[stub] parked still");
@@ -33,11 +33,11 @@ STUB_PAYLOAD(park_idle) {
   ClearStamps(others);
   for (uint32_t i = 0; i < others; ++i) {
     if (page) {
-      StoreExit(ParkPage(i), PrepareExit(i, StampAndLeave, i));
+      StoreExit(ParkPage(i), PrepareExit(i, StampNow, i));
     } else if (device) {
-      ReleaseSlot(OtherCpu(i), StampAndLeave, i);
+      ReleaseSlot(OtherCpu(i), StampNow, i);
     } else {
-      TurnOn(OtherCpu(i), StampAndLeave, i);
+      TurnOn(OtherCpu(i), StampNow, i);
     }
   }
   LastStamp(others);
