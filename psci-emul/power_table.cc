@@ -127,6 +127,7 @@ bool PowerTable::PowerOff(VcpuId self, Door door) {
   // Counted before it can be seen as off: whoever sees it off and turns it on
   // again must not find it still counted.
   const bool last = not_off_.fetch_sub(1, std::memory_order_relaxed) == 1;
+  last_off_ns_.store(MonotonicNs(), std::memory_order_relaxed);
   Transition(slots_[Index(self)], {PowerState::kOn}, {PowerState::kOff, door});
   return last;
 }
@@ -149,7 +150,7 @@ std::optional<PowerTable::By> PowerTable::AwaitStart(VcpuId self) {
   }
 }
 
-bool PowerTable::StaysOff(VcpuId self, std::chrono::milliseconds how_long) {
+bool PowerTable::StaysOff(VcpuId self, std::chrono::nanoseconds how_long) {
   const Slot& slot = slots_[Index(self)];
   const auto end = std::chrono::steady_clock::now() + how_long;
   for (;;) {

@@ -40,6 +40,10 @@ class PowerTable {
   PowerState StateOf(VcpuId vcpu) const;
   // How many are on or starting; likewise.
   uint32_t CountOn() const { return not_off_.load(std::memory_order_relaxed); }
+  // When a CPU last turned itself off, by CLOCK_MONOTONIC in ns; 0 if none has.
+  int64_t LastOffNs() const {
+    return last_off_ns_.load(std::memory_order_relaxed);
+  }
   // Whether it is off, and left by this door.
   bool IsParked(VcpuId vcpu, Door door) const;
 
@@ -58,7 +62,7 @@ class PowerTable {
   std::optional<BootContext> AwaitBoot(VcpuId self);
   // Likewise: true if nobody has turned it on, and the machine is not stopping,
   // for this long.
-  bool StaysOff(VcpuId self, std::chrono::milliseconds how_long);
+  bool StaysOff(VcpuId self, std::chrono::nanoseconds how_long);
   // Likewise: the first half of AwaitBoot(), the one that blocks. The CPU is
   // starting, and not on before the other half.
   std::optional<By> AwaitStart(VcpuId self);
@@ -94,6 +98,7 @@ class PowerTable {
   absl::flat_hash_map<Mpidr, VcpuId> by_mpidr_;
   const std::unique_ptr<Slot[]> slots_;
   std::atomic<uint32_t> not_off_ = 0;
+  std::atomic<int64_t> last_off_ns_ = 0;
 };
 
 }  // namespace psci

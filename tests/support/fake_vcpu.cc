@@ -97,6 +97,7 @@ void FakeVcpu::Nudge() {
 
 absl::Status FakeVcpu::Reset() {
   Note("reset");
+  if (on_reset) on_reset();
   return absl::OkStatus();
 }
 

@@ -52,6 +52,7 @@ class FakeVcpu : public Vcpu {
   uint64_t sctlr = 0;  // The MMU is off.
   // What the guest does to memory, each time it has run.
   std::function<void()> on_run;
+  std::function<void()> on_reset;
   std::array<uint64_t, 31> x = {};
 
  private:

@@ -6,6 +6,9 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <chrono>
+#include <vector>
+
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "psci-emul/park_abi.h"
@@ -113,6 +116,43 @@ TEST_F(MachineTest, CpuOffResetsBeforeTheNextCpuOn) {
   EXPECT_EQ(machine_->PostMortem()[0].state, psci::PowerState::kOn);
   EXPECT_EQ(machine_->PostMortem()[0].pc, 0xfeedu);
   EXPECT_EQ(machine_->PostMortem()[1].state, psci::PowerState::kOff);
+}
+
+// The last of many that leave would wait for the registers of the first.
+TEST_F(MachineTest, NoCpuIsResetWhileOthersLeave) {
+  using Clock = std::chrono::steady_clock;
+  using std::chrono::milliseconds;
+  Create(3);
+  Calls(0, PSCI_CPU_ON_64, {1, kEntry, 1});
+  Calls(1, PSCI_CPU_OFF);
+  for (int i = 0; i < 150; ++i) {
+    Calls(0, PSCI_CPU_ON_64, {2, kEntry, 2});
+    Calls(2, PSCI_CPU_OFF);
+  }
+  std::vector<Clock::time_point> left;
+  Clock::time_point reset;
+  Vcpu(0).on_run = [] {
+    const auto end = Clock::now() + std::chrono::microseconds(200);
+    while (Clock::now() < end) {
+    }
+  };
+  Vcpu(1).on_reset = [&] { reset = Clock::now(); };
+  Vcpu(2).on_run = [&] { left.push_back(Clock::now()); };
+  machine_->Start();
+  pollfd never = {machine_->stop_fd(), POLLIN, 0};
+  while (Vcpu(1).calls().empty() || Vcpu(1).calls().back() != "reset") {
+    ASSERT_EQ(poll(&never, 1, 0), 0);
+  }
+  machine_->RequestStop({.kind = Kind::kInterrupt});
+  machine_->Join();
+  EXPECT_FALSE(left.empty());
+  // Who left in the last moment may have done so after it was decided.
+  EXPECT_EQ(absl::c_count_if(left,
+                             [&](Clock::time_point when) {
+                               return when > reset - milliseconds(5) &&
+                                      when < reset - milliseconds(2);
+                             }),
+            0);
 }
 
 TEST_F(MachineTest, EveryOffAndStartIsAnEventWithItsCpu) {

@@ -105,6 +105,21 @@ TEST_F(PowerTableTest, ShutdownComesBeforeAPendingStart) {
   EXPECT_EQ(table_.AwaitBoot(kOther), std::nullopt);
 }
 
+TEST_F(PowerTableTest, RemembersWhenTheLastCpuLeft) {
+  const auto now = [] {
+    return std::chrono::steady_clock::now().time_since_epoch() /
+           std::chrono::nanoseconds(1);
+  };
+  EXPECT_EQ(table_.LastOffNs(), 0);
+  for (int i = 0; i < 2; ++i) {
+    TurnOn(kOther);
+    const int64_t before = now();
+    EXPECT_FALSE(table_.PowerOff(kOther));
+    EXPECT_GE(table_.LastOffNs(), before);
+    EXPECT_LE(table_.LastOffNs(), now());
+  }
+}
+
 TEST_F(PowerTableTest, StaysOffSaysWhetherAnythingHappened) {
   using std::chrono::milliseconds;
   EXPECT_TRUE(table_.StaysOff(kOther, milliseconds(1)));

@@ -14,9 +14,11 @@ namespace vmm {
 namespace {
 
 // A CPU that has just turned itself off is seldom the only one. Resetting its
-// registers takes longer than all the rest of CPU_OFF, so it waits until the
-// others have left and nobody needs the host's CPUs for that.
+// registers takes longer than all the rest of CPU_OFF, so it waits until nobody
+// has left for so long, and nobody needs the host's CPUs for that; but not for
+// ever, where some leave again and again.
 constexpr std::chrono::milliseconds kSettle(5);
+constexpr int kSettlings = 20;
 
 // A vCPU that is on leaves the guest at once.
 constexpr std::chrono::milliseconds kAnswerDeadline(100);
@@ -169,6 +171,17 @@ void VcpuThread::StopsWhileOn() {
   }
 }
 
+bool VcpuThread::Settles() const {
+  std::chrono::nanoseconds left = kSettle;
+  for (int i = 0; i < kSettlings && left > left.zero(); ++i) {
+    if (!machine_.power.StaysOff(id_, left)) return false;
+    const std::chrono::steady_clock::time_point last(
+        std::chrono::nanoseconds(machine_.power.LastOffNs()));
+    left = last + kSettle - std::chrono::steady_clock::now();
+  }
+  return true;
+}
+
 absl::Status VcpuThread::Live() {
   if (machine_.kvm_psci && psci::Index(id_) != 0) {
     return RunUntilOff().status();
@@ -178,7 +191,7 @@ absl::Status VcpuThread::Live() {
   bool used = false;  // The registers are no longer those of a new CPU.
   psci::Door door = psci::Door::kCpuOff;
   for (;;) {
-    if (used && machine_.power.StaysOff(id_, kSettle)) {
+    if (used && Settles()) {
       RETURN_IF_ERROR(vcpu_->Reset());
       if (region != nullptr) RETURN_IF_ERROR(region->EndWatch(id_, *vcpu_));
       used = false;

@@ -87,6 +87,9 @@ class VcpuThread {
   std::optional<int64_t> SpendOn();
   std::optional<int64_t> SpendOff(psci::Door door);
   std::optional<int64_t> Spend(psci::Transition transition);
+  // While it is off: true once its registers may be reset, false if it has
+  // been turned on or the machine stops.
+  bool Settles() const;
   void StopsWhileOn();
   void Record(Event::Kind kind, const psci::BootContext& context,
               int64_t firmware_ns);
