@@ -15,6 +15,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CPUS = 8
 CYCLES = 2
+IPI_NS = 16  # parkvmm-ipi's mark
 DEADLINE = 3000  # seconds, with everything that has to be built
 ARMS = ("stock", "stock-expedited", "module", "hotplug", "expedited", "stop",
         "hotplug-page", "park-guest", "park-host", "park-device")
@@ -59,16 +60,31 @@ def test_all_at_once_is_fast(arms: dict[str, Any], arm: str) -> None:
     assert down_ms(arms[arm]) < 1.5
 
 
+def results_of(arm: str, out: pathlib.Path) -> dict[str, Any]:
+    """Of one kexec; its events are in `out`, in a folder with the arm's name."""
+    demo = subprocess.run(
+        ["tools/demo", "--arms", arm, "--cpus", str(CPUS), "--cycles", "1",
+         "--deterministic", "--json", str(out / "arms.json"), "--out", str(out)],
+        cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    assert demo.returncode == 0, demo.stderr[-3000:]
+    only, = json.loads((out / "arms.json").read_text())["arms"]
+    return only["results"]
+
+
 def test_uncore_pmus_wait_for_a_grace_period_each(tmp_path) -> None:
     """Four dies of two CPUs: who goes first in a die that has not the boot CPU
     hands 14 PMUs on, as Linux before 6.3 did it; the other has nobody to."""
-    demo = subprocess.run(
-        ["tools/demo", "--arms", "stock-uncore", "--cpus", str(CPUS), "--cycles", "1",
-         "--deterministic", "--json", str(tmp_path / "arms.json"), "--out", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE, check=False)
-    assert demo.returncode == 0, demo.stderr[-3000:]
-    only, = json.loads((tmp_path / "arms.json").read_text())["arms"]
-    kexec, = only["results"]["kexecs"]
+    kexec, = results_of("stock-uncore", tmp_path)["kexecs"]
     ms = {cpu["vcpu"]: cpu["kernel_before_off_ns"] / 1e6 for cpu in kexec["per_cpu"]}
     assert min(ms[cpu] for cpu in (2, 4, 6)) > 150, ms
     assert max(ms[cpu] for cpu in (3, 5, 7)) < 50, ms
+
+
+def test_an_empty_ipi_reaches_all_others(tmp_path) -> None:
+    """Five times in each of the two kernels, and no CPU takes it at once."""
+    results_of("stock-ipi", tmp_path)
+    events = (tmp_path / "stock-ipi" / "events.jsonl").read_text().splitlines()
+    marks = [event["args"] for event in map(json.loads, events) if event["event"] == "mark"]
+    taken_ns = [int(value, 16) for code, value in marks if int(code, 16) == IPI_NS]
+    assert len(taken_ns) == 5 * 2
+    assert min(taken_ns) > 1000 * (CPUS - 1)

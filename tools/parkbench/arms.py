@@ -17,6 +17,7 @@ GUEST = ROOT / "build" / "guest"
 STOCK = GUEST / "debian" / "Image"
 STOP = GUEST / "parkvmm-stop.ko"
 UNCORE = GUEST / "parkvmm-uncore.ko"
+IPI = GUEST / "parkvmm-ipi.ko"
 PARAMS = "console=ttyAMA0 quiet panic=-1 retain_initrd"
 BUILD_DEADLINE = 2400  # seconds; a kernel takes a few minutes, once
 
@@ -39,8 +40,8 @@ class Arm:
     def initrd(self, variant: str, given: str = "") -> pathlib.Path:
         if given:
             return self.kernel(variant, given).with_name("initramfs.cpio")
-        kind = {STOP: "module", UNCORE: "uncore", None: "stock" if self.stock else "patched"}[
-            self.module]
+        kind = {STOP: "module", UNCORE: "uncore", IPI: "ipi",
+                None: "stock" if self.stock else "patched"}[self.module]
         suffix = "" if variant == "default" or self.stock else f"-{variant}"
         return GUEST / f"initramfs-{kind}{suffix}.cpio"
 
@@ -62,6 +63,8 @@ ARMS = {
     "park-device": Arm("all at once, the device page", False, "kexec_teardown=park-device"),
     "stock-uncore": Arm("Debian's kernel with 4 dies' uncore PMUs, as before Linux 6.3", True,
                         f"park.module=/lib/{UNCORE.name}", module=UNCORE, extra=True),
+    "stock-ipi": Arm("Debian's kernel, and before that 5 IPIs to all others that do nothing", True,
+                     f"park.module=/lib/{IPI.name}", module=IPI, extra=True),
 }
 
 
