@@ -62,6 +62,16 @@ class MachineTest : public testing::Test {
     machine_->Join();
     return *machine_->stop_reason();
   }
+  // Runs the scripts until this CPU's registers are reset.
+  void RunUntilReset(uint32_t i) {
+    machine_->Start();
+    pollfd never = {machine_->stop_fd(), POLLIN, 0};
+    while (Vcpu(i).calls().empty() || Vcpu(i).calls().back() != "reset") {
+      ASSERT_EQ(poll(&never, 1, 0), 0);
+    }
+    machine_->RequestStop({.kind = Kind::kInterrupt});
+    machine_->Join();
+  }
   std::vector<Event> Events() {
     std::vector<Event> events;
     EXPECT_TRUE(machine_->events()
@@ -106,13 +116,7 @@ TEST_F(MachineTest, CpuOffResetsBeforeTheNextCpuOn) {
   Calls(0, PSCI_CPU_ON_64, {1, kEntry, 1});
   Calls(1, PSCI_CPU_ON_64, {0, kEntry, 0});  // Just something to wait for.
   Calls(1, PSCI_CPU_OFF);
-  machine_->Start();
-  pollfd never = {machine_->stop_fd(), POLLIN, 0};
-  while (Vcpu(1).calls().empty() || Vcpu(1).calls().back() != "reset") {
-    ASSERT_EQ(poll(&never, 1, 0), 0);
-  }
-  machine_->RequestStop({.kind = Kind::kInterrupt});
-  machine_->Join();
+  RunUntilReset(1);
   EXPECT_EQ(machine_->PostMortem()[0].state, psci::PowerState::kOn);
   EXPECT_EQ(machine_->PostMortem()[0].pc, 0xfeedu);
   EXPECT_EQ(machine_->PostMortem()[1].state, psci::PowerState::kOff);
@@ -138,13 +142,7 @@ TEST_F(MachineTest, NoCpuIsResetWhileOthersLeave) {
   };
   Vcpu(1).on_reset = [&] { reset = Clock::now(); };
   Vcpu(2).on_run = [&] { left.push_back(Clock::now()); };
-  machine_->Start();
-  pollfd never = {machine_->stop_fd(), POLLIN, 0};
-  while (Vcpu(1).calls().empty() || Vcpu(1).calls().back() != "reset") {
-    ASSERT_EQ(poll(&never, 1, 0), 0);
-  }
-  machine_->RequestStop({.kind = Kind::kInterrupt});
-  machine_->Join();
+  RunUntilReset(1);
   EXPECT_FALSE(left.empty());
   // Who left in the last moment may have done so after it was decided.
   EXPECT_EQ(absl::c_count_if(left,
