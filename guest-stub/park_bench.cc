@@ -6,6 +6,7 @@
 //   park_page_8, release_page_8      the pages, in mode guest or host
 //   install_page_8                   what the old kernel does before, per page
 //   park_device_8, release_device_8  the slots
+// `most=`: no more than so many.
 #include "guest-stub/bench.h"
 #include "guest-stub/devicetree.h"
 #include "guest-stub/gic.h"
@@ -118,7 +119,7 @@ STUB_PAYLOAD(park_bench) {
   GicInitDistributor();
   OpenTimer();
   for (const uint32_t count : {1, 8, 32, 128}) {
-    if (count >= CpuCount()) break;
+    if (count >= CpuCount() || count > Argument("most", 128)) break;
     Measure(kPsci, count);
     if (ParkRegion() != 0) Measure(kPage, count);
     if (ThisMachine().park_device) Measure(kDevice, count);

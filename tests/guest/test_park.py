@@ -4,7 +4,9 @@
 All runs share one boot of a host; each test looks at one run.
 """
 
+import json
 import re
+import statistics
 
 import pytest
 
@@ -39,6 +41,9 @@ IDLE = {(door, park): Run("park_idle", cpus=3, params=f"door={door} ms=100", par
                           clocked=True)
         for door, park in [("psci", "host"), ("page", "host"), ("device", "host"),
                            ("page", "guest")]}
+# One CPU goes and comes, 25 times by each door, while the others are off.
+FEW, MANY = (Run("park_bench", cpus=cpus, params="most=1", park="host", events=True)
+             for cpus in (4, 128))
 # Wrong on purpose: what is named is not the point.
 WRONG = [
     Run("park_device", cpus=4),
@@ -59,7 +64,7 @@ GUEST_MATRIX = [cell for row in MATRIX for cell in row if cell.row.park == "gues
 HOST = Boot("park", (), (*FAULTS, *RIGHT, *WRONG))
 MATRIX_HOST = park_matrix.boot("park-matrix-short", MATRIX)
 VIRTUAL_HOST = Boot("park-virtual", ("--deterministic", "--cpus", "10"),
-                    (*GUEST_RIGHT, *IDLE.values(), *(cell.run for cell in GUEST_MATRIX)))
+                    (*GUEST_RIGHT, *IDLE.values(), FEW, MANY, *(cell.run for cell in GUEST_MATRIX)))
 
 pytestmark = pytest.mark.usefixtures("host")
 # Those of one boot go to one of pytest's workers.
@@ -123,6 +128,29 @@ def test_soak_leaks_nothing() -> None:
         early, late = values[len(values) // 4], values[len(values) * 3 // 4]
         print(what, len(values), early, late)
         assert late - early <= slack
+
+
+def ways_ns(run: Run) -> list[float]:
+    """What the VMM takes to start a CPU, from the call or store to its first
+    instruction: for each door the median. (Away is the same few stores.)"""
+    check(VIRTUAL_HOST, run)
+    called: dict[str, int] = {}
+    ways = []
+    for event in map(json.loads, VIRTUAL_HOST.file(run, "events").read_text().splitlines()):
+        if event["event"] == "release-store" or event.get("call") == "CPU_ON":
+            called[event["args"][0]] = event["ns"]
+        elif event["event"] == "release" and event["mpidr"] in called:
+            ways.append(event["ns"] - called.pop(event["mpidr"]))
+    assert len(ways) == 3 * 2 * 25  # each round starts it twice
+    return [statistics.median(ways[door:door + 50]) for door in (0, 50, 100)]
+
+
+@on_virtual_host
+def test_what_a_cpu_costs_does_not_grow_with_their_number() -> None:
+    few, many = ways_ns(FEW), ways_ns(MANY)
+    print(few, many)
+    assert max(few) < 50_000
+    assert all(b < 1.03 * a for a, b in zip(few, many))
 
 
 def host_cpu_shares(run: Run) -> list[float]:
