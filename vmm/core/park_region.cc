@@ -397,18 +397,23 @@ absl::StatusOr<bool> ParkRegion::TakeExit(Page& page, GuestAddress address,
        .arguments = 3,
        .args = {static_cast<uint64_t>(machine_.power.MpidrOf(cpu)), exit,
                 address.value()}});
-  RETURN_IF_ERROR(CloseAll());
+  // Closing takes longer than starting a CPU, and what is open is vacant, so
+  // not where it comes from: it need not wait for that, nor watch.
+  const Blocks open = writable_;
+  HasClosed(open);
   // It may run before Release() returns; then it finds nothing left to do.
   cpus_[Index(cpu)].in_page = false;
   if (!machine_.power.Release(cpu, psci::Door::kPage,
                               {exit, address.value()})) {
     if (!cpus_[Index(cpu)].announced) {  // On its way in: Announce() finds it.
       cpus_[Index(cpu)].in_page = true;
+      RETURN_IF_ERROR(SetWritable(open, false));
       return false;
     }
     Note(ParkFault::kDoubleRelease, by, address, exit);  // CPU_ON was first.
   }
   Vacate(page, address);
+  RETURN_IF_ERROR(SetWritable(open, false));
   return true;
 }
 
@@ -493,12 +498,6 @@ absl::StatusOr<bool> ParkRegion::OpenVacant(VcpuId self, Vcpu& vcpu,
   RETURN_IF_ERROR(SetWritable(blocks, true));
   writable_ |= blocks;
   return true;
-}
-
-absl::Status ParkRegion::CloseAll() {
-  RETURN_IF_ERROR(SetWritable(writable_, false));
-  HasClosed(writable_);
-  return absl::OkStatus();
 }
 
 // If all are, nobody has to watch; who does, goes on until it is off.

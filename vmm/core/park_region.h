@@ -40,9 +40,10 @@ namespace vmm {
 // it, and what the kernel does to the page afterwards cannot lose it.
 //
 // A watched vCPU is slow where Linux brings it up, which writes each of its
-// debug registers. So the window is closed before one is released, and that one
+// debug registers. So the window is closed when one is released, and that one
 // need not watch until it is opened again. What always holds: while the guest
-// can write to a page, every vCPU that runs watches.
+// can write to a page, every vCPU that runs watches, but for one that has just
+// been released, until the pages are closed behind it; its own is closed.
 //
 // README.md has what each of these costs, and what else was tried.
 class ParkRegion {
@@ -155,7 +156,6 @@ class ParkRegion {
   void Vacate(Page& page, GuestAddress address);
   Blocks ToOpen(std::optional<GuestAddress> target) const;
   absl::Status SetWritable(const Blocks& blocks, bool writable);
-  absl::Status CloseAll();
   void HasClosed(const Blocks& blocks);
   void Note(psci::ParkFault fault, psci::VcpuId who, GuestAddress place,
             uint64_t value);
@@ -174,8 +174,8 @@ class ParkRegion {
   Blocks all_blocks_;
   std::vector<uint32_t> occupants_;  // By block;
   Blocks occupied_;                  // those that have any.
-  // What the guest can write to: not where CPUs are parked, nor what nobody has
-  // written to since they came.
+  // What the guest can write to, or what TakeExit() is about to close: not
+  // where CPUs are parked, nor what nobody has written to since they came.
   Blocks writable_;
   uint32_t openers_ = 0;  // They wait until all watch.
   uint32_t parked_ = 0;
