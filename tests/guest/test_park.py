@@ -11,7 +11,7 @@ import statistics
 import pytest
 
 import park_matrix
-from payload_runs import Boot, Run, check
+from payload_runs import WALL_CLOCK, Boot, Run, check
 
 MATRIX = park_matrix.cells(cycles=2)
 
@@ -68,8 +68,7 @@ VIRTUAL_HOST = Boot("park-virtual", ("--deterministic", "--cpus", "10"),
 
 pytestmark = pytest.mark.usefixtures("host")
 # Those of one boot go to one of pytest's workers.
-on_host = pytest.mark.xdist_group("park")
-on_matrix_host = pytest.mark.xdist_group("park-matrix")
+on_host = on_matrix_host = pytest.mark.xdist_group(WALL_CLOCK)
 on_virtual_host = pytest.mark.xdist_group("park-virtual")
 
 
@@ -132,7 +131,8 @@ def test_soak_leaks_nothing() -> None:
 
 def ways_ns(run: Run) -> list[float]:
     """What the VMM takes to start a CPU, from the call or store to its first
-    instruction: for each door the median. (Away is the same few stores.)"""
+    instruction: for each door the median. (Away is the same few stores.)
+    Each round starts it to send it away, by CPU_ON, and then by the door."""
     check(VIRTUAL_HOST, run)
     called: dict[str, int] = {}
     ways = []
@@ -141,8 +141,8 @@ def ways_ns(run: Run) -> list[float]:
             called[event["args"][0]] = event["ns"]
         elif event["event"] == "release" and event["mpidr"] in called:
             ways.append(event["ns"] - called.pop(event["mpidr"]))
-    assert len(ways) == 3 * 2 * 25  # each round starts it twice
-    return [statistics.median(ways[door:door + 50]) for door in (0, 50, 100)]
+    assert len(ways) == 3 * 2 * 25
+    return [statistics.median(ways[door + 1:door + 50:2]) for door in (0, 50, 100)]
 
 
 @on_virtual_host
@@ -150,8 +150,7 @@ def test_what_a_cpu_costs_does_not_grow_with_their_number() -> None:
     few, many = ways_ns(FEW), ways_ns(MANY)
     print(few, many)
     assert max(few) < 50_000
-    # One that ends with a wake-up is 17 or 21 us, as it meets the others.
-    assert all(b < 1.3 * a for a, b in zip(few, many))
+    assert all(b < 1.03 * a for a, b in zip(few, many))
 
 
 def host_cpu_shares(run: Run) -> list[float]:

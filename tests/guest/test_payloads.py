@@ -11,7 +11,8 @@ import re
 import pytest
 
 from payload_runs import (
-    BOOT_TIMEOUT, CPU_STUCK, RESET, VERDICT, Boot, Outcome, Run, by_kvm, check)
+    BOOT_TIMEOUT, CPU_STUCK, RESET, VERDICT, WALL_CLOCK, Boot, Outcome, Run, by_kvm,
+    check)
 
 STOP_DEADLINE = 1.0  # seconds from SYSTEM_OFF to the last CPU's last instruction
 
@@ -75,7 +76,7 @@ BOOTS = {
 
 
 # One boot serves them all, so one of pytest's workers gets them all.
-pytestmark = [pytest.mark.usefixtures("host"), pytest.mark.xdist_group("payloads")]
+pytestmark = [pytest.mark.usefixtures("host"), pytest.mark.xdist_group(WALL_CLOCK)]
 
 ALL = [pytest.param(boot, run, id=f"{boot}-{run.name}")
        for boot in BOOTS for run in BOOTS[boot].runs]
