@@ -65,7 +65,7 @@ def named(*names: str) -> tuple[Run, ...]:
 
 BOOTS = {
     "gicv3": Boot("payloads-gicv3", (),
-                  (*ENDS, *OURS, *SPECIFIED, *(by_kvm(run) for run in SPECIFIED))),
+                  (*ENDS, *OURS, *SPECIFIED, *dict.fromkeys(map(by_kvm, SPECIFIED)))),
     "gicv2": Boot("payloads-gicv2", ("--gic", "2"),
                   named("hello", "suspend", "leftover_interrupts", "leftover_timer")),
     # SVE and pointer authentication.
