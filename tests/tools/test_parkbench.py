@@ -2,12 +2,14 @@
 """The bench: plans, attribution, results and what they are turned into. And a
 measurement, from the command to the files."""
 
+import concurrent.futures
 import csv
 import hashlib
 import io
 import json
 import os
 import pathlib
+import select
 import signal
 import subprocess
 import sys
@@ -344,18 +346,76 @@ def test_a_run_that_failed_is_run_again(running, tmp_path) -> None:
 def test_a_second_interrupt_ends_what_runs(running, tmp_path, monkeypatch) -> None:
     """The first is sent by the run itself, once it runs; the second when the
     first has been heard."""
-    said: list[str] = []
-
     def say(message: str) -> None:
-        said.append(message)
         if message.startswith("finishing"):
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(runner, "say", say)
-    with pytest.raises(Failure, match="goes on from here"):
+    with pytest.raises(Failure, match="goes on from here") as failed:
         running("sh", "-c", f"kill -INT {os.getpid()}; exec sleep 300").run_all()
+    assert failed.value.status == 128 + signal.SIGINT
     status, = (tmp_path / "runs").glob("*/status")  # the other one never began
     assert status.read_text() == f"{128 + signal.SIGTERM}\n"
+
+
+def test_the_first_interrupt_lets_what_runs_end(running, tmp_path, monkeypatch) -> None:
+    """The run ends by itself once its interrupt has been heard."""
+    heard = tmp_path / "heard"
+    os.mkfifo(heard)
+
+    def say(message: str) -> None:
+        if message.startswith("finishing"):
+            heard.write_text("yes\n")
+
+    monkeypatch.setattr(runner, "say", say)
+    with pytest.raises(Failure, match="goes on from here"):
+        running("sh", "-c", f"kill -INT {os.getpid()}; read word <{heard}").run_all()
+    status, = (tmp_path / "runs").glob("*/status")  # the other one never began
+    assert status.read_text() == "0\n"
+
+
+def test_an_interrupt_while_runs_are_submitted_is_heard(running, tmp_path, monkeypatch) -> None:
+    """D9: an exception raised there left the pool waiting for ever."""
+    real = concurrent.futures.ThreadPoolExecutor.submit
+
+    def submit(pool, *arguments):
+        future = real(pool, *arguments)
+        os.kill(os.getpid(), signal.SIGINT)
+        return future
+
+    monkeypatch.setattr(concurrent.futures.ThreadPoolExecutor, "submit", submit)
+    with pytest.raises(Failure, match="goes on from here"):
+        running("sleep", "300").run_all()  # two runs, two interrupts
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_end_ends_what_runs(running, tmp_path, number) -> None:
+    with pytest.raises(Failure, match="goes on from here") as failed:
+        running("sh", "-c", f"kill -{number} {os.getpid()}; exec sleep 300").run_all()
+    assert failed.value.status == 128 + number
+    status, = (tmp_path / "runs").glob("*/status")
+    assert status.read_text() == f"{128 + signal.SIGTERM}\n"
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup does that
+    try:
+        with runner.Events():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_runs_dies_with_a_bench_that_is_killed(tmp_path) -> None:
+    """D5: the emulated hosts of a killed bench ran on."""
+    script = ("import sys; from parkbench import runner\n"
+              "runner.Processes().start(['sh', '-c', 'echo $$; exec sleep 300']).wait()\n")
+    with subprocess.Popen([sys.executable, "-c", script], text=True, stdout=subprocess.PIPE,
+                          env=os.environ | {"PYTHONPATH": str(ROOT / "tools")}) as bench_process:
+        pid = int(bench_process.stdout.readline())
+        ended = os.pidfd_open(pid)
+        bench_process.kill()
+        assert select.select([ended], [], [], 60)[0], "the run lives on"
 
 
 # --- a measurement -----------------------------------------------------------

@@ -4,7 +4,7 @@
 import sys
 from typing import Callable, NoReturn
 
-USAGE, DIFFERS, UNAVAILABLE, INTERRUPTED = 2, 1, 69, 130
+USAGE, DIFFERS, UNAVAILABLE = 2, 1, 69
 
 
 class Failure(Exception):

@@ -25,7 +25,7 @@ from typing import Any, Callable
 
 from . import arms
 from .arms import ARMS, PARAMS, ROOT, digest
-from .failure import INTERRUPTED, UNAVAILABLE, Failure
+from .failure import UNAVAILABLE, Failure
 from .plan import Plan, Unit
 
 VMM = ROOT / "build/arm64/bin/vmm"
@@ -177,10 +177,85 @@ def say(message: str) -> None:
     print(f"bench: {message}", file=sys.stderr, flush=True)
 
 
-def end(process: subprocess.Popen) -> None:
-    """All of its session: it takes its machine along."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
+SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+TASK_DONE = 0  # No signal has this number.
+
+
+class Events:
+    """What the main thread waits for: signals that ask us to end, and tasks that
+    are done.
+
+    A context; call it from the main thread. Both arrive as bytes in one pipe. No
+    exception is raised at a place that does not expect it, and no signal is lost:
+    one that comes just before Python waits for a lock is not seen until the lock
+    is free. A signal that is ignored stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self._out, self._in = os.pipe()
+        os.set_blocking(self._in, False)  # As set_wakeup_fd() wants it.
+
+    def __enter__(self) -> "Events":
+        self._before = {number: signal.getsignal(number) for number in SIGNALS
+                        if signal.getsignal(number) != signal.SIG_IGN}
+        self._wakeup = signal.set_wakeup_fd(self._in)
+        for number in self._before:
+            signal.signal(number, lambda _number, _frame: None)  # The byte is what counts.
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup)
+        os.close(self._out)
+        os.close(self._in)
+
+    def task_done(self, _future: object) -> None:
+        """Says that a task is done; any thread may."""
+        os.write(self._in, bytes([TASK_DONE]))
+
+    def wait(self) -> int:
+        """Blocks until there is one: TASK_DONE, or a signal's number."""
+        return os.read(self._out, 1)[0]
+
+
+class Processes:
+    """What runs now. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen] = set()
+        self._ended = False
+
+    def start(self, words: list[str], **keywords: Any) -> subprocess.Popen:
+        """Starts a process in a session of its own. It is told to end when the
+        calling thread dies, so SIGKILL to us leaves nothing behind; after end_all()
+        it ends at once."""
+        with self._lock:
+            process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *words],
+                                       start_new_session=True, **keywords)
+            self._running.add(process)
+            if self._ended:
+                self.end(process)
+            return process
+
+    def forget(self, process: subprocess.Popen) -> None:
+        """Drops a process that was waited for: its number may be another's soon."""
+        with self._lock:
+            self._running.discard(process)
+
+    def end_all(self) -> None:
+        """Ends what runs, and whatever is started from now on."""
+        with self._lock:
+            self._ended = True
+            for process in self._running:
+                self.end(process)
+
+    @staticmethod
+    def end(process: subprocess.Popen) -> None:
+        """Ends a process and all of its session, so that its machine goes too."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
 
 
 class Runner:
@@ -188,7 +263,7 @@ class Runner:
         self._plan, self._clock, self._jobs = plan, clock, jobs
         self._runs = out / "runs"
         self._stopped = threading.Event()
-        self._running: set[subprocess.Popen] = set()
+        self._processes = Processes()
 
     def folder(self, run: Run) -> pathlib.Path:
         return self._runs / run.name
@@ -216,18 +291,16 @@ class Runner:
         deadline = seconds(HOST_DEADLINE, run.unit) + 120
         with open(out / "console.log", "wb") as console, open(out / "vmm.log", "wb") as log:
             # Of a session of its own: ^C is for us, and what runs may end.
-            with subprocess.Popen(command(run.unit, self._clock, out), cwd=ROOT, stdout=console,
-                                  stdin=subprocess.DEVNULL, stderr=log,
-                                  start_new_session=True) as process:
-                self._running.add(process)
+            with self._processes.start(command(run.unit, self._clock, out), cwd=ROOT,
+                                       stdout=console, stdin=subprocess.DEVNULL,
+                                       stderr=log) as process:
                 try:
                     status = process.wait(deadline)
                 except subprocess.TimeoutExpired:
-                    end(process)
+                    self._processes.end(process)
                     log.write(f"bench: gave up after {deadline} s\n".encode())
                     status = DEADLINE
-                finally:
-                    self._running.discard(process)
+            self._processes.forget(process)
         return 128 - status if status < 0 else status
 
     def work(self, run: Run, progress: Progress) -> None:
@@ -236,8 +309,11 @@ class Runner:
             progress.end(run, self.run(run))
 
     def run_all(self) -> None:
-        """KeyboardInterrupt lets what runs come to its end, another one ends it;
-        then Failure."""
+        """Runs what is not done yet. Call it from the main thread.
+
+        The first ^C lets what runs come to its end, the second ends it, as SIGTERM
+        and SIGHUP do at once; then Failure.
+        """
         runs = order_of(self._plan)
         progress = Progress(runs)
         todo = [run for run in runs if not self.is_done(run)]
@@ -245,24 +321,39 @@ class Runner:
             progress.skip(run)
         if len(todo) < len(runs):
             say(f"{len(runs) - len(todo)} of {len(runs)} runs are there already")
-        with concurrent.futures.ThreadPoolExecutor(self._jobs) as pool:
-            futures = [pool.submit(self.work, run, progress) for run in todo]
+        with Events() as events, concurrent.futures.ThreadPoolExecutor(self._jobs) as pool:
             try:
+                futures = [pool.submit(self.work, run, progress) for run in todo]
+                for future in futures:
+                    future.add_done_callback(events.task_done)
+                interrupted = self.attend(events, len(futures))
                 for future in futures:
                     future.result()
-            except KeyboardInterrupt:
-                self._stopped.set()
-                self.finish(futures)
-        if self._stopped.is_set():
-            raise Failure(INTERRUPTED, "interrupted; the same command goes on from here")
+            except BaseException:
+                self.give_up()
+                raise
+        if interrupted:
+            raise Failure(128 + interrupted, "interrupted; the same command goes on from here")
 
-    def finish(self, futures: list[concurrent.futures.Future]) -> None:
-        try:
-            say("finishing what runs; ^C again gives that up")
-            concurrent.futures.wait(futures)
-        except KeyboardInterrupt:
-            for process in list(self._running):
-                end(process)
+    def attend(self, events: Events, left: int) -> int:
+        """Waits until `left` tasks are done. The first signal that came, or 0."""
+        interrupted = 0
+        while left:
+            event = events.wait()
+            if event == TASK_DONE:
+                left -= 1
+            elif event == signal.SIGINT and not interrupted:
+                interrupted = event
+                self._stopped.set()
+                say("finishing what runs; ^C again gives that up")
+            elif event in SIGNALS:
+                interrupted = interrupted or event
+                self.give_up()
+        return interrupted
+
+    def give_up(self) -> None:
+        self._stopped.set()
+        self._processes.end_all()
 
     def collect(self, read: Callable[[Unit, list[pathlib.Path]], Any]) -> list[Any]:
         """In the order of the plan, whatever they were run in."""
