@@ -15,7 +15,7 @@ from typing import Any
 
 from parkbench import arms
 from parkbench.arms import ARMS, PARAMS, ROOT
-from parkbench.failure import Failure
+from parkvmm.failure import Failure
 
 PHASES = ("prepare", "down", "jump", "early", "up", "userspace")
 

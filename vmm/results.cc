@@ -2,10 +2,14 @@
 #include "vmm/results.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
+#include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "nlohmann/json.hpp"
 #include "vmm/base/errno_status.h"
 #include "vmm/base/file.h"
@@ -34,6 +38,21 @@ json HostJson() {
     host[check.id] = check.value;
   }
   return host;
+}
+
+// What was used in place of a package of tools/packages.lock, as tools/arm64-host
+// says in PARKVMM_UNLOCKED: names and versions, with commas.
+json UnlockedJson() {
+  json packages = json::array();
+  const char* const text = std::getenv("PARKVMM_UNLOCKED");
+  for (const absl::string_view package :
+       absl::StrSplit(text ? text : "", ',', absl::SkipEmpty())) {
+    // Anybody may have set it, and JSON is UTF-8.
+    std::string printable(package);
+    std::erase_if(printable, [](char c) { return !absl::ascii_isprint(c); });
+    packages.push_back(printable);
+  }
+  return packages;
 }
 
 json FirmwareJson(const psci::FirmwareModel& model) {
@@ -116,6 +135,7 @@ json ResultsJson(const RunOptions& options, const MachineSpec& spec,
   return {
       {"schema_version", kSchemaVersion},
       {"label", HostLabel()},
+      {"unlocked", UnlockedJson()},
       {"tool", ToolJson()},
       {"host", HostJson()},
       {"config", ToJson(options)},

@@ -54,7 +54,7 @@ def test_bad_options_get_one_line(words: list[str], complaint: str) -> None:
 
 
 def test_missing_kernel_names_the_remedy(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "tools").mkdir()
+    shutil.copytree(ROOT / "tools/parkvmm", tmp_path / "tools/parkvmm")
     tool = pathlib.Path(shutil.copy(TOOL, tmp_path / "tools"))
     result = run("--emulated", "--", "true", tool=tool)
     assert result.returncode == 69

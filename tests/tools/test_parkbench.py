@@ -25,7 +25,7 @@ from bench_results import (GROUP, ONE_BY_ONE, call, event, plan_of, result_of,  
 from parkbench import (analysis, attribution, export, hazards, plan,  # noqa: E402
                        results, runner, statistics_of)
 from parkbench.arms import take  # noqa: E402
-from parkbench.failure import Failure  # noqa: E402
+from parkvmm.failure import Failure  # noqa: E402
 
 # --- plans -------------------------------------------------------------------
 

@@ -3,17 +3,16 @@
 park page. And what has to be built for them."""
 
 import dataclasses
-import functools
-import hashlib
 import os
 import pathlib
 import shutil
 import subprocess
 
-from .failure import Failure
+from parkvmm.debian import kernels
+from parkvmm.failure import Failure
+from parkvmm.files import digest
+from parkvmm.paths import GUEST, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-GUEST = ROOT / "build" / "guest"
 STOCK = GUEST / "debian" / "Image"
 STOP = GUEST / "parkvmm-stop.ko"
 UNCORE = GUEST / "parkvmm-uncore.ko"
@@ -32,9 +31,9 @@ class Arm:
     extra: bool = False  # no way to take CPUs over a kexec, so not one of "all"
 
     def kernel(self, variant: str, given: str = "") -> pathlib.Path:
-        """`given`: a file in place of it, of which a copy below build/ is used."""
+        """`given`: a file or a name in place of it, of which a copy below build/ is used."""
         if given:
-            return GUEST / "given" / digest(pathlib.Path(given))[:16] / "Image"
+            return GUEST / "given" / digest(kernels.path_of(given))[:16] / "Image"
         return STOCK if self.stock else GUEST / "kernels" / variant / "Image"
 
     def initrd(self, variant: str, given: str = "") -> pathlib.Path:
@@ -68,12 +67,6 @@ ARMS = {
 }
 
 
-@functools.cache
-def digest(path: pathlib.Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def build(*command: str) -> None:
     done = subprocess.run(command, cwd=ROOT, check=False, timeout=BUILD_DEADLINE,
                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -87,7 +80,7 @@ def take(given: str, kernel: pathlib.Path) -> None:
         return
     kernel.parent.mkdir(parents=True, exist_ok=True)
     part = kernel.with_name(f"Image.{os.getpid()}")
-    shutil.copyfile(given, part)
+    shutil.copyfile(kernels.path_of(given), part)
     part.replace(kernel)
 
 

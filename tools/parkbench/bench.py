@@ -21,7 +21,7 @@ import os
 import pathlib
 
 from . import analysis, export, hazards, plan as plans, results, runner
-from .failure import DIFFERS, USAGE, Failure, end_with
+from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
 
 
 def commas(text: str) -> list[str]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from . import results
 from .analysis import MEASURES, ms, table, values
-from .failure import DIFFERS, USAGE, Failure, end_with
+from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
 from .statistics_of import cliffs_delta, median, permutation_p
 
 VIRTUAL = "kvm-on-tcg-icount"

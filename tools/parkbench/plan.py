@@ -19,7 +19,8 @@ import re
 from typing import Any
 
 from .arms import ARMS, ROOT
-from .failure import USAGE, Failure
+from parkvmm.debian import kernels
+from parkvmm.failure import USAGE, Failure
 
 PLANS = ROOT / "tools" / "plans"
 SCHEMA_VERSION = 1
@@ -39,7 +40,7 @@ class Unit:
     firmware: str
     psci: str
     variant: str
-    kernel: str  # a file of the user's, in place of ours; or ""
+    kernel: str  # a file of the user's or a name, in place of ours; or ""
     memory: str
     cycles: int
     warmup: int
@@ -91,7 +92,9 @@ def expand(group: dict[str, Any]) -> list[Unit]:
         if not isinstance(cpus, int) or not 1 <= cpus <= MAX_CPUS:
             raise bad(f"{cpus!r} CPUs; a number from 1 to {MAX_CPUS} is wanted")
     for kernel in axes["kernels"]:
-        if kernel and not pathlib.Path(kernel).is_file():
+        if kernels.is_name(kernel):
+            kernels.parse_name(kernel)
+        elif kernel and not pathlib.Path(kernel).is_file():
             raise bad(f"no kernel {kernel!r}")
         loads = [arm for arm in axes["arms"] if ARMS[arm].module]
         if kernel and loads:
@@ -123,7 +126,7 @@ def parse(document: dict[str, Any]) -> Plan:
 
 def is_plan(name: str) -> bool:
     """Not a kernel. What is neither is a plan that is missing."""
-    return name.endswith(".json") or not pathlib.Path(name).is_file()
+    return name.endswith(".json") or not (kernels.is_name(name) or pathlib.Path(name).is_file())
 
 
 def load(name: str) -> Plan:

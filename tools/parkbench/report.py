@@ -19,7 +19,7 @@ import sys
 import tempfile
 
 from . import analysis, arms, page, results, summary
-from .failure import USAGE, Failure, end_with
+from parkvmm.failure import USAGE, Failure, end_with
 
 
 def markdown(result: results.Result) -> str:

@@ -12,7 +12,7 @@ import pathlib
 from typing import Any
 
 from . import attribution
-from .failure import DIFFERS, Failure
+from parkvmm.failure import DIFFERS, Failure
 from .plan import Plan, Unit
 
 SCHEMA = pathlib.Path(__file__).with_name("schema.json")
@@ -67,7 +67,8 @@ def read_unit(unit: Unit, folders: list[pathlib.Path]) -> dict[str, Any]:
                     for kexec, kexec_seen in zip(complete, seen)][unit.warmup:]
         identity = identity or {
             "label": results["label"], "guest": results["guest"], "host": results["host"],
-            "tool": results["tool"], "boot_ns": results["boots"][0]["total_ns"]}
+            "tool": results["tool"], "unlocked": results["unlocked"],
+            "boot_ns": results["boots"][0]["total_ns"]}
     if len(samples) != unit.cycles * len(folders):
         failures.append(f"{len(samples)} samples of {unit.cycles * len(folders)}")
     return {"id": unit.id, "arm": unit.arm, "cpus": unit.cpus,

@@ -24,8 +24,9 @@ import time
 from typing import Any, Callable
 
 from . import arms
-from .arms import ARMS, PARAMS, ROOT, digest
-from .failure import UNAVAILABLE, Failure
+from .arms import ARMS, PARAMS, ROOT
+from parkvmm.failure import UNAVAILABLE, Failure
+from parkvmm.files import digest
 from .plan import Plan, Unit
 
 VMM = ROOT / "build/arm64/bin/vmm"

@@ -4,7 +4,7 @@
 import sys
 from typing import Callable, NoReturn
 
-USAGE, DIFFERS, UNAVAILABLE = 2, 1, 69
+DIFFERS, USAGE, DATA, UNAVAILABLE, INTERNAL, TRY_LATER = 1, 2, 65, 69, 70, 75
 
 
 class Failure(Exception):
@@ -22,3 +22,5 @@ def end_with(name: str, main: Callable[[list[str]], int]) -> NoReturn:
     except Failure as failure:
         print(f"{name}: {failure}", file=sys.stderr)
         sys.exit(failure.status)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packages that are unpacked and not installed: the mirror, the lock, kernels by name."""
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from parkvmm import locks  # noqa: E402
+from parkvmm.debian import apt, kernels, lock, parts  # noqa: E402
+from parkvmm.failure import Failure  # noqa: E402
+
+# --- the mirror --------------------------------------------------------------
+
+def test_the_mirror_is_the_machines_own() -> None:
+    targets = ("http://one.example/debian\tbookworm\n"
+               "http://one.example/debian\tbookworm-updates\n"
+               "http://two.example/debian-security\tbookworm-security\n"
+               "https://deb.elsewhere.example/node\t./\n")
+    assert apt.sites_of(targets) == apt.Sites("http://one.example/debian",
+                                              "http://two.example/debian-security")
+
+
+def test_a_machine_without_a_debian_mirror_is_told() -> None:
+    with pytest.raises(Failure, match="reads no Debian mirror"):
+        apt.sites_of("https://deb.elsewhere.example/node\t./\n")
+
+
+def test_security_is_left_out_where_the_machine_reads_none() -> None:
+    lines = apt.source_lines(apt.Sites("http://one.example/debian", ""),
+                             ["trixie", "trixie-security"], "/keys.gpg")
+    assert lines == "deb [signed-by=/keys.gpg] http://one.example/debian trixie main\n"
+
+
+def test_a_suite_that_has_left_the_mirror_is_known_by_the_complaint() -> None:
+    errors = ("E: The repository 'http://one.example/debian bullseye-backports Release' does "
+              "not have a Release file.\n")
+    assert apt.refused_suites(errors, apt.suites_of("bullseye")) == ["bullseye-backports"]
+    assert apt.refused_suites("E: no network\n", apt.suites_of("bullseye")) == []
+
+
+def test_versions_are_compared_as_debian_does() -> None:
+    offers = [apt.Offer("busybox", version) for version in
+              ("1:1.9", "1:1.10~bpo1", "1:1.10", "2.0")]
+    assert apt.newest(offers).version == "1:1.10"
+
+
+class Mirror:
+    """An apt whose packages are files with their name and version in them."""
+
+    def __init__(self, *packages: str) -> None:
+        self._offers = [apt.Offer(*package.split()) for package in packages]
+
+    def names(self, prefix: str) -> list[str]:
+        return sorted({o.name for o in self._offers if o.name.startswith(prefix)})
+
+    def offers(self, *names: str) -> list[apt.Offer]:
+        return [offer for offer in self._offers if offer.name in names]
+
+    def download(self, folder: pathlib.Path, offers: list[apt.Offer]) -> dict[str, pathlib.Path]:
+        folder.mkdir(parents=True, exist_ok=True)
+        files = {}
+        for offer in offers:
+            files[offer.name] = folder / f"{offer.name}.deb"
+            files[offer.name].write_text(f"{offer.name} {offer.version}")
+        return files
+
+
+# --- the lock ----------------------------------------------------------------
+
+KERNEL = "linux-image-6.12.117+deb12-cloud-arm64"
+
+
+def line_of(name: str = KERNEL, version: str = "6.12.117-1", sha256: str = "") -> lock.Line:
+    if not sha256:
+        import hashlib
+        sha256 = hashlib.sha256(f"{name} {version}".encode()).hexdigest()
+    return lock.Line(name, "arm64", version, sha256, "guest", "a test")
+
+
+def fetch(line: lock.Line, mirror: Mirror, folder: pathlib.Path, *, locked: bool = False,
+          kernel: apt.Offer | None = None) -> tuple[lock.Package, str]:
+    said: list[str] = []
+    package = lock.fetch(line, mirror, folder, locked=locked, kernel=kernel, say=said.append)
+    return package, "\n".join(said)
+
+
+def test_the_lock_file_is_read() -> None:
+    lines = lock.parse((ROOT / "tools/packages.lock").read_text())
+    assert {line.part for line in lines} == {"guest", "kernel", "module", "checks"}
+    assert all(re.fullmatch(r"[0-9a-f]{64}", line.sha256) for line in lines)
+    assert {line.architecture for line in lines} == {"arm64", "amd64"}
+
+
+def test_a_line_of_the_lock_that_is_cut_short_is_named() -> None:
+    with pytest.raises(Failure, match="line 2: name, version"):
+        lock.parse("# a comment\nbusybox-static 1.35\n")
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_what_is_locked_and_there_is_taken(tmp_path, locked) -> None:
+    package, said = fetch(line_of(), Mirror(f"{KERNEL} 6.12.117-1"), tmp_path, locked=locked)
+    assert (package.name, package.locked) == (KERNEL, True)
+    assert "figures" not in said
+
+
+def test_a_kernel_that_has_left_gives_way_to_the_newest_of_its_series(tmp_path) -> None:
+    mirror = Mirror("linux-image-6.12.118+deb13-cloud-arm64 6.12.118-1",
+                    "linux-image-6.12.90+deb13.1-cloud-arm64 6.12.90-2",
+                    "linux-image-6.12.119+deb13-rt-arm64 6.12.119-1",
+                    "linux-image-7.3.4+deb13-cloud-arm64 7.3.4-1")
+    package, said = fetch(line_of(), mirror, tmp_path)
+    assert (package.name, package.version, package.locked) == (
+        "linux-image-6.12.118+deb13-cloud-arm64", "6.12.118-1", False)
+    assert said.count("taking linux-image-6.12.118+deb13-cloud-arm64 6.12.118-1") == 1
+
+
+def test_other_bytes_than_the_locked_ones_are_not_taken_for_them(tmp_path) -> None:
+    line = line_of(sha256="0" * 64)
+    package, said = fetch(line, Mirror(f"{KERNEL} 6.12.117-1"), tmp_path)
+    assert not package.locked and "has sha256" in said
+    with pytest.raises(Failure, match="has sha256") as failed:
+        fetch(line, Mirror(f"{KERNEL} 6.12.117-1"), tmp_path, locked=True)
+    assert failed.value.status == 65
+
+
+def test_locked_insists(tmp_path) -> None:
+    with pytest.raises(Failure, match="is not on the mirror; without --locked") as failed:
+        fetch(line_of(), Mirror("linux-image-6.12.118+deb13-cloud-arm64 6.12.118-1"), tmp_path,
+              locked=True)
+    assert failed.value.status == 69
+
+
+def test_nothing_of_a_series_on_offer_is_told(tmp_path) -> None:
+    with pytest.raises(Failure, match="neither .* nor another of its series"):
+        fetch(line_of(), Mirror("linux-image-7.3.4+deb13-cloud-arm64 7.3.4-1"), tmp_path)
+
+
+def test_what_belongs_to_a_kernel_follows_it(tmp_path) -> None:
+    """Headers and source of the locked kernel are no use to the one in its place."""
+    kernel = apt.Offer("linux-image-6.12.118+deb13-cloud-arm64", "6.12.118-1")
+    mirror = Mirror("linux-headers-6.12.117+deb12-common 6.12.117-1",
+                    "linux-headers-6.12.118+deb13-common 6.12.118-1",
+                    "linux-headers-6.12.119+deb13-common 6.12.119-1",
+                    "linux-source-6.12 6.12.119-1", "linux-source-6.12 6.12.118-1")
+    headers, _ = fetch(line_of("linux-headers-6.12.117+deb12-common"), mirror, tmp_path,
+                       kernel=kernel)
+    assert headers.name == "linux-headers-6.12.118+deb13-common" and not headers.locked
+    source, _ = fetch(line_of("linux-source-6.12", "6.12.117-1"), mirror, tmp_path, kernel=kernel)
+    assert source.version == "6.12.118-1"
+
+
+def test_what_is_not_locked_is_told_to_results(tmp_path) -> None:
+    file = tmp_path / "a.deb"
+    lock.write_record([lock.Package("a", "1", "0", True, file),
+                       lock.Package("b", "2", "0", False, file)], tmp_path)
+    assert lock.unlocked(tmp_path) == ["b 2"]
+    assert lock.unlocked(tmp_path / "nowhere") == []
+
+
+# --- kernels by name ---------------------------------------------------------
+
+OFFERS = [apt.Offer(*words) for words in (
+    ("linux-image-7.3.4+deb13-cloud-arm64", "7.3.4-1~bpo13+1"),
+    ("linux-image-7.3.4+deb13-arm64", "7.3.4-1~bpo13+1"),
+    ("linux-image-6.12.117+deb12-arm64-16k", "6.12.117-1~deb12u1"),
+    ("linux-image-6.12.118+deb13-arm64-16k", "6.12.118-1"),
+    ("linux-image-6.12.90+deb13.1-arm64-16k", "6.12.90-2"),
+    ("linux-image-6.1.0-56-rt-arm64", "6.1.192-2"),
+    ("linux-image-6.1.0-57-rt-arm64-unsigned", "6.1.195-1"),
+    ("linux-image-6.1.0-0.deb11.52-rt-arm64", "6.1.190-1~deb11u1"),
+    ("linux-image-5.10.0-46-cloud-arm64-unsigned", "5.10.262-1"))]
+
+
+@pytest.mark.parametrize("name, package", [
+    ("debian:7.3", "linux-image-7.3.4+deb13-cloud-arm64"),
+    ("debian:7.3-arm64", "linux-image-7.3.4+deb13-arm64"),
+    ("debian:6.12-16k", "linux-image-6.12.118+deb13-arm64-16k"),
+    ("debian:6.12.117-16k", "linux-image-6.12.117+deb12-arm64-16k"),
+    ("debian:6.1-rt", "linux-image-6.1.0-56-rt-arm64"),
+    ("debian:5.10", "linux-image-5.10.0-46-cloud-arm64-unsigned"),
+    ("debian:6.1", None), ("debian:7.3-rt", None), ("debian:6.12.11-16k", None),
+])
+def test_a_name_is_the_newest_of_its_series_and_flavour(name: str, package: str | None) -> None:
+    chosen = kernels.choose(kernels.parse_name(name), OFFERS)
+    assert (chosen.name if chosen else None) == package
+
+
+@pytest.mark.parametrize("text", ["debian:", "debian:7", "debian:7.3-", "debian:7.3-cloud-rt",
+                                  "debian:7.3-fast", "debian:../../etc", "debian:7.3/x"])
+def test_no_name_gets_one_line(text: str) -> None:
+    done = subprocess.run([ROOT / "tools/kernel", "fetch", text], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert text in done.stderr
+
+
+def image(folder: pathlib.Path, path: str, magic: bytes = b"ARM\x64") -> None:
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_bytes(bytes(56) + magic + bytes(4))
+
+
+@pytest.mark.parametrize("kernel, config, modules", [
+    ("boot/vmlinuz-6.1.0-56-rt-arm64", "boot/config-6.1.0-56-rt-arm64",
+     "lib/modules/6.1.0-56-rt-arm64"),
+    ("usr/lib/modules/7.3.4+deb13-cloud-arm64/vmlinuz",
+     "usr/lib/modules/7.3.4+deb13-cloud-arm64/config", "usr/lib/modules/7.3.4+deb13-cloud-arm64"),
+])
+def test_both_layouts_of_packages_are_understood(tmp_path, kernel, config, modules) -> None:
+    root, draft = tmp_path / "root", tmp_path / "draft"
+    draft.mkdir()
+    image(root, kernel)
+    (root / modules / "kernel").mkdir(parents=True)
+    (root / modules / "kernel/a.ko").touch()
+    (root / config).write_text("CONFIG_KVM=y\n")
+    release = kernels.arrange(root, draft, "debian:test")
+    assert release == pathlib.Path(modules).name
+    assert (draft / "Image").read_bytes()[56:60] == b"ARM\x64"
+    assert (draft / "config").read_text() == "CONFIG_KVM=y\n"
+    assert (draft / "lib/modules" / release / "kernel/a.ko").exists()
+
+
+def test_a_kernel_for_another_machine_is_refused(tmp_path) -> None:
+    image(tmp_path / "root", "boot/vmlinuz-6.1.0-1-cloud-arm64", b"MZ\0\0")
+    with pytest.raises(Failure, match="no uncompressed arm64 Image"):
+        kernels.arrange(tmp_path / "root", tmp_path, "debian:test")
+
+
+def test_a_kernel_that_is_there_is_not_fetched_again(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(kernels, "KERNELS", tmp_path)
+    monkeypatch.setattr(kernels, "mirror", lambda: pytest.fail("asked the mirror"))
+    kernel = kernels.parse_name("debian:7.3")
+    image(kernel.folder, "Image")
+    assert kernels.path_of("debian:7.3") == kernel.image
+    assert kernels.path_of("/some/Image") == pathlib.Path("/some/Image")
+
+
+# --- the rest ----------------------------------------------------------------
+
+def test_a_lock_keeps_two_apart(tmp_path) -> None:
+    path = tmp_path / "lock"
+    with locks.held(path, 60, lambda text: None):
+        with pytest.raises(Failure, match="waited 0 s") as failed:
+            with locks.held(path, 0, lambda text: None):
+                pytest.fail("held twice")
+        assert failed.value.status == 75
+        said = threading.Event()
+        entered = threading.Event()
+
+        def wait() -> None:
+            with locks.held(path, 60, lambda text: said.set()):
+                entered.set()
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert said.wait(60) and not entered.is_set()
+    waiting.join(60)
+    assert entered.is_set()
+
+
+def test_links_of_the_sysroot_stay_in_it(tmp_path) -> None:
+    (tmp_path / "usr/lib").mkdir(parents=True)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/file").write_text("inside")
+    (tmp_path / "usr/lib/link").symlink_to("/etc/file")
+    parts.relink(tmp_path)
+    assert (tmp_path / "usr/lib/link").read_text() == "inside"
+    assert json.dumps(str((tmp_path / "usr/lib/link").readlink())) == '"../../etc/file"'
+
+
+def test_bad_parts_get_one_line() -> None:
+    done = subprocess.run([ROOT / "tools/setup", "everything"], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "no such option or part: everything" in done.stderr
