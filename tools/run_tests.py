@@ -8,6 +8,9 @@ import argparse
 import dataclasses
 import os
 import pathlib
+import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +21,10 @@ REPORTS = ROOT / "build" / "reports"
 SLOWEST = 8  # how many slow tests are named
 GROUP_DEADLINE = 900  # seconds
 LINUX_MATRIX_DEADLINE = 2 * 3600
+KERNELS_DEADLINE = 2400
+CASE_DEADLINE = 600  # seconds for one of pytest's; a boot of an emulated host has 280
+GRACE = 60  # seconds to write down what is known, once a deadline is over
+CLANG_FORMAT = "14"  # other versions format the same code another way
 
 
 @dataclasses.dataclass
@@ -32,13 +39,32 @@ def say(message: str) -> None:
     print(f"test: {message}", file=sys.stderr, flush=True)
 
 
+def end(process: subprocess.Popen) -> None:
+    """Ends a command and what it started: first as ^C does, so that pytest writes down
+    what it knows."""
+    for number, grace in ((signal.SIGINT, GRACE), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            return
+        try:
+            process.wait(grace)
+        except subprocess.TimeoutExpired:
+            pass
+
+
 def run(command: list[str], deadline: int = GROUP_DEADLINE) -> bool:
-    try:
-        return subprocess.run(command, cwd=ROOT, timeout=deadline,
-                              stdin=subprocess.DEVNULL).returncode == 0
-    except subprocess.TimeoutExpired:
-        say(f"gave up after {deadline} s waiting for: {' '.join(command)}")
-        return False
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL,
+                          start_new_session=True) as process:
+        try:
+            return process.wait(deadline) == 0
+        except subprocess.TimeoutExpired:
+            say(f"gave up after {deadline} s waiting for: {' '.join(command)}")
+            end(process)
+            return False
+        except BaseException:
+            end(process)
+            raise
 
 
 def read_junit(group: str, path: pathlib.Path) -> list[Case]:
@@ -82,28 +108,53 @@ def unit(preset: str):
     return group
 
 
-def pytest(name: str, folders: list[str]) -> list[Case]:
+def pytest(name: str, folders: list[str], deadline: int = GROUP_DEADLINE) -> list[Case]:
     report = REPORTS / f"{name}.xml"
     report.unlink(missing_ok=True)
     good = run([sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup",
-                "-p", "no:cacheprovider", f"--junitxml={report}", *folders])
+                "-p", "no:cacheprovider", f"--timeout={CASE_DEADLINE}",
+                f"--junitxml={report}", *folders], deadline)
     cases = read_junit(name, report) if report.exists() else []
     if not good and not any(c.outcome == "failed" for c in cases):
         cases.append(Case(f"{name}: pytest", 0, "failed"))
     return cases
 
 
-def python(name: str, folders: list[str], *builds: list[str]):
-    """Tests that drive whole programs; most of them in an arm64 host."""
+def steps(group: str, commands: dict[str, list[str]], deadline: int = GROUP_DEADLINE) -> list[Case]:
+    """Commands by name, up to the first that fails."""
+    cases: list[Case] = []
+    for name, command in commands.items():
+        cases += step(group, name, command, deadline)
+        if cases[-1].outcome != "passed":
+            break
+    return cases
+
+
+def good(cases: list[Case]) -> bool:
+    return all(case.outcome == "passed" for case in cases)
+
+
+def python(name: str, folders: list[str], *builds: list[str], deadline: int = GROUP_DEADLINE):
+    """Tests that drive whole programs; most of them in an emulated arm64 host, for
+    virtual time."""
     def group() -> list[Case]:
-        built = step(name, "build", ["tools/build", "arm64"])
-        built += step(name, "guest image", ["tools/guest-image"])
-        for command in builds:
-            built += step(name, " ".join(command), command)
-        if any(case.outcome != "passed" for case in built):
-            return built
-        return built + pytest(name, folders)
+        built = steps(name, {
+            "emulator": ["tools/setup", "--quiet", "emulator"],
+            "build": ["tools/build", "arm64"], "guest image": ["tools/guest-image"],
+            **{" ".join(command): command for command in builds}}, deadline)
+        return built + pytest(name, folders, deadline) if good(built) else built
     return group
+
+
+def wall_clock() -> list[Case]:
+    """What needs no virtual time, without an emulator where this machine's KVM will do."""
+    built = steps("wall-clock", {"build": ["tools/build", "arm64"],
+                                 "guest image": ["tools/guest-image"]})
+    os.environ["PARKVMM_WALL_CLOCK"] = "1"
+    try:
+        return built + pytest("wall-clock", ["tests/guest"]) if good(built) else built
+    finally:
+        del os.environ["PARKVMM_WALL_CLOCK"]
 
 
 def report() -> list[Case]:
@@ -116,36 +167,47 @@ def report() -> list[Case]:
 
 def park_matrix() -> list[Case]:
     """The table of README.md: minutes, so it is asked for by name."""
-    built = step("park-matrix", "build", ["tools/build", "arm64"])
-    if built[0].outcome != "passed":
-        return built
-    return built + step("park-matrix", "table",
-                        [sys.executable, "tests/support/park_matrix.py"])
+    return steps("park-matrix", {
+        "build": ["tools/build", "arm64"],
+        "table": [sys.executable, "tests/support/park_matrix.py"]})
 
 
 def linux_matrix() -> list[Case]:
     """The other table of README.md, half an hour; kernels are built the first
     time."""
-    cases = []
-    for name, command in [
-            ("build", ["tools/build", "arm64"]),
-            ("kernel", ["tools/guest-kernel", "build"]),
-            ("kernel, 64k pages", ["tools/guest-kernel", "build", "--variant", "64k"]),
-            ("module", ["tools/guest-module/build"]),
-            ("table", [sys.executable, "tests/support/linux_matrix.py"])]:
-        cases += step("linux-matrix", name, command, LINUX_MATRIX_DEADLINE)
-        if cases[-1].outcome != "passed":
-            break
-    return cases
+    return steps("linux-matrix", {
+        "build": ["tools/build", "arm64"],
+        "kernel": ["tools/guest-kernel", "build"],
+        "kernel, 64k pages": ["tools/guest-kernel", "build", "--variant", "64k"],
+        "module": ["tools/guest-module/build"],
+        "table": [sys.executable, "tests/support/linux_matrix.py"]}, LINUX_MATRIX_DEADLINE)
 
 
-def style() -> list[Case]:
+def formatter() -> str | None:
+    """The clang-format that the sources are formatted with, if it is here."""
+    for name in (f"clang-format-{CLANG_FORMAT}", "clang-format"):
+        if not shutil.which(name):
+            continue
+        said = subprocess.run([name, "--version"], capture_output=True, text=True,
+                              check=True, timeout=60).stdout
+        if re.search(rf"version {CLANG_FORMAT}\.", said):
+            return name
+    return None
+
+
+def formatting() -> list[Case]:
+    program = formatter()
+    if not program:
+        return [Case("style: clang-format", 0, "skipped", "the sources are formatted by "
+                     f"clang-format {CLANG_FORMAT}, which is not here")]
     sources = subprocess.run(
         ["git", "ls-files", "*.cc", "*.h"], cwd=ROOT, check=True,
         capture_output=True, text=True).stdout.split()
-    return (step("style", "clang-format",
-                 ["clang-format", "--dry-run", "-Werror", *sources]) +
-            step("style", "layering", ["tools/check-layering"]) +
+    return step("style", "clang-format", [program, "--dry-run", "-Werror", *sources])
+
+
+def style() -> list[Case]:
+    return (formatting() + step("style", "layering", ["tools/check-layering"]) +
             step("style", "SPDX lines", ["tools/check-spdx"]))
 
 
@@ -165,6 +227,9 @@ GROUPS = {
     "linux": (python("linux", ["tests/linux"]),
               "Linux guests, kexec and all"),
     "tools": (python("tools", ["tests/tools"]), "the tools themselves"),
+    "wall-clock": (wall_clock, "guests that need no virtual time, natively where that is possible"),
+    "kernels": (python("kernels", ["tests/kernels"], deadline=KERNELS_DEADLINE),
+                "Debian's kernels kexec into each other; fetches them"),
     "report": (report, "tools/report's pages in a headless browser, which it installs"),
     "arms": (python("arms", ["tests/arms"], ["tools/guest-kernel", "build"],
                     ["tools/guest-module/build"]),
@@ -178,6 +243,8 @@ GROUPS = {
 }
 QUICK = ["style", "unit"]
 EVERYTHING = ["style", "unit", "asan", "tsan", "analysis", "machines"]
+ALL = [*EVERYTHING, *(name for name in GROUPS if name not in (
+    *EVERYTHING, "guest", "linux", "tools", "wall-clock"))]
 
 
 def parse() -> list[str]:
@@ -187,12 +254,12 @@ def parse() -> list[str]:
         prog="tools/test", formatter_class=argparse.RawTextHelpFormatter,
         description="Runs the tests: everything, or these groups.",
         epilog=f"groups:\n{lines}\n  quick        {' and '.join(QUICK)}: "
-               "the inner loop")
+               "the inner loop\n  all          every group, hours: before a release")
     parser.add_argument("groups", nargs="*", metavar="GROUP",
-                        choices=[*GROUPS, "quick", []])
+                        choices=[*GROUPS, "quick", "all", []])
     chosen = parser.parse_args().groups
-    if "quick" in chosen:
-        chosen = QUICK + [group for group in chosen if group != "quick"]
+    sets = {"quick": QUICK, "all": ALL}
+    chosen = [name for word in chosen for name in sets.get(word, [word])]
     return list(dict.fromkeys(chosen)) or EVERYTHING
 
 

@@ -2,6 +2,7 @@
 """Runs vmm, or a script around it, in an arm64 host, and reads what it left."""
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -15,6 +16,15 @@ INITRAMFS = "build/guest/initramfs.cpio"
 # What every Linux guest of ours is told.
 PARAMS = "console=ttyAMA0 quiet panic=-1 retain_initrd"
 SLACK = 120  # seconds that a host may take beyond its command's own deadline
+# Set by `tools/test wall-clock`: what needs an emulated host of some kind is skipped.
+WALL_CLOCK_ONLY = bool(os.environ.get("PARKVMM_WALL_CLOCK"))
+
+
+@functools.cache
+def is_native() -> bool:
+    """Whether a host without options is this very machine."""
+    return subprocess.run([ROOT / "tools/arm64-host", "--probe"], capture_output=True,
+                          timeout=60, check=False).returncode == 0
 
 
 def what_is_missing() -> str:
@@ -22,9 +32,17 @@ def what_is_missing() -> str:
     for path in (ROOT / IMAGE, ROOT / "build/arm64/bin/vmm"):
         if not path.exists():
             return f"{path.relative_to(ROOT)} is missing; run tools/test"
-    if not shutil.which("qemu-system-aarch64"):
-        return "qemu-system-aarch64 is not installed; run tools/setup"
+    if not shutil.which("qemu-system-aarch64") and not (WALL_CLOCK_ONLY and is_native()):
+        return "qemu-system-aarch64 is not installed; run tools/setup emulator"
     return ""
+
+
+def needs_emulation(options: tuple[str, ...]) -> None:
+    """Skips a test whose host has to be of a kind, where that is not wanted."""
+    import pytest
+
+    if WALL_CLOCK_ONLY and options:
+        pytest.skip(f"an emulated host: {' '.join(options)}")
 
 
 def require() -> None:
@@ -74,6 +92,8 @@ class Host:
                  "--timeout", f"{deadline}s", *options]
         if deterministic:
             words.append("--deterministic")
+            options += ("--deterministic",)
+        needs_emulation(options)
         done = subprocess.run([*words, "--", *command], cwd=ROOT, text=True,
                               capture_output=True, timeout=deadline + SLACK,
                               stdin=subprocess.DEVNULL, check=False)

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import subprocess
 
-from arm64_host import ROOT
+from arm64_host import ROOT, needs_emulation
 
 STUB = "build/arm64/stub"
 BOOT_DEADLINE = 280  # seconds for all runs of one boot; they take a few dozen
@@ -118,6 +118,7 @@ class Boot:
     @functools.cache
     def results(self) -> pathlib.Path:
         """Where the runs left their files."""
+        needs_emulation(self.options)
         out = ROOT / "build/reports" / self.name  # kept, to be looked at
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
