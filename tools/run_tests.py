@@ -22,6 +22,7 @@ SLOWEST = 8  # how many slow tests are named
 GROUP_DEADLINE = 900  # seconds
 LINUX_MATRIX_DEADLINE = 2 * 3600
 KERNELS_DEADLINE = 2400
+DEBIAN_DEADLINE = 4 * 3600
 CASE_DEADLINE = 600  # seconds for one of pytest's; a boot of an emulated host has 280
 GRACE = 60  # seconds to write down what is known, once a deadline is over
 CLANG_FORMAT = "14"  # other versions format the same code another way
@@ -108,11 +109,12 @@ def unit(preset: str):
     return group
 
 
-def pytest(name: str, folders: list[str], deadline: int = GROUP_DEADLINE) -> list[Case]:
+def pytest(name: str, folders: list[str], deadline: int = GROUP_DEADLINE,
+           case_deadline: int = CASE_DEADLINE, workers: int = 2) -> list[Case]:
     report = REPORTS / f"{name}.xml"
     report.unlink(missing_ok=True)
-    good = run([sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup",
-                "-p", "no:cacheprovider", f"--timeout={CASE_DEADLINE}",
+    good = run([sys.executable, "-m", "pytest", "-q", "-n", str(workers), "--dist", "loadgroup",
+                "-p", "no:cacheprovider", f"--timeout={case_deadline}",
                 f"--junitxml={report}", *folders], deadline)
     cases = read_junit(name, report) if report.exists() else []
     if not good and not any(c.outcome == "failed" for c in cases):
@@ -206,6 +208,16 @@ def formatting() -> list[Case]:
     return step("style", "clang-format", [program, "--dry-run", "-Werror", *sources])
 
 
+def on_debian(name: str):
+    """Commands in roots of Debian, one after the other, which show what they say."""
+    def group() -> list[Case]:
+        ready = steps(name, {"what makes a root": ["tools/setup", "--quiet", "native", "emulator"],
+                             "build": ["tools/build", "arm64"]})
+        return ready + pytest(name, [f"tests/{name}"], DEBIAN_DEADLINE, DEBIAN_DEADLINE,
+                              workers=0) if good(ready) else ready
+    return group
+
+
 def style() -> list[Case]:
     return (formatting() + step("style", "layering", ["tools/check-layering"]) +
             step("style", "SPDX lines", ["tools/check-spdx"]))
@@ -230,6 +242,9 @@ GROUPS = {
     "wall-clock": (wall_clock, "guests that need no virtual time, natively where that is possible"),
     "kernels": (python("kernels", ["tests/kernels"], deadline=KERNELS_DEADLINE),
                 "Debian's kernels kexec into each other; fetches them"),
+    "native": (on_debian("native"),
+               "built and run on arm64 itself; without one, an emulated Debian: an hour"),
+    "roots": (on_debian("roots"), "the two commands in an empty Debian 12 and 13: two hours"),
     "report": (report, "tools/report's pages in a headless browser, which it installs"),
     "arms": (python("arms", ["tests/arms"], ["tools/guest-kernel", "build"],
                     ["tools/guest-module/build"]),
@@ -257,7 +272,14 @@ def parse() -> list[str]:
                "the inner loop\n  all          every group, hours: before a release")
     parser.add_argument("groups", nargs="*", metavar="GROUP",
                         choices=[*GROUPS, "quick", "all", []])
-    chosen = parser.parse_args().groups
+    parser.add_argument("--ssh", metavar="HOST", default="",
+                        help="native: the arm64 machine to use in place of an emulated one")
+    parser.add_argument("--locked", action="store_true",
+                        help="only with the packages of tools/packages.lock")
+    options = parser.parse_args()
+    if options.ssh:
+        os.environ["PARKVMM_SSH"] = options.ssh
+    chosen = options.groups
     sets = {"quick": QUICK, "all": ALL}
     chosen = [name for word in chosen for name in sets.get(word, [word])]
     return list(dict.fromkeys(chosen)) or EVERYTHING
