@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `tools/test native` rests on, without a machine."""
+
+import lzma
+import os
+import pathlib
+import subprocess
+import sys
+
+import native_walk
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from parkvmm import modules  # noqa: E402
+
+
+def test_a_clone_is_sent_to_a_machine_and_sent_again(tmp_path, monkeypatch) -> None:
+    """The machine is this one: its ssh runs a command in a home of its own."""
+    ssh = tmp_path / "bin/ssh"
+    ssh.parent.mkdir()
+    ssh.write_text('#!/bin/sh\ncd "$MACHINE" && exec sh -c "$3"\n')
+    ssh.chmod(0o755)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("MACHINE", str(tmp_path / "home"))
+    monkeypatch.setattr(native_walk, "SSH", "machine")
+    clone = tmp_path / "home" / native_walk.REMOTE
+    for _ in range(2):
+        native_walk.send_clone()
+        (clone / "README.md").unlink()  # The next one mends it.
+    native_walk.send_clone()
+    here, there = (subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], check=True,
+                                  capture_output=True).stdout for folder in (ROOT, clone))
+    assert here == there
+    done = native_walk.run("cat README.md", None, "")
+    assert done.returncode == 0 and done.stdout.startswith("<!-- SPDX")
+
+
+def module(name: str, folder: pathlib.Path, depends: str) -> None:
+    data = b"\x7fELF\0name=" + name.encode() + b"\0depends=" + depends.encode() + b"\0"
+    packed = lzma.compress(data) if name == "virtio-blk" else data
+    (folder / f"{name}.ko{'.xz' * (name == 'virtio-blk')}").write_bytes(packed)
+
+
+def test_modules_are_loaded_after_what_they_need(tmp_path: pathlib.Path) -> None:
+    module("virtio_ring", tmp_path, "virtio")
+    module("virtio", tmp_path, "")
+    module("virtio-blk", tmp_path, "virtio_ring,virtio")
+    found = modules.closure(tmp_path, ["virtio_blk", "built_in"])
+    assert list(found) == ["virtio", "virtio_ring", "virtio_blk"]
+    assert found["virtio_blk"].startswith(b"\x7fELF")
+
+
+@pytest.mark.parametrize("words, complaint", [
+    (["--disk", "/nowhere"], "no such file"),
+    (["--disk", str(ROOT / "README.md")], "--host-kernel by name"),
+    (["--host-kernel", "debian:7"], "is no kernel's name"),
+    (["--host-kernel", "/nowhere/Image"], "/nowhere/Image is missing"),
+])
+def test_bad_hosts_get_one_line(words: list[str], complaint: str) -> None:
+    done = subprocess.run([ROOT / "tools/arm64-host", "--emulated", *words, "--", "true"],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (2, 69)
+    assert complaint in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_probe_says_what_is_lacking() -> None:
+    done = subprocess.run([ROOT / "tools/arm64-host", "--probe"], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert (done.returncode, done.stdout.count("\n")) in ((0, 0), (69, 1))
