@@ -43,7 +43,15 @@ def test_a_suite_that_has_left_the_mirror_is_known_by_the_complaint() -> None:
     errors = ("E: The repository 'http://one.example/debian bullseye-backports Release' does "
               "not have a Release file.\n")
     assert apt.refused_suites(errors, apt.suites_of("bullseye")) == ["bullseye-backports"]
-    assert apt.refused_suites("E: no network\n", apt.suites_of("bullseye")) == []
+    expired = ("E: Release file for http://one.example/debian/dists/bullseye-updates/InRelease "
+               "is expired (invalid since 3d).\n")
+    assert apt.refused_suites(expired, apt.suites_of("bullseye")) == ["bullseye-updates"]
+
+
+def test_a_network_that_fails_refuses_no_suite() -> None:
+    errors = ("E: Failed to fetch http://one.example/debian/dists/bullseye/InRelease  Could not "
+              "connect to one.example:80\nE: Some index files failed to download.\n")
+    assert apt.refused_suites(errors, apt.suites_of("bullseye")) == []
 
 
 def test_versions_are_compared_as_debian_does() -> None:

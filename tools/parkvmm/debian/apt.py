@@ -73,9 +73,12 @@ def suites_of(*releases: str) -> list[str]:
 
 
 def refused_suites(errors: str, suites: list[str]) -> list[str]:
-    """The suites that an update complains of."""
-    words = set(re.findall(r"[\w./-]+", "\n".join(
-        line for line in errors.splitlines() if line.startswith(("E:", "Err:", "W:")))))
+    """The suites that a mirror does not have, or no longer signs, by what an update
+    says. A network that fails is another matter."""
+    complaints = [line for line in errors.splitlines()
+                  if re.match(r"[EW]:", line) and re.search(
+                      r"Release file|GPG error|OpenPGP|not signed|Not Found", line)]
+    words = {word.rstrip("/") for line in complaints for word in re.findall(r"[\w.-]+", line)}
     return [suite for suite in suites if suite in words]
 
 
@@ -168,7 +171,7 @@ class Apt:
             self._suites = [suite for suite in self._suites if suite not in refused]
             if not refused or not self._suites:
                 break
-            self._say(f"doing without {', '.join(refused)}, which the mirror does not have")
+            self._say(f"doing without {', '.join(refused)}, which the mirror does not have or no longer signs")
         reason = (done.stderr.strip().splitlines() or ["it said nothing"])[0]
         raise Failure(UNAVAILABLE, f"no {self.architecture} package lists from {sites.main}: "
                       f"{reason}; check the network, and what this machine's apt reads")
