@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <elf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <libfdt.h>
@@ -14,6 +15,7 @@
 #include "tests/support/tree_view.h"
 #include "tools/guest-init/command_line.h"
 #include "tools/guest-init/cpu_list.h"
+#include "tools/guest-init/kcore.h"
 #include "tools/guest-init/next_tree.h"
 #include "tools/guest-init/plan.h"
 #include "tools/guest-init/segments.h"
@@ -332,6 +334,130 @@ TEST(Trampoline, LoadsBothAddressesFromItsEnd) {
   EXPECT_EQ(code[5], 0xd61f0080u) << "br x4";
 }
 
+// --- /proc/kcore -------------------------------------------------------------
+
+struct Segment {
+  uint64_t offset = 0;
+  uint64_t address = 0;
+  uint64_t size = 0;
+  uint32_t type = PT_LOAD;
+};
+
+constexpr uint64_t kVirtual = UINT64_MAX;  // Linux's address of vmalloc memory.
+constexpr Segment kNotes = {0x4000, 0, 0x1000, PT_NOTE};
+
+std::vector<uint8_t> Kcore(const std::vector<Segment>& segments) {
+  Elf64_Ehdr header = {};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_type = ET_CORE;
+  header.e_phoff = sizeof(header);
+  header.e_phentsize = sizeof(Elf64_Phdr);
+  header.e_phnum = static_cast<uint16_t>(segments.size());
+  std::vector<uint8_t> file(sizeof(header) +
+                            segments.size() * sizeof(Elf64_Phdr));
+  std::memcpy(file.data(), &header, sizeof(header));
+  for (size_t i = 0; i < segments.size(); ++i) {
+    Elf64_Phdr segment = {};
+    segment.p_type = segments[i].type;
+    segment.p_offset = segments[i].offset;
+    segment.p_paddr = segments[i].address;
+    segment.p_filesz = segment.p_memsz = segments[i].size;
+    std::memcpy(&file[sizeof(header) + i * sizeof(segment)], &segment,
+                sizeof(segment));
+  }
+  return file;
+}
+
+template <typename Field>
+std::vector<uint8_t> KcoreWith(Field Elf64_Ehdr::*field, Field value) {
+  std::vector<uint8_t> file = Kcore({{0x10000, kGiB, kGiB}});
+  Elf64_Ehdr header;
+  std::memcpy(&header, file.data(), sizeof(header));
+  header.*field = value;
+  std::memcpy(file.data(), &header, sizeof(header));
+  return file;
+}
+
+TEST(Kcore, SaysHowLongItsHeadersAre) {
+  const std::vector<uint8_t> file = Kcore({kNotes, {0x10000, kGiB, kGiB}});
+  EXPECT_THAT(ProgramHeadersEnd(std::span(file).first(kElfHeaderBytes)),
+              Optional(file.size()));
+}
+
+TEST(Kcore, IsA64BitLittleEndianCoreFile) {
+  std::vector<uint8_t> file = Kcore({{0x10000, kGiB, kGiB}});
+  EXPECT_FALSE(ProgramHeadersEnd(std::span(file).first(kElfHeaderBytes - 1)));
+  for (const size_t byte : {size_t{0}, size_t{EI_CLASS}, size_t{EI_DATA}}) {
+    std::vector<uint8_t> other = file;
+    other[byte] ^= 3;
+    EXPECT_FALSE(ProgramHeadersEnd(other)) << byte;
+  }
+  EXPECT_FALSE(ProgramHeadersEnd(
+      KcoreWith<uint16_t>(&Elf64_Ehdr::e_type, uint16_t{ET_EXEC})));
+  EXPECT_FALSE(ProgramHeadersEnd(
+      KcoreWith<uint16_t>(&Elf64_Ehdr::e_phentsize, uint16_t{32})));
+  for (const uint64_t offset : {uint64_t{8}, kGiB, UINT64_MAX}) {
+    EXPECT_FALSE(
+        ProgramHeadersEnd(KcoreWith<uint64_t>(&Elf64_Ehdr::e_phoff, offset)))
+        << offset;
+  }
+}
+
+TEST(Kcore, ShowsRamByItsPhysicalAddress) {
+  const std::vector<uint8_t> file = Kcore({kNotes,
+                                           {0x7fff80010000, kVirtual, kGiB},
+                                           {0x10000, kGiB, kGiB},
+                                           {0x80010000, 4 * kGiB, kGiB}});
+  EXPECT_THAT(FindMemory(file, {kGiB, kGiB + 1}),
+              Optional(ElementsAre(Piece{0x10000, 1})));
+  EXPECT_THAT(FindMemory(file, {kGiB + 0x1234, 2 * kGiB}),
+              Optional(ElementsAre(Piece{0x11234, kGiB - 0x1234})));
+  EXPECT_THAT(FindMemory(file, {4 * kGiB + 5, 4 * kGiB + 9}),
+              Optional(ElementsAre(Piece{0x80010005, 4})));
+}
+
+TEST(Kcore, MayHaveOneRangeInSeveralSegments) {
+  const std::vector<uint8_t> file =
+      Kcore({{0x90000, kGiB + 0x2000, 0x1000}, {0x10000, kGiB, 0x2000}});
+  EXPECT_THAT(
+      FindMemory(file, {kGiB + 0x800, kGiB + 0x2800}),
+      Optional(ElementsAre(Piece{0x10800, 0x1800}, Piece{0x90000, 0x800})));
+}
+
+TEST(Kcore, LacksWhatIsNoRam) {
+  const std::vector<uint8_t> file = Kcore({{0x10000, kGiB, 0x1000},
+                                           {0x20000, kGiB + 0x2000, 0x1000},
+                                           {0x4000, 2 * kGiB, 0x1000, PT_NOTE},
+                                           {0x30000, kVirtual, kGiB}});
+  EXPECT_FALSE(FindMemory(file, {kGiB - 1, kGiB + 1}));
+  EXPECT_FALSE(FindMemory(file, {kGiB, kGiB + 0x2800})) << "a hole";
+  EXPECT_FALSE(FindMemory(file, {kGiB + 0x2000, kGiB + 0x3001}));
+  EXPECT_FALSE(FindMemory(file, {2 * kGiB, 2 * kGiB + 1})) << "a note";
+  EXPECT_FALSE(FindMemory(file, {0, 0x1000})) << "behind the last address";
+}
+
+TEST(Kcore, SurvivesHostileSegments) {
+  const std::vector<uint8_t> file = Kcore({
+      {UINT64_MAX, kGiB, 0x1000},         // No offset of a file.
+      {0x7fffffffffffff00, kGiB, kGiB},   // Its end is none.
+      {0x10000, kGiB, 0},                 // Empty.
+      {0x10000, UINT64_MAX - 1, 0x1000},  // Wraps.
+  });
+  EXPECT_FALSE(FindMemory(file, {kGiB, kGiB + 1}));
+  EXPECT_THAT(FindMemory(file, {UINT64_MAX - 1, UINT64_MAX}),
+              Optional(ElementsAre(Piece{0x10000, 1})));
+  EXPECT_FALSE(FindMemory(file, {0, 1}));
+}
+
+TEST(Kcore, NeedsAllOfItsHeaders) {
+  const std::vector<uint8_t> file = Kcore({kNotes, {0x10000, kGiB, kGiB}});
+  EXPECT_FALSE(
+      FindMemory(std::span(file).first(file.size() - 1), {kGiB, kGiB + 1}));
+  EXPECT_FALSE(FindMemory({}, {kGiB, kGiB + 1}));
+}
+
 // --- the devicetree ----------------------------------------------------------
 
 std::vector<uint8_t> MachineTree() {
@@ -452,6 +578,39 @@ TEST(NextTree, RefusesADamagedTree) {
   EXPECT_FALSE(MakeNextTree(tree, SomeChosen()));
   EXPECT_FALSE(ReservedRanges(tree));
   EXPECT_FALSE(ReservedRanges({}));
+}
+
+TEST(Initrd, IsWhereChosenSays) {
+  EXPECT_THAT(InitrdIn(MachineTree()), Optional(Range{0x48000000, 0x48001000}));
+  const auto next = MakeNextTree(MachineTree(), SomeChosen());
+  ASSERT_TRUE(next);
+  EXPECT_THAT(InitrdIn(*next), Optional(SomeChosen().initrd));
+}
+
+TEST(Initrd, MayHaveAddressesOfOneCell) {
+  std::vector<uint8_t> tree = MachineTree();
+  tree.resize(tree.size() + 256);
+  void* const raw = tree.data();
+  ASSERT_EQ(fdt_open_into(raw, raw, static_cast<int>(tree.size())), 0);
+  const int chosen = fdt_path_offset(raw, "/chosen");
+  ASSERT_EQ(fdt_setprop_u32(raw, chosen, "linux,initrd-start", 0x49000000), 0);
+  ASSERT_EQ(fdt_setprop_u32(raw, chosen, "linux,initrd-end", 0x4a000000), 0);
+  EXPECT_THAT(InitrdIn(tree), Optional(Range{0x49000000, 0x4a000000}));
+}
+
+TEST(Initrd, IsNowhereIfChosenIsWrong) {
+  for (const Range& wrong :
+       {Range{0, 0x1000}, Range{0x2000, 0x2000}, Range{0x2000, 0x1000}}) {
+    Chosen chosen = SomeChosen();
+    chosen.initrd = wrong;
+    const auto tree = MakeNextTree(MachineTree(), chosen);
+    ASSERT_TRUE(tree);
+    EXPECT_FALSE(InitrdIn(*tree)) << wrong.begin;
+  }
+  std::vector<uint8_t> damaged = MachineTree();
+  damaged.resize(damaged.size() / 2);
+  EXPECT_FALSE(InitrdIn(damaged));
+  EXPECT_FALSE(InitrdIn({}));
 }
 
 TEST(ReservedRanges, AreTheChildrenOfReservedMemory) {

@@ -19,6 +19,7 @@
 #include <span>
 #include <vector>
 
+#include "tools/guest-init/initrd.h"
 #include "tools/guest-init/next_tree.h"
 #include "tools/guest-init/report.h"
 #include "tools/guest-init/segments.h"
@@ -28,7 +29,6 @@
 namespace guest_init {
 namespace {
 
-constexpr char kInitrd[] = "/sys/firmware/initrd";
 constexpr char kTree[] = "/sys/firmware/fdt";
 constexpr size_t kRngSeedBytes = 64;
 
@@ -57,19 +57,12 @@ KexecCall Resolve(const NextKernel& next) {
   return KexecCall::kLoad;
 }
 
-vmm::UniqueFd OpenForReading(const std::string& path, const char* remedy) {
-  vmm::UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) FailErrno("cannot open " + path + " (" + remedy + ")");
-  return file;
-}
-
 vmm::UniqueFd OpenKernel(const std::string& path) {
-  return OpenForReading(path, "tools/guest-image puts it there");
-}
-
-vmm::UniqueFd OpenInitrd() {
-  return OpenForReading(
-      kInitrd, "it takes retain_initrd on the command line and Linux 6.8");
+  vmm::UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) {
+    FailErrno("cannot open " + path + " (tools/guest-image puts it there)");
+  }
+  return file;
 }
 
 size_t SizeOf(const vmm::UniqueFd& file) {
@@ -86,46 +79,35 @@ std::span<uint8_t> Map(size_t size, int flags, const vmm::UniqueFd& file) {
   return {static_cast<uint8_t*>(mapped), size};
 }
 
-void ReadAll(const vmm::UniqueFd& file, std::span<uint8_t> target) {
-  while (!target.empty()) {
-    const ssize_t got = read(file.get(), target.data(), target.size());
-    if (got < 0) FailErrno("cannot read the initrd");
-    if (got == 0) Fail("the initrd is shorter than it says");
-    target = target.subspan(static_cast<size_t>(got));
-  }
-}
-
-// sysfs gives out 4 KiB at a time and cannot be mapped: so once, into memory
-// of large pages where there are any.
-std::span<uint8_t> ReadInitrd() {
-  const vmm::UniqueFd file = OpenInitrd();
+// Neither file of Linux's can be mapped: so once, into memory of large pages
+// where there are any.
+std::span<uint8_t> InitrdInPages(const Initrd& initrd) {
   const std::span<uint8_t> target =
-      Map(SizeOf(file), MAP_ANONYMOUS, vmm::UniqueFd());
+      Map(initrd.size(), MAP_ANONYMOUS, vmm::UniqueFd());
   madvise(target.data(), target.size(), MADV_HUGEPAGE);
-  ReadAll(file, target);
+  ReadInitrd(initrd, target);
   return target;
 }
 
 // --- kexec_file_load ---------------------------------------------------------
 
-vmm::UniqueFd InitrdInMemory() {
-  // The call wants a file it can read in one go; sysfs is none.
-  const vmm::UniqueFd source = OpenInitrd();
+vmm::UniqueFd InitrdInFile(const Initrd& initrd) {
+  // The call wants a file it can read in one go; neither of Linux's is one.
   vmm::UniqueFd copy(memfd_create("initrd", MFD_CLOEXEC));
-  const size_t size = SizeOf(source);
+  const size_t size = initrd.size();
   if (!copy.valid() || ftruncate(copy.get(), static_cast<off_t>(size)) != 0) {
     FailErrno("no memory for a copy of the initrd");
   }
   void* mapped =
       mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, copy.get(), 0);
   if (mapped == MAP_FAILED) FailErrno("cannot map the copy of the initrd");
-  ReadAll(source, {static_cast<uint8_t*>(mapped), size});
+  ReadInitrd(initrd, {static_cast<uint8_t*>(mapped), size});
   return copy;
 }
 
 void LoadByFile(const NextKernel& next) {
   const vmm::UniqueFd kernel = OpenKernel(next.path);
-  const vmm::UniqueFd initrd = InitrdInMemory();
+  const vmm::UniqueFd initrd = InitrdInFile(FindInitrd(next.old_command_line));
   if (syscall(SYS_kexec_file_load, kernel.get(), initrd.get(),
               next.command_line.size() + 1, next.command_line.c_str(),
               next.crash ? KEXEC_FILE_ON_CRASH : 0) != 0) {
@@ -224,7 +206,8 @@ std::vector<uint8_t> TreeFor(const Layout& layout, std::string_view tree,
 void LoadByCall(const NextKernel& next) {
   const vmm::UniqueFd file = OpenKernel(next.path);
   const std::span<uint8_t> kernel = Map(SizeOf(file), MAP_POPULATE, file);
-  const std::span<uint8_t> initrd = ReadInitrd();
+  const std::span<uint8_t> initrd =
+      InitrdInPages(FindInitrd(next.old_command_line));
   const std::string tree = ReadTree();
   const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 
@@ -248,6 +231,12 @@ void LoadByCall(const NextKernel& next) {
 }
 
 }  // namespace
+
+void RequireKexec(const NextKernel& next) {
+  Resolve(next);
+  OpenKernel(next.path);
+  FindInitrd(next.old_command_line);
+}
 
 void LoadNextKernel(const NextKernel& next) {
   if (Resolve(next) == KexecCall::kFile) {

@@ -14,7 +14,12 @@ struct NextKernel {
   bool permute = false;  // Its devicetree has the CPUs in another order.
   std::string path;
   std::string command_line;
+  std::string old_command_line;  // The running kernel's.
 };
+
+// Fails the run, with what is missing, if this kernel cannot load the next one.
+// Changes nothing.
+void RequireKexec(const NextKernel& next);
 
 // Loads it, with the initrd we booted from, for kexec. Fails the run if that is
 // impossible.

@@ -172,15 +172,19 @@ void StartLoad(const std::vector<std::string>& words, size_t cpus) {
   Say("every CPU is busy with " + words.front());
 }
 
-[[noreturn]] void KexecOnce(const Options& options,
-                            const std::string& command_line) {
-  const double begun = Now();
+NextKernel NextOf(const Options& options, const std::string& command_line) {
   const Step step = NextStep(options);
-  LoadNextKernel({.call = options.kexec,
-                  .crash = options.crash,
-                  .permute = options.permute,
-                  .path = step.kernel,
-                  .command_line = NextLine(options, command_line, step)});
+  return {.call = options.kexec,
+          .crash = options.crash,
+          .permute = options.permute,
+          .path = step.kernel,
+          .command_line = NextLine(options, command_line, step),
+          .old_command_line = command_line};
+}
+
+[[noreturn]] void KexecOnce(const Options& options, const NextKernel& next) {
+  const double begun = Now();
+  LoadNextKernel(next);
   char line[64];
   std::snprintf(line, sizeof(line), "loaded the next kernel in %.3f s",
                 Now() - begun);
@@ -225,15 +229,19 @@ void Run() {
   const size_t cpus = OnlineCpus().size();
   Mark(MARK_CODE_UP, cpus);
   SayUp(options, cpus);
+  const bool kexecs = options.cycle < options.cycles;
+  const NextKernel next = kexecs ? NextOf(options, command_line) : NextKernel();
+  // Before anything runs that may take long.
+  if (kexecs) RequireKexec(next);
   if (options.steps && options.cycle == 0) SayStepNames();
   if (!options.module.empty()) LoadModule(options.module);
   if (options.offline_all) TakeCpusOffline();
   if (options.shell) RunShell();
   if (!options.program.empty()) RunProgram(options.program, kProgramDeadlineMs);
   if (!options.check.empty()) RunCheck(options.check);
-  if (options.cycle < options.cycles) {
+  if (kexecs) {
     if (!options.load.empty()) StartLoad(options.load, cpus);
-    KexecOnce(options, command_line);
+    KexecOnce(options, next);
   }
   EndMachine(options.end);
 }

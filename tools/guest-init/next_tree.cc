@@ -192,6 +192,16 @@ std::optional<std::vector<Range>> ReservedRanges(
   return ranges;
 }
 
+std::optional<Range> InitrdIn(std::span<const uint8_t> tree) {
+  if (!IsTree(tree)) return std::nullopt;
+  const int node = fdt_path_offset(tree.data(), "/chosen");
+  if (node < 0) return std::nullopt;
+  const Range initrd = {NumberIn(tree.data(), node, "linux,initrd-start"),
+                        NumberIn(tree.data(), node, "linux,initrd-end")};
+  if (initrd.begin == 0 || initrd.begin >= initrd.end) return std::nullopt;
+  return initrd;
+}
+
 std::optional<std::vector<uint8_t>> MakeNextTree(std::span<const uint8_t> tree,
                                                  const Chosen& chosen,
                                                  CpuOrder order) {

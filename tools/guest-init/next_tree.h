@@ -26,6 +26,10 @@ struct Chosen {
 // nothing if it is no devicetree. Pure.
 std::optional<std::vector<Range>> ReservedRanges(std::span<const uint8_t> tree);
 
+// Returns where /chosen of `tree` says that the initrd is; nothing if it does
+// not, or if `tree` is damaged. Pure.
+std::optional<Range> InitrdIn(std::span<const uint8_t> tree);
+
 enum class CpuOrder { kKept, kReversed };
 
 // `tree` with `chosen` in it, and its cpu nodes in this order; nothing if it is
