@@ -5,7 +5,8 @@
     tools/bench --arms stock,stop --cpus 8,32 [OPTION]... [KERNEL]...
 
 PLAN is a file, or one of tools/plans by name: rutland, scale, figures, ... A
-KERNEL takes the place of ours: any arm64 Linux with CONFIG_KEXEC and CONFIG_DEVMEM. On
+KERNEL takes the place of ours: any arm64 Linux from 5.10 on, as a plain Image,
+with CONFIG_KEXEC and CONFIG_DEVMEM, or one of Debian's by name, debian:7.3. On
 x86-64 in deterministic virtual time, on the KVM of an emulated arm64 machine;
 on an arm64 machine with /dev/kvm natively. Interrupted, it goes on where it was
 when it is called again. Into --out: result.json (tools/report, tools/compare),
@@ -20,7 +21,8 @@ import argparse
 import os
 import pathlib
 
-from . import analysis, export, hazards, plan as plans, results, runner
+from . import analysis, export, hazards, kernel_file, plan as plans, results, runner
+from parkvmm.debian import kernels
 from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
 
 
@@ -73,6 +75,13 @@ def plan_of(options: argparse.Namespace) -> plans.Plan:
             "firmware": options.firmware, "psci": options.psci} | ({"cycles": options.cycles} if options.cycles else {})]})
 
 
+def require_kernels(plan: plans.Plan) -> None:
+    """Fails, before anything is built, if a kernel of the user's cannot work."""
+    for kernel in sorted({unit.kernel for unit in plan.units} - {""}):
+        if wrong := kernel_file.complaint(kernels.path_of(kernel)):
+            raise Failure(USAGE, f"{kernel} {wrong}")
+
+
 def clock_of(options: argparse.Namespace) -> runner.Clock:
     native = runner.can_be_native() and not options.emulated
     return runner.Clock(virtual=not native and not options.wall_clock, native=native)
@@ -95,6 +104,7 @@ def main(argv: list[str]) -> int:
         for run in runner.order_of(plan):
             print(run.name)
         return 0
+    require_kernels(plan)
     out = (options.out or runner.ROOT / "out/bench" / plan.name).absolute()
     out.mkdir(parents=True, exist_ok=True)
     runner.prepare(plan)
