@@ -241,6 +241,45 @@ def test_a_kernel_for_another_machine_is_refused(tmp_path) -> None:
         kernels.arrange(tmp_path / "root", tmp_path, "debian:test")
 
 
+class Stale:
+    """A mirror whose lists name kernels that it no longer has."""
+
+    def __init__(self, has: str, complaint: str) -> None:
+        self.has, self.complaint, self.tried = has, complaint, []
+
+    def names(self, prefix: str) -> list[str]:
+        return []
+
+    def download(self, folder: pathlib.Path, offers: list[apt.Offer]) -> dict[str, pathlib.Path]:
+        self.tried.append(offers[0].name)
+        if offers[0].name != self.has:
+            raise Failure(69, f"cannot fetch {offers[0].name}: {self.complaint}")
+        return {self.has: folder / f"{self.has}.deb"}
+
+
+OLD = [apt.Offer(f"linux-image-5.10.0-{abi}-cloud-arm64", version, "bullseye") for abi, version in
+       ((45, "5.10.259-1"), (32, "5.10.223-1"), (46, "5.10.262-1"))]
+
+
+def test_a_kernel_that_is_only_in_the_lists_gives_way_to_the_next(tmp_path) -> None:
+    mirror = Stale("linux-image-5.10.0-32-cloud-arm64", "E: Failed to fetch it  404  Not Found")
+    chosen, packages, files = kernels.download(kernels.parse_name("debian:5.10"), mirror, OLD,
+                                               tmp_path)
+    assert mirror.tried == [OLD[2].name, OLD[0].name, OLD[1].name]
+    assert (chosen, packages, list(files)) == (OLD[1], [OLD[1]], [mirror.has])
+
+
+@pytest.mark.parametrize("has, complaint, tries", [
+    ("none", "E: Failed to fetch it  404  Not Found", 3),
+    ("linux-image-5.10.0-32-cloud-arm64", "E: Could not connect", 1),
+])
+def test_a_mirror_that_has_none_or_fails_is_told(tmp_path, has, complaint, tries) -> None:
+    mirror = Stale(has, complaint)
+    with pytest.raises(Failure, match=complaint):
+        kernels.download(kernels.parse_name("debian:5.10"), mirror, OLD, tmp_path)
+    assert len(mirror.tried) == tries
+
+
 def test_a_kernel_that_is_there_is_not_fetched_again(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(kernels, "KERNELS", tmp_path)
     monkeypatch.setattr(kernels, "mirror", lambda: pytest.fail("asked the mirror"))

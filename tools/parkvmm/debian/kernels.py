@@ -42,6 +42,7 @@ NAME = re.compile(r"debian:(\d+\.\d+(?:\.\d+)?)(?:-(\w+))?")
 PACKAGE = re.compile(r"linux-image-(\d+\.\d+\.\d+(?:\+deb\d+(?:[.+]\d+)?|-[\w.]+?))-"
                      rf"({'|'.join(FLAVOURS.values())})(-unsigned)?")
 FETCH_DEADLINE = 1200  # seconds for another fetch to end
+NOT_FOUND = " 404 "  # In what apt-get says of a file that the server does not have.
 IMAGE_MAGIC = b"ARM\x64"  # At byte 56: Documentation/arch/arm64/booting.rst.
 
 
@@ -158,6 +159,24 @@ def series_on_offer(offers: list[Offer]) -> list[str]:
     return sorted(found, key=lambda series: [int(word) for word in series.split(".")])
 
 
+def download(kernel: Kernel, apt: Apt, offers: list[Offer], folder: pathlib.Path
+             ) -> tuple[Offer, list[Offer], dict[str, pathlib.Path]]:
+    """Fetches the newest that fits and that the mirror still has. Lists of a release
+    that is no longer kept up name packages that are gone."""
+    chosen = choose(kernel, offers)
+    assert chosen
+    packages = packages_of(chosen, apt)
+    say(f"fetching {kernel.name}: {chosen.name} {chosen.version} from {chosen.suite}")
+    try:
+        return chosen, packages, apt.download(folder, packages)
+    except Failure as failure:
+        others = [offer for offer in offers if offer != chosen]
+        if NOT_FOUND not in str(failure) or not choose(kernel, others):
+            raise
+        say(f"{kernel.name}: the mirror's lists have {chosen.name}, the mirror has not")
+        return download(kernel, apt, others, folder)
+
+
 def fetch_now(kernel: Kernel, apt: Apt) -> None:
     offers = images(apt)
     chosen = choose(kernel, offers)
@@ -166,14 +185,12 @@ def fetch_now(kernel: Kernel, apt: Apt) -> None:
                       f"{', '.join(series_on_offer(offers))}: see tools/kernel list")
     if kernel.image.exists() and info(kernel)["version"] == chosen.version:
         return
-    packages = packages_of(chosen, apt)
-    say(f"fetching {kernel.name}: {chosen.name} {chosen.version} from {chosen.suite}")
     scratch = BUILD / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="kernel.", dir=scratch) as name:
         work, draft = pathlib.Path(name), pathlib.Path(name, "new")
         draft.mkdir()
-        files = apt.download(work / "debs", packages)
+        chosen, packages, files = download(kernel, apt, offers, work / "debs")
         unpack(files.values(), work / "root")
         release = arrange(work / "root", draft, kernel.name)
         (draft / "info.json").write_text(json.dumps({
