@@ -63,8 +63,9 @@ def test_versions_are_compared_as_debian_does() -> None:
 class Mirror:
     """An apt whose packages are files with their name and version in them."""
 
-    def __init__(self, *packages: str) -> None:
+    def __init__(self, *packages: str, gone: str = "") -> None:
         self._offers = [apt.Offer(*package.split()) for package in packages]
+        self._gone = gone  # a name that the lists have, and the mirror has not
 
     def names(self, prefix: str) -> list[str]:
         return sorted({o.name for o in self._offers if o.name.startswith(prefix)})
@@ -76,6 +77,8 @@ class Mirror:
         folder.mkdir(parents=True, exist_ok=True)
         files = {}
         for offer in offers:
+            if offer.name == self._gone:
+                raise apt.Gone(69, "404")
             files[offer.name] = folder / f"{offer.name}.deb"
             files[offer.name].write_text(f"{offer.name} {offer.version}")
         return files
@@ -128,6 +131,17 @@ def test_a_kernel_that_has_left_gives_way_to_the_newest_of_its_series(tmp_path) 
     assert (package.name, package.version, package.locked) == (
         "linux-image-6.12.118+deb13-cloud-arm64", "6.12.118-1", False)
     assert said.count("taking linux-image-6.12.118+deb13-cloud-arm64 6.12.118-1") == 1
+
+
+def test_lists_that_are_ahead_of_the_mirror_do_not_stop_it(tmp_path) -> None:
+    other = "linux-image-6.12.118+deb13-cloud-arm64"
+    package, said = fetch(line_of(), Mirror(f"{KERNEL} 6.12.117-1", f"{other} 6.12.118-1",
+                                            gone=KERNEL), tmp_path)
+    assert (package.name, package.locked) == (other, False)
+    assert "is not on the mirror" in said
+    package, _ = fetch(line_of(version="6.12.116-1"), Mirror(
+        f"{KERNEL} 6.12.117-1", f"{other} 6.12.118-1", gone=other), tmp_path)
+    assert package.name == KERNEL
 
 
 def test_other_bytes_than_the_locked_ones_are_not_taken_for_them(tmp_path) -> None:
@@ -244,8 +258,8 @@ def test_a_kernel_for_another_machine_is_refused(tmp_path) -> None:
 class Stale:
     """A mirror whose lists name kernels that it no longer has."""
 
-    def __init__(self, has: str, complaint: str) -> None:
-        self.has, self.complaint, self.tried = has, complaint, []
+    def __init__(self, has: str, failure: Failure) -> None:
+        self.has, self.failure, self.tried = has, failure, []
 
     def names(self, prefix: str) -> list[str]:
         return []
@@ -253,7 +267,7 @@ class Stale:
     def download(self, folder: pathlib.Path, offers: list[apt.Offer]) -> dict[str, pathlib.Path]:
         self.tried.append(offers[0].name)
         if offers[0].name != self.has:
-            raise Failure(69, f"cannot fetch {offers[0].name}: {self.complaint}")
+            raise self.failure
         return {self.has: folder / f"{self.has}.deb"}
 
 
@@ -262,20 +276,20 @@ OLD = [apt.Offer(f"linux-image-5.10.0-{abi}-cloud-arm64", version, "bullseye") f
 
 
 def test_a_kernel_that_is_only_in_the_lists_gives_way_to_the_next(tmp_path) -> None:
-    mirror = Stale("linux-image-5.10.0-32-cloud-arm64", "E: Failed to fetch it  404  Not Found")
+    mirror = Stale("linux-image-5.10.0-32-cloud-arm64", apt.Gone(69, "404"))
     chosen, packages, files = kernels.download(kernels.parse_name("debian:5.10"), mirror, OLD,
                                                tmp_path)
     assert mirror.tried == [OLD[2].name, OLD[0].name, OLD[1].name]
     assert (chosen, packages, list(files)) == (OLD[1], [OLD[1]], [mirror.has])
 
 
-@pytest.mark.parametrize("has, complaint, tries", [
-    ("none", "E: Failed to fetch it  404  Not Found", 3),
-    ("linux-image-5.10.0-32-cloud-arm64", "E: Could not connect", 1),
+@pytest.mark.parametrize("has, failure, tries", [
+    ("none", apt.Gone(69, "it is gone"), 3),
+    ("linux-image-5.10.0-32-cloud-arm64", Failure(69, "no network"), 1),
 ])
-def test_a_mirror_that_has_none_or_fails_is_told(tmp_path, has, complaint, tries) -> None:
-    mirror = Stale(has, complaint)
-    with pytest.raises(Failure, match=complaint):
+def test_a_mirror_that_has_none_or_fails_is_told(tmp_path, has, failure, tries) -> None:
+    mirror = Stale(has, failure)
+    with pytest.raises(Failure, match=str(failure)):
         kernels.download(kernels.parse_name("debian:5.10"), mirror, OLD, tmp_path)
     assert len(mirror.tried) == tries
 

@@ -96,13 +96,19 @@ def is_newer(version: str, other: str) -> bool:
                           check=False, timeout=60).returncode == 0
 
 
+def newest_first(offers: "list[Offer]") -> "list[Offer]":
+    return sorted(offers, reverse=True, key=functools.cmp_to_key(
+        lambda one, other: is_newer(one.version, other.version) -
+        is_newer(other.version, one.version)))
+
+
 def newest(offers: "list[Offer]") -> "Offer":
     """The one with the highest version; there has to be one."""
-    best = offers[0]
-    for offer in offers[1:]:
-        if is_newer(offer.version, best.version):
-            best = offer
-    return best
+    return newest_first(offers)[0]
+
+
+class Gone(Failure):
+    """The lists name a package that the mirror no longer has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -214,7 +220,8 @@ class Apt:
         missing = [word for offer, word in zip(offers, words) if offer.name not in files]
         if done.returncode or missing:
             reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise Failure(UNAVAILABLE, f"cannot fetch {' '.join(missing or words)}: {reason}")
+            kind = Gone if " 404 " in reason else Failure
+            raise kind(UNAVAILABLE, f"cannot fetch {' '.join(missing or words)}: {reason}")
         return files
 
 

@@ -28,7 +28,7 @@ import sys
 import tempfile
 
 from parkvmm import locks
-from parkvmm.debian.apt import RELEASES, Apt, Offer, newest, unpack
+from parkvmm.debian.apt import RELEASES, Apt, Gone, Offer, newest, unpack
 from parkvmm.failure import DATA, UNAVAILABLE, USAGE, Failure, end_with
 from parkvmm.files import digest_now
 from parkvmm.paths import BUILD, KERNELS
@@ -42,7 +42,6 @@ NAME = re.compile(r"debian:(\d+\.\d+(?:\.\d+)?)(?:-(\w+))?")
 PACKAGE = re.compile(r"linux-image-(\d+\.\d+\.\d+(?:\+deb\d+(?:[.+]\d+)?|-[\w.]+?))-"
                      rf"({'|'.join(FLAVOURS.values())})(-unsigned)?")
 FETCH_DEADLINE = 1200  # seconds for another fetch to end
-NOT_FOUND = " 404 "  # In what apt-get says of a file that the server does not have.
 IMAGE_MAGIC = b"ARM\x64"  # At byte 56: Documentation/arch/arm64/booting.rst.
 
 
@@ -169,9 +168,9 @@ def download(kernel: Kernel, apt: Apt, offers: list[Offer], folder: pathlib.Path
     say(f"fetching {kernel.name}: {chosen.name} {chosen.version} from {chosen.suite}")
     try:
         return chosen, packages, apt.download(folder, packages)
-    except Failure as failure:
+    except Gone:
         others = [offer for offer in offers if offer != chosen]
-        if NOT_FOUND not in str(failure) or not choose(kernel, others):
+        if not choose(kernel, others):
             raise
         say(f"{kernel.name}: the mirror's lists have {chosen.name}, the mirror has not")
         return download(kernel, apt, others, folder)

@@ -5,13 +5,14 @@ A version that the mirror no longer has is replaced by the newest of its series
 on offer. Results then carry its name as `unlocked`.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import pathlib
 import re
 
-from parkvmm.debian.apt import Apt, Offer, newest
+from parkvmm.debian.apt import Apt, Gone, Offer, newest_first
 from parkvmm.failure import DATA, UNAVAILABLE, Failure
 from parkvmm.files import digest_now
 from parkvmm.paths import LOCK
@@ -92,9 +93,9 @@ def belongs_to(offer: Offer, kernel: Offer) -> bool:
     return offer.version == kernel.version
 
 
-def in_its_place(line: Line, apt: Apt, kernel: Offer | None) -> Offer:
-    """The newest of its series; with `kernel`, which took the place of the locked
-    one, the one that belongs to that."""
+def in_its_place(line: Line, apt: Apt, kernel: Offer | None) -> list[Offer]:
+    """Those of its series; with `kernel`, which took the place of the locked one,
+    those that belong to that. The newest first."""
     series, match = series_of(line.name), KERNEL_VERSION.search(line.name)
     prefix = line.name[:match.start()] if match else line.name
     offers = apt.offers(*[name for name in apt.names(prefix) if series.fullmatch(name)])
@@ -105,7 +106,18 @@ def in_its_place(line: Line, apt: Apt, kernel: Offer | None) -> Offer:
     if not offers:
         raise Failure(UNAVAILABLE, f"the mirror has neither {line.name} {line.version} nor "
                       "another of its series")
-    return newest(offers)
+    return newest_first(offers)
+
+
+def fetch_first(offers: list[Offer], apt: Apt, folder: pathlib.Path,
+                ) -> tuple[Offer, pathlib.Path]:
+    """The first that the mirror really has: its lists may be ahead of it."""
+    for offer in offers[:-1]:
+        try:
+            return offer, apt.download(folder, [offer])[offer.name]
+        except Gone:
+            pass
+    return offers[-1], apt.download(folder, [offers[-1]])[offers[-1].name]
 
 
 def fetch(line: Line, apt: Apt, folder: pathlib.Path, *, locked: bool,
@@ -114,20 +126,20 @@ def fetch(line: Line, apt: Apt, folder: pathlib.Path, *, locked: bool,
     say(f"fetching {line.name} {line.version}: {line.purpose}")
     wanted = Offer(line.name, line.version)
     lacking = "is not on the mirror"
-    offered = [offer for offer in apt.offers(line.name) if offer.version == line.version]
-    if offered and not kernel:
-        file = apt.download(folder / line.name, [wanted])[line.name]
-        found = digest_now(file)
-        if found == line.sha256:
-            return Package(line.name, line.version, found, True, file)
-        lacking = f"has sha256 {found}, and {LOCK.name} says {line.sha256}"
-        file.unlink()
+    found = ""
+    if not kernel and any(offer.version == line.version for offer in apt.offers(line.name)):
+        with contextlib.suppress(Gone):
+            file = apt.download(folder / line.name, [wanted])[line.name]
+            found = digest_now(file)
+            if found == line.sha256:
+                return Package(line.name, line.version, found, True, file)
+            lacking = f"has sha256 {found}, and {LOCK.name} says {line.sha256}"
+            file.unlink()
     if locked:
-        raise Failure(DATA if offered else UNAVAILABLE,
+        raise Failure(DATA if found else UNAVAILABLE,
                       f"{line.name} {line.version} {lacking}; without --locked another version "
                       "will do, with figures that differ from the published ones")
-    other = in_its_place(line, apt, kernel)
-    file = apt.download(folder / line.name, [other])[other.name]
+    other, file = fetch_first(in_its_place(line, apt, kernel), apt, folder / line.name)
     if kernel:
         lacking = f"does not belong to {kernel.name}"
     say(f"{line.name} {line.version} {lacking}: taking {other.name} {other.version}; figures "
