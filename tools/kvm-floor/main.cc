@@ -5,8 +5,6 @@
 //
 // Prints "[floor] NAME nanoseconds N of M" per figure.
 #include <fcntl.h>
-#include <linux/kvm.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,7 +18,11 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "vmm/kvm/uapi.h"
+
 namespace {
+
+namespace uapi = vmm::uapi;
 
 constexpr uint64_t kCode = 0x40000000;
 constexpr uint64_t kDevice = 0x0c000000;
@@ -38,12 +40,6 @@ constexpr uint32_t kStoreLoop[] = {0xf9000422,  // str x2, [x1, #8]
 constexpr uint32_t kCallLoop[] = {0xd4000002,  // hvc #0
                                   0x17ffffff};
 constexpr uint64_t kPsciVersion = 0x84000000;
-
-// Documentation/virt/kvm/devices/vm.rst; newer than Debian 12's headers.
-struct SmcccFilter {
-  uint32_t base, functions;
-  uint8_t action, pad[15];
-};
 
 [[noreturn]] void Die(const char* what) {
   std::perror(what);
@@ -87,7 +83,7 @@ class Guest {
  public:
   Guest() {
     const int kvm = Check(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
-    vm_ = Check(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+    vm_ = Check(RawIoctl(kvm, uapi::kCreateVm, 0), "KVM_CREATE_VM");
     code_ = mmap(nullptr, kPage, PROT_READ | PROT_WRITE,
                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (code_ == MAP_FAILED) Die("mmap");
@@ -96,12 +92,13 @@ class Guest {
     if (data_ == MAP_FAILED) Die("mmap");
     SetSlot(0, kCode, kPage, code_, 0);
     SetData(kDataPages * kPage, 0);
-    vcpu_ = Check(ioctl(vm_, KVM_CREATE_VCPU, 0), "KVM_CREATE_VCPU");
+    vcpu_ = Check(RawIoctl(vm_, uapi::kCreateVcpu, 0), "KVM_CREATE_VCPU");
     kvm_vcpu_init init = {};
-    Check(ioctl(vm_, KVM_ARM_PREFERRED_TARGET, &init), "preferred target");
+    Check(RawIoctl(vm_, uapi::kArmPreferredTarget, &init), "preferred target");
     init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2;
-    Check(ioctl(vcpu_, KVM_ARM_VCPU_INIT, &init), "KVM_ARM_VCPU_INIT");
-    const int size = Check(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "mmap size");
+    Check(RawIoctl(vcpu_, uapi::kArmVcpuInit, &init), "KVM_ARM_VCPU_INIT");
+    const int size =
+        Check(RawIoctl(kvm, uapi::kGetVcpuMmapSize, 0), "mmap size");
     void* const run = mmap(nullptr, static_cast<size_t>(size),
                            PROT_READ | PROT_WRITE, MAP_SHARED, vcpu_, 0);
     if (run == MAP_FAILED) Die("mmap");
@@ -133,14 +130,15 @@ class Guest {
     // EL1, stores, 2 MiB.
     debug.arch.dbg_wcr[0] = 1 | 1 << 1 | 2 << 3 | 0xff << 5 | 21 << 24;
     debug.arch.dbg_wvr[0] = kData;
-    Check(ioctl(vcpu_, KVM_SET_GUEST_DEBUG, &debug), "KVM_SET_GUEST_DEBUG");
+    Check(RawIoctl(vcpu_, uapi::kSetGuestDebug, &debug), "KVM_SET_GUEST_DEBUG");
   }
   // Into a store that the host's mapping refuses.
   void RunIntoFault() {
-    if (ioctl(vcpu_, KVM_RUN, 0) == 0 || errno != EFAULT) Die("no EFAULT");
+    if (RawIoctl(vcpu_, uapi::kRun, 0) == 0 || errno != EFAULT)
+      Die("no EFAULT");
   }
   void Run(uint32_t expected) {
-    Check(ioctl(vcpu_, KVM_RUN, 0), "KVM_RUN");
+    Check(RawIoctl(vcpu_, uapi::kRun, 0), "KVM_RUN");
     if (run_->exit_reason != expected) {
       std::fprintf(stderr, "exit reason %u, not %u\n", run_->exit_reason,
                    expected);
@@ -149,11 +147,11 @@ class Guest {
   }
   void RunNothing() {
     run_->immediate_exit = 1;
-    static_cast<void>(ioctl(vcpu_, KVM_RUN, 0));
+    static_cast<void>(RawIoctl(vcpu_, uapi::kRun, 0));
     run_->immediate_exit = 0;
   }
-  uint64_t Get(uint64_t id) { return Access(KVM_GET_ONE_REG, id, 0); }
-  void Set(uint64_t id, uint64_t value) { Access(KVM_SET_ONE_REG, id, value); }
+  uint64_t Get(uint64_t id) { return Access(uapi::kGetOneReg, id, 0); }
+  void Set(uint64_t id, uint64_t value) { Access(uapi::kSetOneReg, id, value); }
 
   static constexpr uint64_t kPc =
       CoreRegister(offsetof(kvm_regs, regs) + offsetof(user_pt_regs, pc));
@@ -171,19 +169,22 @@ class Guest {
     region.guest_phys_addr = address;
     region.memory_size = size;
     region.userspace_addr = reinterpret_cast<uintptr_t>(memory);
-    Check(ioctl(vm_, KVM_SET_USER_MEMORY_REGION, &region), "memory region");
+    Check(RawIoctl(vm_, uapi::kSetUserMemoryRegion, &region), "memory region");
   }
-  uint64_t Access(unsigned long request, uint64_t id, uint64_t value) {
+  uint64_t Access(uapi::Request<kvm_one_reg> request, uint64_t id,
+                  uint64_t value) {
     kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(&value)};
-    Check(ioctl(vcpu_, request, &reg), "KVM_{GET,SET}_ONE_REG");
+    Check(RawIoctl(vcpu_, request, &reg), request.name());
     return value;
   }
   void ForwardPsci() {
-    constexpr uint8_t kForwardToUser = 2;
-    SmcccFilter filter = {kPsciVersion, 0x20, kForwardToUser, {}};
+    uapi::SmcccFilter filter = {
+        kPsciVersion, 0x20, uapi::kSmcccFilterForwardToUser, {}};
     kvm_device_attr attribute = {};
+    attribute.group = uapi::kArmVmSmcccControl;
+    attribute.attr = uapi::kArmVmSmcccFilter;
     attribute.addr = reinterpret_cast<uintptr_t>(&filter);
-    Check(ioctl(vm_, KVM_SET_DEVICE_ATTR, &attribute), "SMCCC filter");
+    Check(RawIoctl(vm_, uapi::kSetDeviceAttr, &attribute), "SMCCC filter");
   }
 
   int vm_ = -1;

@@ -18,7 +18,7 @@ constexpr uint32_t kMaxV2Vcpus = 8;
 absl::StatusOr<UniqueFd> CreateDevice(int vm_fd, uint32_t type) {
   kvm_create_device request = {};
   request.type = type;
-  RETURN_IF_ERROR(KVM_IOCTL(vm_fd, KVM_CREATE_DEVICE, &request).status());
+  RETURN_IF_ERROR(Ioctl(vm_fd, uapi::kCreateDevice, &request).status());
   return UniqueFd(static_cast<int>(request.fd));
 }
 
@@ -61,7 +61,7 @@ absl::Status Arm64Gic::Set(uint32_t group, uint64_t attribute,
   request.group = group;
   request.attr = attribute;
   request.addr = reinterpret_cast<uintptr_t>(&value);
-  return KVM_IOCTL(device_.get(), KVM_SET_DEVICE_ATTR, &request).status();
+  return Ioctl(device_.get(), uapi::kSetDeviceAttr, &request).status();
 }
 
 absl::Status Arm64Gic::PlaceV2(const VmSpec& spec) const {
@@ -91,11 +91,11 @@ absl::Status Arm64Gic::Initialize() const {
   request.group = KVM_DEV_ARM_VGIC_GRP_NR_IRQS;
   request.addr = reinterpret_cast<uintptr_t>(&interrupts);
   RETURN_IF_ERROR(
-      KVM_IOCTL(device_.get(), KVM_SET_DEVICE_ATTR, &request).status());
+      Ioctl(device_.get(), uapi::kSetDeviceAttr, &request).status());
   kvm_device_attr init = {};
   init.group = KVM_DEV_ARM_VGIC_GRP_CTRL;
   init.attr = KVM_DEV_ARM_VGIC_CTRL_INIT;
-  return KVM_IOCTL(device_.get(), KVM_SET_DEVICE_ATTR, &init).status();
+  return Ioctl(device_.get(), uapi::kSetDeviceAttr, &init).status();
 }
 
 }  // namespace vmm

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/klog.h>
 #include <sys/utsname.h>
 
@@ -47,35 +46,35 @@ std::string HypervisorMode() {
 class Probe {
  public:
   Probe() : kvm_(open("/dev/kvm", O_RDWR | O_CLOEXEC)), error_(errno) {
-    if (kvm_.valid()) vm_ = UniqueFd(ioctl(kvm_.get(), KVM_CREATE_VM, 0));
+    if (kvm_.valid()) vm_ = UniqueFd(RawIoctl(kvm_.get(), uapi::kCreateVm, 0));
   }
   bool opened() const { return kvm_.valid(); }
   int error() const { return error_; }
-  int Api() const { return ioctl(kvm_.get(), KVM_GET_API_VERSION, 0); }
+  int Api() const { return RawIoctl(kvm_.get(), uapi::kGetApiVersion, 0); }
   int Capability(unsigned long capability) const {
-    return std::max(0, ioctl(vm_.get(), KVM_CHECK_EXTENSION, capability));
+    return std::max(0, RawIoctl(vm_.get(), uapi::kCheckExtension, capability));
   }
   bool HasDevice(uint32_t type) const {
     kvm_create_device request = {};
     request.type = type;
     request.flags = KVM_CREATE_DEVICE_TEST;
-    return ioctl(vm_.get(), KVM_CREATE_DEVICE, &request) == 0;
+    return RawIoctl(vm_.get(), uapi::kCreateDevice, &request) == 0;
   }
   bool HasSmcccFilter() const {
     kvm_device_attr attribute = {};
     attribute.group = uapi::kArmVmSmcccControl;
     attribute.attr = uapi::kArmVmSmcccFilter;
-    return ioctl(vm_.get(), KVM_HAS_DEVICE_ATTR, &attribute) == 0;
+    return RawIoctl(vm_.get(), uapi::kHasDeviceAttr, &attribute) == 0;
   }
   // FEAT_S2FWB as the host's sanitised ID_AA64MMFR2_EL1 shows it to a vCPU.
   std::string Fwb() const {
-    UniqueFd vcpu(ioctl(vm_.get(), KVM_CREATE_VCPU, 0));
+    UniqueFd vcpu(RawIoctl(vm_.get(), uapi::kCreateVcpu, 0));
     kvm_vcpu_init init = {};
     uint64_t value = 0;
     kvm_one_reg reg = {kIdAa64mmfr2El1, reinterpret_cast<uintptr_t>(&value)};
-    if (ioctl(vm_.get(), KVM_ARM_PREFERRED_TARGET, &init) != 0 ||
-        ioctl(vcpu.get(), KVM_ARM_VCPU_INIT, &init) != 0 ||
-        ioctl(vcpu.get(), KVM_GET_ONE_REG, &reg) != 0) {
+    if (RawIoctl(vm_.get(), uapi::kArmPreferredTarget, &init) != 0 ||
+        RawIoctl(vcpu.get(), uapi::kArmVcpuInit, &init) != 0 ||
+        RawIoctl(vcpu.get(), uapi::kGetOneReg, &reg) != 0) {
       return "unknown";
     }
     return YesNo(((value >> 40) & 0xf) != 0);

@@ -11,14 +11,14 @@ namespace vmm {
 namespace {
 
 absl::StatusOr<std::vector<uint64_t>> ListRegisters(int vcpu_fd) {
-  kvm_reg_list probe = {};
+  uint64_t count = 0;
   // Fails with E2BIG and says how many there are.
-  if (ioctl(vcpu_fd, KVM_GET_REG_LIST, &probe) != 0 && errno != E2BIG) {
-    return ErrnoStatus("KVM ioctl KVM_GET_REG_LIST");
+  if (RawIoctl(vcpu_fd, uapi::kGetRegList, &count) != 0 && errno != E2BIG) {
+    return IoctlError(uapi::kGetRegList);
   }
-  std::vector<uint64_t> list(1 + probe.n);
-  list[0] = probe.n;
-  RETURN_IF_ERROR(KVM_IOCTL(vcpu_fd, KVM_GET_REG_LIST, list.data()).status());
+  std::vector<uint64_t> list(1 + count);
+  list[0] = count;
+  RETURN_IF_ERROR(Ioctl(vcpu_fd, uapi::kGetRegList, list.data()).status());
   list.erase(list.begin());
   return list;
 }
@@ -48,13 +48,19 @@ bool ChangesWithTheGuest(uint64_t id) {
   return !is_identification && !is_counter;
 }
 
-absl::StatusOr<int> Access(int vcpu_fd, unsigned long request, uint64_t id,
-                           const void* value) {
+absl::Status Access(int vcpu_fd, uapi::Request<kvm_one_reg> request,
+                    uint64_t id, const void* value) {
   kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(value)};
-  return Ioctl(
-      vcpu_fd,
-      request == KVM_GET_ONE_REG ? "KVM_GET_ONE_REG" : "KVM_SET_ONE_REG",
-      request, &reg);
+  return Ioctl(vcpu_fd, request, &reg).status();
+}
+
+// Returns whether the register takes its own value, which one that is read-only
+// on this host does not.
+absl::StatusOr<bool> IsWritable(int vcpu_fd, uint64_t id, const void* value) {
+  kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(value)};
+  if (RawIoctl(vcpu_fd, uapi::kSetOneReg, &reg) == 0) return true;
+  if (MeansReadOnly(errno)) return false;
+  return IoctlError(uapi::kSetOneReg);
 }
 
 }  // namespace
@@ -67,11 +73,9 @@ absl::StatusOr<ResetImage> ResetImage::Capture(int vcpu_fd) {
     const size_t offset = image.values_.size();
     image.values_.resize(offset + std::max<size_t>(1, RegisterSize(id) / 8));
     void* const value = &image.values_[offset];
-    RETURN_IF_ERROR(Access(vcpu_fd, KVM_GET_ONE_REG, id, value).status());
-    // What cannot be set to its own value is read-only on this host.
-    if (Access(vcpu_fd, KVM_SET_ONE_REG, id, value).ok()) {
-      image.registers_.push_back({id, offset});
-    }
+    RETURN_IF_ERROR(Access(vcpu_fd, uapi::kGetOneReg, id, value));
+    ASSIGN_OR_RETURN(const bool writable, IsWritable(vcpu_fd, id, value));
+    if (writable) image.registers_.push_back({id, offset});
   }
   return image;
 }
@@ -79,11 +83,10 @@ absl::StatusOr<ResetImage> ResetImage::Capture(int vcpu_fd) {
 absl::Status ResetImage::Restore(int vcpu_fd) const {
   for (const Register& reg : registers_) {
     RETURN_IF_ERROR(
-        Access(vcpu_fd, KVM_SET_ONE_REG, reg.id, &values_[reg.offset])
-            .status());
+        Access(vcpu_fd, uapi::kSetOneReg, reg.id, &values_[reg.offset]));
   }
   kvm_vcpu_events no_pending_serror = {};
-  return KVM_IOCTL(vcpu_fd, KVM_SET_VCPU_EVENTS, &no_pending_serror).status();
+  return Ioctl(vcpu_fd, uapi::kSetVcpuEvents, &no_pending_serror).status();
 }
 
 }  // namespace vmm

@@ -2,6 +2,7 @@
 #ifndef PARKVMM_VMM_KVM_ARM64_RESET_IMAGE_H_
 #define PARKVMM_VMM_KVM_ARM64_RESET_IMAGE_H_
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -10,6 +11,14 @@
 #include "absl/status/statusor.h"
 
 namespace vmm {
+
+// Returns whether KVM_SET_ONE_REG fails with `error` where a register that was
+// just read must not be written: EINVAL for a value or id that KVM refuses,
+// EPERM before and EBUSY after a moment that fixes it (Documentation/virt/kvm/
+// api.rst). Any other error leaves it unknown whether the register changes.
+constexpr bool MeansReadOnly(int error) {
+  return error == EINVAL || error == EPERM || error == EBUSY;
+}
 
 // The registers of a vCPU that has never run, kept to be restored: what a warm
 // reset is to the guest, without KVM_ARM_VCPU_INIT.

@@ -53,21 +53,21 @@ Arm64Vcpu::~Arm64Vcpu() { munmap(run_, run_size_); }
 absl::StatusOr<uint64_t> Arm64Vcpu::Get(uint64_t id) {
   uint64_t value = 0;
   kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(&value)};
-  RETURN_IF_ERROR(KVM_IOCTL(fd_.get(), KVM_GET_ONE_REG, &reg).status());
+  RETURN_IF_ERROR(Ioctl(fd_.get(), uapi::kGetOneReg, &reg).status());
   return value;
 }
 
 absl::Status Arm64Vcpu::Set(uint64_t id, uint64_t value) {
   kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(&value)};
-  return KVM_IOCTL(fd_.get(), KVM_SET_ONE_REG, &reg).status();
+  return Ioctl(fd_.get(), uapi::kSetOneReg, &reg).status();
 }
 
 absl::StatusOr<VcpuExit> Arm64Vcpu::Run() {
   if (thread_.load(std::memory_order_relaxed) == 0) thread_ = gettid();
-  if (ioctl(fd_.get(), KVM_RUN, 0) == 0) return DecodeExit(*run_);
+  if (RawIoctl(fd_.get(), uapi::kRun, 0) == 0) return DecodeExit(*run_);
   if (errno == EINTR || errno == EAGAIN) return AfterInterrupt();
   if (errno == EFAULT) return StoreRefused{};
-  return ErrnoStatus("KVM ioctl KVM_RUN");
+  return IoctlError(uapi::kRun);
 }
 
 void Arm64Vcpu::SetImmediateExit(uint8_t value) {
@@ -90,8 +90,8 @@ absl::Status Arm64Vcpu::ReadArguments(absl::Span<uint64_t> registers) {
   for (unsigned i = 0; i < registers.size(); ++i) {
     kvm_one_reg reg = {XRegister(i + 1),
                        reinterpret_cast<uintptr_t>(&registers[i])};
-    if (ioctl(fd_.get(), KVM_GET_ONE_REG, &reg) != 0) {
-      return ErrnoStatus("KVM ioctl KVM_GET_ONE_REG");
+    if (RawIoctl(fd_.get(), uapi::kGetOneReg, &reg) != 0) {
+      return IoctlError(uapi::kGetOneReg);
     }
   }
   return absl::OkStatus();
@@ -130,7 +130,7 @@ absl::Status Arm64Vcpu::WritePc(uint64_t value) {
 absl::Status Arm64Vcpu::FinishAccess() {
   if (run_->exit_reason != KVM_EXIT_MMIO) return absl::OkStatus();
   SetImmediateExit(1);
-  if (ioctl(fd_.get(), KVM_RUN, 0) == 0 || errno != EINTR) {
+  if (RawIoctl(fd_.get(), uapi::kRun, 0) == 0 || errno != EINTR) {
     return absl::InternalError("KVM did not finish an access to a device");
   }
   AfterInterrupt();
@@ -149,7 +149,7 @@ absl::Status Arm64Vcpu::SetEntry(GuestAddress entry, uint64_t x0) {
 
 absl::Status Arm64Vcpu::SetMpState(uint32_t state) {
   kvm_mp_state mp_state = {state};
-  return KVM_IOCTL(fd_.get(), KVM_SET_MP_STATE, &mp_state).status();
+  return Ioctl(fd_.get(), uapi::kSetMpState, &mp_state).status();
 }
 
 absl::Status Arm64Vcpu::Suspend() { return SetMpState(KVM_MP_STATE_SUSPENDED); }
@@ -159,11 +159,11 @@ absl::Status Arm64Vcpu::Resume() { return SetMpState(KVM_MP_STATE_RUNNABLE); }
 absl::Status Arm64Vcpu::InjectDataAbort() {
   kvm_vcpu_events events = {};
   events.exception.ext_dabt_pending = 1;
-  return KVM_IOCTL(fd_.get(), KVM_SET_VCPU_EVENTS, &events).status();
+  return Ioctl(fd_.get(), uapi::kSetVcpuEvents, &events).status();
 }
 
-absl::Status Arm64Vcpu::SetDebug(const kvm_guest_debug& debug) {
-  return KVM_IOCTL(fd_.get(), KVM_SET_GUEST_DEBUG, &debug).status();
+absl::Status Arm64Vcpu::SetDebug(kvm_guest_debug& debug) {
+  return Ioctl(fd_.get(), uapi::kSetGuestDebug, &debug).status();
 }
 
 absl::Status Arm64Vcpu::WatchStores(GuestRange range) {
@@ -188,7 +188,10 @@ absl::Status Arm64Vcpu::Step() {
   return SetDebug(debug);
 }
 
-absl::Status Arm64Vcpu::EndDebug() { return SetDebug({}); }
+absl::Status Arm64Vcpu::EndDebug() {
+  kvm_guest_debug debug = {};
+  return SetDebug(debug);
+}
 
 // One signal is enough: it interrupts a KVM_RUN that has begun, and one that
 // has not yet begun finds immediate_exit set.

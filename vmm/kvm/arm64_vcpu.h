@@ -51,7 +51,7 @@ class Arm64Vcpu : public Vcpu {
   absl::StatusOr<uint64_t> Get(uint64_t id);
   absl::Status Set(uint64_t id, uint64_t value);
   absl::Status SetMpState(uint32_t state);
-  absl::Status SetDebug(const kvm_guest_debug& debug);
+  absl::Status SetDebug(kvm_guest_debug& debug);
   VcpuExit AfterInterrupt();
   absl::Status FinishAccess();
   void SetImmediateExit(uint8_t value);

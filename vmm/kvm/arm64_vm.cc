@@ -31,7 +31,7 @@ absl::Status ForwardPsci(int vm_fd) {
     attribute.group = uapi::kArmVmSmcccControl;
     attribute.attr = uapi::kArmVmSmcccFilter;
     attribute.addr = reinterpret_cast<uintptr_t>(&filter);
-    if (const auto done = KVM_IOCTL(vm_fd, KVM_SET_DEVICE_ATTR, &attribute);
+    if (const auto done = Ioctl(vm_fd, uapi::kSetDeviceAttr, &attribute);
         !done.ok()) {
       return absl::FailedPreconditionError(absl::StrFormat(
           "this host's KVM has no SMCCC filter (%s): PSCI cannot be answered "
@@ -46,8 +46,8 @@ absl::Status ForwardPsci(int vm_fd) {
 absl::StatusOr<unsigned long> IpaBits(int kvm_fd, GuestAddress last) {
   constexpr int kDefault = 40;
   const auto needed = static_cast<int>(std::bit_width(last.value()));
-  const int limit =
-      std::max(0, ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_ARM_VM_IPA_SIZE));
+  const int limit = std::max(
+      0, RawIoctl(kvm_fd, uapi::kCheckExtension, KVM_CAP_ARM_VM_IPA_SIZE));
   if (needed > (limit == 0 ? kDefault : limit)) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "the guest needs %d bits of physical address, this host's KVM has %d; "
@@ -82,7 +82,7 @@ class Arm64Vm : public Vm {
     region.guest_phys_addr = range.base().value();
     region.memory_size = range.size();
     region.userspace_addr = reinterpret_cast<uintptr_t>(memory);
-    return KVM_IOCTL(fd_.get(), KVM_SET_USER_MEMORY_REGION, &region).status();
+    return Ioctl(fd_.get(), uapi::kSetUserMemoryRegion, &region).status();
   }
 
   absl::StatusOr<std::vector<std::unique_ptr<Vcpu>>> CreateVcpus() override;
@@ -91,12 +91,12 @@ class Arm64Vm : public Vm {
     kvm_irq_level line = {};
     line.irq = KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | (32 + spi);
     line.level = level;
-    return KVM_IOCTL(fd_.get(), KVM_IRQ_LINE, &line).status();
+    return Ioctl(fd_.get(), uapi::kIrqLine, &line).status();
   }
 
  private:
   bool Has(unsigned long capability) const {
-    return ioctl(fd_.get(), KVM_CHECK_EXTENSION, capability) > 0;
+    return RawIoctl(fd_.get(), uapi::kCheckExtension, capability) > 0;
   }
   absl::StatusOr<VcpuFeatures> Features() const;
   absl::StatusOr<UniqueFd> CreateVcpu(uint32_t index,
@@ -111,7 +111,7 @@ class Arm64Vm : public Vm {
 absl::StatusOr<VcpuFeatures> Arm64Vm::Features() const {
   VcpuFeatures features;
   RETURN_IF_ERROR(
-      KVM_IOCTL(fd_.get(), KVM_ARM_PREFERRED_TARGET, &features.boot).status());
+      Ioctl(fd_.get(), uapi::kArmPreferredTarget, &features.boot).status());
   features.Add(KVM_ARM_VCPU_PSCI_0_2);
   if (Has(KVM_CAP_ARM_SVE)) {
     features.sve = true;
@@ -127,7 +127,7 @@ absl::StatusOr<VcpuFeatures> Arm64Vm::Features() const {
 
 absl::StatusOr<UniqueFd> Arm64Vm::CreateVcpu(
     uint32_t index, const VcpuFeatures& features) const {
-  ASSIGN_OR_RETURN(const int raw, KVM_IOCTL(fd_.get(), KVM_CREATE_VCPU, index));
+  ASSIGN_OR_RETURN(const int raw, Ioctl(fd_.get(), uapi::kCreateVcpu, index));
   UniqueFd vcpu(raw);
   kvm_vcpu_init init = features.boot;
   // Only KVM's own PSCI needs to know who starts off; ours keeps the others
@@ -135,18 +135,18 @@ absl::StatusOr<UniqueFd> Arm64Vm::CreateVcpu(
   if (spec_.psci == PsciHandler::kKvm && index != 0) {
     init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
   }
-  RETURN_IF_ERROR(KVM_IOCTL(vcpu.get(), KVM_ARM_VCPU_INIT, &init).status());
+  RETURN_IF_ERROR(Ioctl(vcpu.get(), uapi::kArmVcpuInit, &init).status());
   if (features.sve) {
     int feature = KVM_ARM_VCPU_SVE;
     RETURN_IF_ERROR(
-        KVM_IOCTL(vcpu.get(), KVM_ARM_VCPU_FINALIZE, &feature).status());
+        Ioctl(vcpu.get(), uapi::kArmVcpuFinalize, &feature).status());
   }
   return vcpu;
 }
 
 absl::StatusOr<std::vector<std::unique_ptr<Vcpu>>> Arm64Vm::CreateVcpus() {
   ASSIGN_OR_RETURN(const int run_size,
-                   KVM_IOCTL(kvm_.get(), KVM_GET_VCPU_MMAP_SIZE, 0));
+                   Ioctl(kvm_.get(), uapi::kGetVcpuMmapSize, 0));
   ASSIGN_OR_RETURN(const VcpuFeatures features, Features());
   std::vector<std::unique_ptr<Vcpu>> vcpus;
   std::shared_ptr<const ResetImage> reset;
@@ -166,7 +166,7 @@ absl::StatusOr<std::vector<std::unique_ptr<Vcpu>>> Arm64Vm::CreateVcpus() {
 }
 
 absl::Status CheckVcpuCount(int kvm_fd, uint32_t vcpus) {
-  const int limit = ioctl(kvm_fd, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS);
+  const int limit = RawIoctl(kvm_fd, uapi::kCheckExtension, KVM_CAP_MAX_VCPUS);
   if (limit > 0 && vcpus > static_cast<uint32_t>(limit)) {
     return absl::FailedPreconditionError(absl::StrFormat(
         "%d vCPUs are more than this host's KVM can run (%d); ask for less "
@@ -193,13 +193,12 @@ absl::StatusOr<std::unique_ptr<Vm>> OpenKvm(const VmSpec& spec) {
   RETURN_IF_ERROR(CheckVcpuCount(kvm.get(), spec.vcpus));
   ASSIGN_OR_RETURN(const unsigned long ipa_bits,
                    IpaBits(kvm.get(), spec.last_address));
-  ASSIGN_OR_RETURN(const int raw,
-                   KVM_IOCTL(kvm.get(), KVM_CREATE_VM, ipa_bits));
+  ASSIGN_OR_RETURN(const int raw, Ioctl(kvm.get(), uapi::kCreateVm, ipa_bits));
   UniqueFd fd(raw);
   // Accesses that KVM cannot describe become our answer, not its error.
   kvm_enable_cap nisv = {};
   nisv.cap = KVM_CAP_ARM_NISV_TO_USER;
-  RETURN_IF_ERROR(KVM_IOCTL(fd.get(), KVM_ENABLE_CAP, &nisv).status());
+  RETURN_IF_ERROR(Ioctl(fd.get(), uapi::kEnableCap, &nisv).status());
   auto vm = std::make_unique<Arm64Vm>(std::move(kvm), std::move(fd), spec);
   RETURN_IF_ERROR(vm->CreateGic());
   return vm;

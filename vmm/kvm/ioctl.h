@@ -2,34 +2,34 @@
 #ifndef PARKVMM_VMM_KVM_IOCTL_H_
 #define PARKVMM_VMM_KVM_IOCTL_H_
 
-#include <sys/ioctl.h>
-
 #include <cerrno>
-#include <cstdint>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "vmm/base/errno_status.h"
+#include "vmm/kvm/uapi.h"
 
 namespace vmm {
 
-// An ioctl repeated over EINTR. Failure becomes a Status that names the
-// request; the result is the ioctl's own.
+// Returns "KVM ioctl KVM_RUN: Bad file descriptor" for errno and kRun.
 template <typename Argument>
-absl::StatusOr<int> Ioctl(int fd, absl::string_view name, unsigned long request,
-                          Argument argument) {
-  int result;
-  do {
-    result = ioctl(fd, request, argument);
-  } while (result < 0 && errno == EINTR);
-  if (result < 0) return ErrnoStatus(absl::StrCat("KVM ioctl ", name));
-  return result;
+absl::Status IoctlError(uapi::Request<Argument> request) {
+  return ErrnoStatus(absl::StrCat("KVM ioctl ", request.name()));
 }
 
-// KVM_IOCTL(fd, KVM_CREATE_VM, 0) names itself.
-#define KVM_IOCTL(fd, request, argument) \
-  ::vmm::Ioctl(fd, #request, request, argument)
+// Sends a request and repeats it over EINTR. Returns the ioctl's own result, or
+// a Status that names the request.
+template <typename Argument, typename Value>
+absl::StatusOr<int> Ioctl(int fd, uapi::Request<Argument> request,
+                          Value value) {
+  int result;
+  do {
+    result = RawIoctl(fd, request, value);
+  } while (result < 0 && errno == EINTR);
+  if (result < 0) return IoctlError(request);
+  return result;
+}
 
 }  // namespace vmm
 
