@@ -14,6 +14,7 @@
 #include "vmm/base/errno_status.h"
 #include "vmm/base/file.h"
 #include "vmm/base/sha256.h"
+#include "vmm/kvm/host_label.h"
 #include "vmm/kvm/host_report.h"
 #include "vmm/measure/report.h"
 
@@ -106,6 +107,7 @@ std::string TemporaryFor(const std::string& path) { return path + ".tmp"; }
 
 json ResultsJson(const RunOptions& options, const MachineSpec& spec,
                  const SessionResult& session) {
+  const HostLabel label = LabelOf(ReadHostSigns(), options.label);
   json boots = json::array();
   json kexecs = json::array();
   for (const Boot& boot : session.boots) {
@@ -134,7 +136,9 @@ json ResultsJson(const RunOptions& options, const MachineSpec& spec,
   }
   return {
       {"schema_version", kSchemaVersion},
-      {"label", HostLabel()},
+      {"label", label.name},
+      {"label_reason", label.reason},
+      {"label_insisted", label.insisted},
       {"unlocked", UnlockedJson()},
       {"tool", ToolJson()},
       {"host", HostJson()},

@@ -13,7 +13,7 @@
 #include "vmm/base/file.h"
 #include "vmm/base/log.h"
 #include "vmm/base/status_macros.h"
-#include "vmm/kvm/host_report.h"
+#include "vmm/kvm/host_label.h"
 #include "vmm/results.h"
 
 namespace vmm {
@@ -103,10 +103,18 @@ void Caveat(const RunOptions& options) {
         "PSCI was answered by KVM: the VMM saw only the guest's marks, so the "
         "phases between them are not known");
   }
-  if (HostLabel() == "kvm-on-tcg") {
+  const HostLabel label = LabelOf(ReadHostSigns(), options.label);
+  if (label.insisted) {
+    LogInfo(absl::StrCat("label ", label.name, ": ", label.reason));
+  } else if (label.name == kLabelKvmOnTcg) {
     LogInfo(
         "label kvm-on-tcg: an emulated host in wall-clock time; counts and "
         "verdicts mean something, times do not");
+  } else if (label.name == kLabelKvmOnVm) {
+    LogInfo(
+        absl::StrCat("label kvm-on-vm: times include those of the "
+                     "hypervisor below this host; ",
+                     label.reason));
   }
 }
 

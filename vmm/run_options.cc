@@ -6,6 +6,7 @@
 #include "psci-emul/firmware_model.h"
 #include "vmm/base/file.h"
 #include "vmm/base/status_macros.h"
+#include "vmm/kvm/host_label.h"
 
 namespace vmm {
 namespace {
@@ -126,6 +127,12 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
                   "name in the results for what is being measured")
       ->type_name("NAME");
   command
+      .add_option("--label", options.label,
+                  "insist on a label for the results, which say so; without "
+                  "it they have the one that `vmm doctor` shows")
+      ->type_name("LABEL")
+      ->check(CLI::IsMember(AllLabels()));
+  command
       .add_option("--events", options.events,
                   "write every PSCI call, park, release and mark: JSON Lines")
       ->type_name("FILE");
@@ -197,6 +204,7 @@ json ToJson(const RunOptions& options) {
       {"on-reset", options.on_reset},
       {"expect-kexecs", nullptr},
       {"arm", options.arm},
+      {"label", options.label},
       {"events", options.events},
       {"results", options.results},
       {"dump-dtb", options.dump_dtb},

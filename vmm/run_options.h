@@ -33,6 +33,7 @@ struct RunOptions {
   std::string on_reset = "exit";
   std::optional<uint32_t> expect_kexecs;
   std::string arm = "stock";
+  std::string label;  // Empty: what the host is found to be.
   std::string events;
   std::string results;
   std::string dump_dtb;

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """tools/arm64-host, always emulated so that it is the same test everywhere."""
 
+import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -81,6 +83,24 @@ def test_streams_status_files_and_results(tmp_path: pathlib.Path) -> None:
     assert not (tmp_path / "out/link").is_symlink()
     assert "Linux version" in (tmp_path / "out/host-dmesg.log").read_text()
     assert (tmp_path / "out/host-console.log").exists()
+
+
+@needs_emulator
+def test_a_machine_that_does_not_say_so_is_still_seen_to_be_virtual(tmp_path) -> None:
+    hello = "build/arm64/stub/hello.bin"
+    result = emulated("--out", str(tmp_path), "--file", hello, "--", "sh", "-c", f"""
+        echo quiet >/tmp/cmdline && mount -o bind /tmp/cmdline /proc/cmdline && vmm doctor &&
+        vmm run --raw {hello} --results $RESULTS/found.json &&
+        vmm run --raw {hello} --results $RESULTS/said.json --label kvm""")
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"Results' label +kvm-on-vm\n", result.stdout)
+    assert "(linux,dummy-virt)" in result.stdout
+    found, said = (json.loads((tmp_path / name).read_text())
+                   for name in ("found.json", "said.json"))
+    assert (found["label"], found["label_insisted"]) == ("kvm-on-vm", False)
+    assert (said["label"], said["label_insisted"]) == ("kvm", True)
+    assert "in place of kvm-on-vm" in said["label_reason"]
+    assert said["host"]["label"] == "kvm-on-vm"
 
 
 @needs_emulator

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 from bench_results import (GROUP, ONE_BY_ONE, call, event, plan_of, result_of,  # noqa: E402
                            unit)
 from parkbench import (analysis, attribution, export, hazards, plan,  # noqa: E402
-                       results, runner, statistics_of)
+                       report, results, runner, statistics_of)
 from parkbench.arms import take  # noqa: E402
 from parkvmm.failure import Failure  # noqa: E402
 
@@ -510,6 +510,20 @@ def test_virtual_time_is_compared_exactly(tmp_path, downs, status, words) -> Non
     assert words in done.stdout + done.stderr
 
 
+def test_hardware_is_not_compared_with_a_virtual_machine_unless_the_user_insists(tmp_path) -> None:
+    hardware = result_of(unit("stop", [100, 120], label="kvm"))
+    virtual = unit("stop", [100, 120], label="kvm-on-vm")
+    refused = compare(tmp_path, hardware, result_of(virtual))
+    assert refused.returncode == 1
+    assert "labels differ, kvm and kvm-on-vm" in refused.stderr
+    virtual["run"] |= {"label": "kvm", "label_insisted": True}
+    told = compare(tmp_path, hardware, result_of(virtual))
+    assert told.returncode == 0
+    assert told.stderr.count("the user insisted on the label kvm") == 1
+    assert "insisted on this label" in report.markdown(result_of(virtual))
+    assert "insisted" not in report.markdown(hardware)
+
+
 def test_wall_clock_noise_is_no_regression(tmp_path) -> None:
     def wall(*downs: int) -> dict:
         return result_of(unit("stop", list(downs), label="kvm"))
@@ -525,6 +539,7 @@ def test_wall_clock_noise_is_no_regression(tmp_path) -> None:
 
 @pytest.mark.parametrize("new, words", [
     (lambda: result_of(unit("stop", [1], label="kvm")), "never compared"),
+    (lambda: result_of(unit("stop", [1], label="kvm-on-vm")), "never compared"),
     (lambda: result_of(unit("hotplug", [1])), "the new result has no stop-4cpu"),
     (lambda: result_of(unit("stop", [1])) | {"name": "other"}, "was changed after"),
 ])

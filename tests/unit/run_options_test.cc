@@ -47,13 +47,16 @@ TEST_F(RunOptionsTest, ParamsRepeatAndLeaveTheKernelAlone) {
 }
 
 TEST_F(RunOptionsTest, NonsenseIsRefused) {
-  EXPECT_THROW(Parse({"-c", "0", "Image"}), CLI::ParseError);
-  EXPECT_THROW(Parse({"-c", "513", "Image"}), CLI::ParseError);
-  EXPECT_THROW(Parse({"-m", "lots", "Image"}), CLI::ParseError);
-  EXPECT_THROW(Parse({"--psci", "smc", "Image"}), CLI::ParseError);
-  EXPECT_THROW(Parse({"--park", "here", "Image"}), CLI::ParseError);
-  EXPECT_THROW(Parse({"--firmware", "n1spd", "Image"}), CLI::ParseError);
-  EXPECT_THROW(Parse({"--frob", "Image"}), CLI::ParseError);
+  const std::vector<std::string> nonsense[] = {
+      {"-c", "0"},        {"-c", "513"},          {"-m", "lots"},
+      {"--psci", "smc"},  {"--park", "here"},     {"--firmware", "n1spd"},
+      {"--label", "kvn"}, {"--label", "kvm,tcg"}, {"--frob"},
+  };
+  for (std::vector<std::string> words : nonsense) {
+    words.push_back("Image");
+    EXPECT_THROW(Parse(words).IgnoreError(), CLI::ParseError)
+        << words[0] << " " << words[1];
+  }
 }
 
 TEST_F(RunOptionsTest, CpusParkInTheVmmWhereItAnswersPsci) {
@@ -90,6 +93,8 @@ TEST_F(RunOptionsTest, WhatDryRunPrintsIsAConfigFile) {
                      "0x4f000000",
                      "--strict",
                      "--idle-states",
+                     "--label",
+                     "kvm",
                      "--firmware",
                      "thunderx2,socket=4",
                      "Image"})

@@ -21,7 +21,7 @@ import argparse
 import os
 import pathlib
 
-from . import analysis, export, hazards, kernel_file, plan as plans, results, runner
+from . import analysis, export, hazards, kernel_file, plan as plans, results, runner, summary
 from parkvmm.debian import kernels
 from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
 
@@ -54,6 +54,9 @@ def parse(argv: list[str]) -> argparse.Namespace:
                         help="of the emulated host: functional only, never timing")
     parser.add_argument("--emulated", action="store_true",
                         help="even on an arm64 machine with KVM")
+    parser.add_argument("--label", choices=list(summary.WORTH), default="",
+                        help="insist on a label in place of the one that vmm finds; the "
+                        "result says so")
     parser.add_argument("--dry-run", action="store_true", help="print what would be run")
     return parser.parse_args(argv)
 
@@ -84,7 +87,8 @@ def require_kernels(plan: plans.Plan) -> None:
 
 def clock_of(options: argparse.Namespace) -> runner.Clock:
     native = runner.can_be_native() and not options.emulated
-    return runner.Clock(virtual=not native and not options.wall_clock, native=native)
+    return runner.Clock(virtual=not native and not options.wall_clock, native=native,
+                        label=options.label)
 
 
 def warnings_for(plan: plans.Plan, clock: runner.Clock) -> list[str]:

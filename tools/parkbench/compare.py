@@ -22,6 +22,7 @@ from . import results
 from .analysis import MEASURES, ms, table, values
 from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
 from .statistics_of import cliffs_delta, median, permutation_p
+from .summary import is_insisted_on
 
 VIRTUAL = "kvm-on-tcg-icount"
 CHANCE = 0.01
@@ -96,6 +97,10 @@ def main(argv: list[str]) -> int:
     options = parse(argv)
     measures = measures_of(options.measures)
     old, new = results.load(options.old), results.load(options.new)
+    for path, result in ((options.old, old), (options.new, new)):
+        if is_insisted_on(result):
+            say(f"{path}: the user insisted on the label {result['label']}; the host was found "
+                "to have another")
     found = compare(old, new, measures)
     if not found:
         exact = ", to the ns" if old["label"] == VIRTUAL else ""

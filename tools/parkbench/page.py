@@ -18,7 +18,7 @@ from .analysis import MEASURES, Unit, between, middle, ms, signed, values
 from .arms import ARMS
 from .attribution import WHO
 from .markup import Markup, join, tag
-from .summary import TIMELESS, WORTH
+from .summary import TIMELESS, is_insisted_on, worth
 
 HERE = pathlib.Path(__file__).parent
 CURVE_POINTS = 3  # numbers of CPUs; fewer are no curve
@@ -96,8 +96,9 @@ def opening(result: Result) -> Markup:
         tag("p", question, class_="question") if question else None,
         tag("p", found[0], class_="answer"),
         tag("p", " ".join(found[1:]), class_="more") if found[1:] else None,
-        tag("p", tag("strong", result["label"], class_="label"), " ", WORTH[result["label"]],
-            class_="worth" + " warning" * (result["label"] == TIMELESS)),
+        tag("p", tag("strong", result["label"], class_="label"), " ", worth(result),
+            class_="worth" + " warning" * (result["label"] == TIMELESS or
+                                           is_insisted_on(result))),
         failures(failed) if failed else None)
 
 

@@ -26,7 +26,7 @@ def markdown(result: results.Result) -> str:
     units = result["units"]
     parts = [f"## {analysis.plain(result['name'])}\n",
              analysis.plain(" ".join(summary.sentences(result))) + "\n",
-             f"`{result['label']}`: {summary.WORTH[result['label']]}\n"]
+             f"`{result['label']}`: {summary.worth(result)}\n"]
     if failures := analysis.failure_list(units):
         parts += ["### Failures\n", failures]
     parts += ["### Medians\n", analysis.main_table(units)]

@@ -68,7 +68,8 @@ def read_unit(unit: Unit, folders: list[pathlib.Path]) -> dict[str, Any]:
         identity = identity or {
             "label": results["label"], "guest": results["guest"], "host": results["host"],
             "tool": results["tool"], "unlocked": results["unlocked"],
-            "boot_ns": results["boots"][0]["total_ns"]}
+            "boot_ns": results["boots"][0]["total_ns"],
+            **{name: True for name in ["label_insisted"] if results.get(name)}}
     if len(samples) != unit.cycles * len(folders):
         failures.append(f"{len(samples)} samples of {unit.cycles * len(folders)}")
     return {"id": unit.id, "arm": unit.arm, "cpus": unit.cpus,

@@ -60,6 +60,7 @@ class Clock:
     """What time is in this measurement."""
     virtual: bool  # deterministic: a busy machine changes nothing
     native: bool
+    label: str = ""  # that the user insists on
 
     @property
     def host_options(self) -> list[str]:
@@ -106,7 +107,8 @@ def command(unit: Unit, clock: Clock, out: pathlib.Path) -> list[str]:
     memory = "4G" if unit.cpus <= 64 else "6G"
     return [str(HOST.relative_to(ROOT)), *clock.host_options,
             "--cpus", str(host_cpus(unit, clock)), "--memory", memory, "--out", str(out),
-            "--timeout", f"{seconds(HOST_DEADLINE, unit)}s", "--", *vmm_words(unit)]
+            "--timeout", f"{seconds(HOST_DEADLINE, unit)}s", "--", *vmm_words(unit),
+            *(["--label", clock.label] if clock.label else [])]
 
 
 @functools.cache

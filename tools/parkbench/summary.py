@@ -9,6 +9,8 @@ from .analysis import Unit, middle
 
 WORTH = {
     "kvm": "Times are real: an arm64 machine's own KVM.",
+    "kvm-on-vm": "The wall clock of a machine that is itself virtual: times include those of the "
+                 "hypervisor below it, and of its other guests.",
     "kvm-on-tcg": "The wall clock of an emulated host: times are worth nothing, counts and "
                   "verdicts are.",
     "kvm-on-tcg-icount": "The virtual time of an emulated host. It is exact: instructions executed "
@@ -21,6 +23,16 @@ OWNERS = {"firmware": "the firmware model's", "vmm": "the VMM's", "polling": "po
 LITTLE = 0.05  # of a whole
 # One by one, and all at once, by the same kernel; the first that was measured.
 RIVALS = (("hotplug", "stop"), ("stock", "module"))
+
+
+def is_insisted_on(result: dict[str, Any]) -> bool:
+    """The label is what the user said, not what the host was found to be."""
+    return any(unit["run"] and unit["run"].get("label_insisted") for unit in result["units"])
+
+
+def worth(result: dict[str, Any]) -> str:
+    insisted = " The user insisted on this label; the host was found to have another."
+    return WORTH[result["label"]] + insisted * is_insisted_on(result)
 
 
 def time_of(ns: float) -> str:

@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/kvm/arm64_registers.h"
+#include "vmm/kvm/host_label.h"
 #include "vmm/kvm/host_report.h"
 #include "vmm/kvm/uapi.h"
 
@@ -155,7 +156,11 @@ HostReport ExamineHost() {
     report.checks.push_back({"mode", "Hypervisor mode", HypervisorMode(), ""});
     ExamineKvm(probe, report.checks);
   }
-  report.checks.push_back({"label", "Results' label", HostLabel(), ""});
+  HostLabel label = LabelOf(ReadHostSigns(), "");
+  report.checks.push_back(
+      {"label", "Results' label", std::move(label.name), ""});
+  report.checks.push_back(
+      {"label_reason", "Reason for it", std::move(label.reason), ""});
   return report;
 }
 

@@ -25,11 +25,6 @@ struct HostReport {
 // Looks, changes nothing. Runs on any machine, with KVM or without.
 HostReport ExamineHost();
 
-// How results made here are labelled: "kvm", or what the emulated host's
-// kernel command line says (parkvmm.label=...). Results with different labels
-// are never compared.
-std::string HostLabel();
-
 }  // namespace vmm
 
 #endif  // PARKVMM_VMM_KVM_HOST_REPORT_H_
