@@ -381,6 +381,7 @@ size_t Machine::SendInput(absl::Span<const uint8_t> bytes) {
 
 std::vector<VcpuPostMortem> Machine::PostMortem() const {
   std::vector<VcpuPostMortem> result;
+  result.reserve(threads_.size());
   for (const auto& thread : threads_) result.push_back(thread->post_mortem());
   return result;
 }

@@ -45,7 +45,7 @@ absl::StatusOr<GuardedWindow> GuardedWindow::Make(const GuestMemory& memory,
   void* const theirs = mmap(place, range.size(), PROT_READ | PROT_WRITE,
                             MAP_SHARED | MAP_FIXED, file.get(), 0);
   if (theirs == MAP_FAILED) {
-    const absl::Status status = ErrnoStatus("mapping the park region");
+    absl::Status status = ErrnoStatus("mapping the park region");
     munmap(ours, range.size());
     return status;
   }
