@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What identifies a CPU is the same in all of them, and stays so after CPU_OFF
 // and CPU_ON.
+#include <initializer_list>
+
 #include "guest-stub/arch.h"
 #include "guest-stub/report.h"
 #include "guest-stub/smp.h"

@@ -2,6 +2,7 @@
 #include "guest-stub/kexec.h"
 
 #include <cstddef>
+#include <initializer_list>
 
 #include "guest-stub/arch.h"
 #include "guest-stub/devicetree.h"

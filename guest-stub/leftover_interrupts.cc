@@ -2,6 +2,8 @@
 // What becomes of SGIs and PPIs that are pending, active or enabled when their
 // CPU turns itself off: printed, for PSCI says nothing of it. Whatever it is, a
 // CPU that starts as Linux does is not troubled by it.
+#include <initializer_list>
+
 #include "guest-stub/arch.h"
 #include "guest-stub/board.h"
 #include "guest-stub/exception.h"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What calls and accesses cost, as the guest sees it. The loops themselves cost
 // a handful of instructions per round.
+#include <initializer_list>
+
 #include "guest-stub/bench.h"
 #include "guest-stub/devicetree.h"
 #include "guest-stub/gic.h"

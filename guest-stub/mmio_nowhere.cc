@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where nothing is: loads give 0, stores go nowhere, and what cannot be
 // described by a syndrome takes an external abort, as on hardware.
+#include <initializer_list>
+
 #include "guest-stub/arch.h"
 #include "guest-stub/board.h"
 #include "guest-stub/exception.h"

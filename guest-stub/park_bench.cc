@@ -7,6 +7,8 @@
 //   install_page_8                   what the old kernel does before, per page
 //   park_device_8, release_device_8  the slots
 // `most=`: no more than so many.
+#include <initializer_list>
+
 #include "guest-stub/bench.h"
 #include "guest-stub/devicetree.h"
 #include "guest-stub/gic.h"

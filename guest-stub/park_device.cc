@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The park device, register by register: a CPU parks in its own slot and is
 // released from it, or started by CPU_ON; what is no such access does nothing.
+#include <initializer_list>
+
 #include "guest-stub/arch.h"
 #include "guest-stub/board.h"
 #include "guest-stub/devicetree.h"

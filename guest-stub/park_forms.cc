@@ -2,6 +2,8 @@
 // A park page is RAM for every instruction there is, whatever its syndrome
 // says: in a page that holds nobody, next to one that holds a CPU, and in that
 // one. And a store of exit releases, by whatever instruction it comes.
+#include <initializer_list>
+
 #include "guest-stub/arch.h"
 #include "guest-stub/board.h"
 #include "guest-stub/devicetree.h"

@@ -2,6 +2,8 @@
 // Every PSCI function with legal and illegal arguments. "kvm": KVM answers, and
 // where it does otherwise than we do the table says so; psci-emul/README.md
 // says who is right.
+#include <initializer_list>
+
 #include "guest-stub/arch.h"
 #include "guest-stub/board.h"
 #include "guest-stub/devicetree.h"

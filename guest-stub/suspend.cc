@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // CPU_SUSPEND, standby and power-down, ended by the timer and by another CPU's
 // SGI. A power-down request is answered with standby, so it returns as well.
+#include <initializer_list>
+
 #include "guest-stub/arch.h"
 #include "guest-stub/board.h"
 #include "guest-stub/devicetree.h"
