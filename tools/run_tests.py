@@ -25,6 +25,7 @@ KERNELS_DEADLINE = 3000
 DEBIAN_DEADLINE = 4 * 3600
 CASE_DEADLINE = 600  # seconds for one of pytest's; a boot of an emulated host has 280
 GRACE = 60  # seconds to write down what is known, once a deadline is over
+TWO_AT_A_TIME = ["-n", "2", "--dist", "loadgroup"]
 CLANG_FORMAT = "14"  # other versions format the same code another way
 
 
@@ -110,12 +111,11 @@ def unit(preset: str):
 
 
 def pytest(name: str, folders: list[str], deadline: int = GROUP_DEADLINE,
-           case_deadline: int = CASE_DEADLINE, workers: int = 2) -> list[Case]:
+           case_deadline: int = CASE_DEADLINE, how: list[str] = TWO_AT_A_TIME) -> list[Case]:
     report = REPORTS / f"{name}.xml"
     report.unlink(missing_ok=True)
-    good = run([sys.executable, "-m", "pytest", "-q", "-n", str(workers), "--dist", "loadgroup",
-                "-p", "no:cacheprovider", f"--timeout={case_deadline}",
-                f"--junitxml={report}", *folders], deadline)
+    good = run([sys.executable, "-m", "pytest", "-q", *how, "-p", "no:cacheprovider",
+                f"--timeout={case_deadline}", f"--junitxml={report}", *folders], deadline)
     cases = read_junit(name, report) if report.exists() else []
     if not good and not any(c.outcome == "failed" for c in cases):
         cases.append(Case(f"{name}: pytest", 0, "failed"))
@@ -214,7 +214,7 @@ def on_debian(name: str):
         ready = steps(name, {"what makes a root": ["tools/setup", "--quiet", "native", "emulator"],
                              "build": ["tools/build", "arm64"]})
         return ready + pytest(name, [f"tests/{name}"], DEBIAN_DEADLINE, DEBIAN_DEADLINE,
-                              workers=0) if good(ready) else ready
+                              ["-s"]) if good(ready) else ready
     return group
 
 

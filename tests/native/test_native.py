@@ -19,13 +19,6 @@ HOSTS = [("bookworm", "debian:6.12"), ("trixie", "debian:6.12")]
 WITHOUT_FILTER = ("bookworm", "debian:6.1")
 
 
-@pytest.fixture
-def show(capsys: pytest.CaptureFixture[str]):
-    """What is printed is shown, not kept for a failure."""
-    with capsys.disabled():
-        yield
-
-
 @pytest.fixture(scope="session")
 def machines() -> dict[str, pathlib.Path | None]:
     """Disks by release; made when first asked for."""
@@ -44,7 +37,7 @@ def disk_of(machines: dict, release: str) -> pathlib.Path | None:
 
 
 @pytest.mark.parametrize("release, kernel", HOSTS[:1] if SSH else HOSTS)
-def test_demo_and_guests_natively(show, machines, release: str, kernel: str) -> None:
+def test_demo_and_guests_natively(machines, release: str, kernel: str) -> None:
     disk = disk_of(machines, release)
     demo = run("tools/demo", disk, kernel)
     assert demo.returncode == 0
@@ -56,7 +49,7 @@ def test_demo_and_guests_natively(show, machines, release: str, kernel: str) -> 
 
 
 @pytest.mark.skipif(bool(SSH), reason="that machine's kernel is what it is")
-def test_without_the_filter_the_vmm_refuses_and_the_demo_emulates(show, machines) -> None:
+def test_without_the_filter_the_vmm_refuses_and_the_demo_emulates(machines) -> None:
     release, kernel = WITHOUT_FILTER
     disk = disk_of(machines, release)
     stub = "build/arm64/stub/hello.bin"
