@@ -57,6 +57,6 @@ int Main(int argc, char** argv) {
 int main(int argc, char** argv) try {
   return vmm::Main(argc, argv);
 } catch (const std::exception& exception) {
-  std::cerr << "vmm: error: " << exception.what() << std::endl;
+  std::cerr << "vmm: error: " << exception.what() << "\n";
   return static_cast<int>(vmm::ExitCode::kVmmBug);
 }

@@ -129,7 +129,7 @@ ExitCode RunCommand(const RunOptions& options) {
   const auto session = SessionOf(options);
   if (!session.ok()) return Usage(session.status());
   if (options.dry_run) {
-    std::cout << ToJson(options).dump(2) << std::endl;
+    std::cout << ToJson(options).dump(2) << "\n" << std::flush;
     return ExitCode::kOk;
   }
   const auto spec = SpecOf(options);
