@@ -19,6 +19,7 @@ DISK_HEADROOM = 1 << 30  # bytes for what runs there
 
 # The disk is this machine's root. busybox's chroot finds no program by PATH.
 BOOT = """\
+mkdir -p /mnt
 mount -t ext4 /dev/vda /mnt
 for folder in dev proc sys; do mount --bind /$folder /mnt/$folder; done
 mount -t tmpfs tmpfs /mnt/tmp
