@@ -56,15 +56,9 @@ def run_arm64_programs() -> None:
     (BINFMT / "register").write_text(f":qemu-aarch64:M::{MAGIC}:{MASK}:{QEMU_USER}:OCF")
 
 
-def machine_sites() -> apt.Sites:
-    return apt.sites_of(subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(SITE)\t$(RELEASE)", "Created-By: Packages"],
-        capture_output=True, text=True, check=True, timeout=60).stdout)
-
-
 def make(release: str, folder: pathlib.Path, architecture: str = "") -> None:
     """An empty root: what apt needs, and no more."""
-    sites = machine_sites()
+    sites = apt.machine_sites()
     sources = [f"deb {sites.main} {release} main", f"deb {sites.main} {release}-updates main"]
     if sites.security:
         sources.append(f"deb {sites.security} {release}-security main")

@@ -20,17 +20,54 @@ from parkvmm.failure import Failure  # noqa: E402
 # --- the mirror --------------------------------------------------------------
 
 def test_the_mirror_is_the_machines_own() -> None:
-    targets = ("http://one.example/debian\tbookworm\n"
-               "http://one.example/debian\tbookworm-updates\n"
-               "http://two.example/debian-security\tbookworm-security\n"
-               "https://deb.elsewhere.example/node\t./\n")
+    targets = ("https://docker.example/linux/debian\tbookworm\tDocker\n"
+               "http://one.example/debian\tbookworm\tDebian\n"
+               "http://one.example/debian\tbookworm-updates\tDebian\n"
+               "http://two.example/debian-security\tbookworm-security\tDebian\n"
+               "https://deb.elsewhere.example/node\t./\t\n")
     assert apt.sites_of(targets) == apt.Sites("http://one.example/debian",
                                               "http://two.example/debian-security")
 
 
-def test_a_machine_without_a_debian_mirror_is_told() -> None:
-    with pytest.raises(Failure, match="reads no Debian mirror"):
-        apt.sites_of("https://deb.elsewhere.example/node\t./\n")
+@pytest.mark.parametrize("targets, complaint", [
+    ("https://deb.elsewhere.example/node\t./\t\n", "reads no Debian mirror"),
+    ("http://archive.ubuntu.example/ubuntu\tnoble\tUbuntu\n", "reads no Debian mirror"),
+    ("", "no package lists; run apt-get update"),
+])
+def test_a_machine_without_a_debian_mirror_is_told(targets: str, complaint: str) -> None:
+    with pytest.raises(Failure, match=complaint):
+        apt.sites_of(targets)
+
+
+class Mute(apt.Apt):
+    """An apt that runs nothing, as if everything had gone well."""
+
+    def __init__(self, state: pathlib.Path) -> None:
+        super().__init__("arm64", ("bookworm",), lambda text: None)
+        self._state, self._ready = state, True
+
+    def _call(self, program, *words, cwd=None):
+        return subprocess.CompletedProcess([program, *words], 0, "", "")
+
+
+def test_what_an_earlier_try_left_is_not_taken_for_an_answer(tmp_path) -> None:
+    for name in ("a_1%3a1.0-1_arm64.deb", "a_2.0_arm64.deb", "b_1.0_arm64.deb"):
+        (tmp_path / name).touch()
+    mute = Mute(tmp_path)
+    assert mute.download(tmp_path, [apt.Offer("a", "1:1.0-1")]) == {
+        "a": tmp_path / "a_1%3a1.0-1_arm64.deb"}
+    with pytest.raises(Failure, match="cannot fetch b=2.0"):
+        mute.download(tmp_path, [apt.Offer("a", "2.0"), apt.Offer("b", "2.0")])
+
+
+def test_two_that_read_lists_wait_for_each_other(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(apt, "STEP_DEADLINE", 0)
+    state = Mute(tmp_path / "arm64")
+    state._ready = False
+    monkeypatch.setattr(state, "_read_lists", lambda: pytest.fail("reads them meanwhile"))
+    with locks.held(tmp_path / ".arm64.lock", 60, lambda text: None):
+        with pytest.raises(Failure, match="another process"):
+            state.offers("a")
 
 
 def test_security_is_left_out_where_the_machine_reads_none() -> None:

@@ -9,22 +9,22 @@ change. Packages are signed by the keys of debian-archive-keyring.
 import collections.abc
 import dataclasses
 import functools
-import getpass
 import os
 import pathlib
 import re
 import subprocess
 
+from parkvmm import locks
 from parkvmm.failure import UNAVAILABLE, Failure
 from parkvmm.paths import BUILD
 
 STEP_DEADLINE = 1200  # seconds for one call of apt
 RELEASES = ("bullseye", "bookworm", "trixie")  # Linux 5.10 to today's.
 VARIETIES = ("", "-updates", "-security", "-backports")
+TARGET_FORMAT = "$(SITE)\t$(RELEASE)\t$(ORIGIN)"  # of apt-get indextargets
 KEYRINGS = ("/usr/share/keyrings/debian-archive-keyring.gpg",
             "/usr/share/keyrings/debian-archive-keyring.pgp")
-# Read after the machine's own configuration: what it makes apt run does not
-# concern us, nor does what it prefers.
+# Read after the machine's own configuration, whose hooks are not run.
 CONFIGURATION = """\
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -44,12 +44,15 @@ class Sites:
 
 
 def sites_of(targets: str) -> Sites:
-    """The mirror, in what `apt-get indextargets` says of sites and releases."""
+    """Finds the mirror in lines of TARGET_FORMAT. Other people's repositories, which
+    may have the same releases, are of another origin."""
+    if not targets.strip():
+        raise Failure(UNAVAILABLE, "this machine's apt has no package lists; run apt-get update")
     found = {"main": "", "security": ""}
     for line in targets.splitlines():
-        site, _, release = line.partition("\t")
-        if not re.match(r"[a-z]+(-(updates|backports|security|proposed-updates))?$|[a-z]+/updates$",
-                        release):
+        site, release, origin = line.split("\t")
+        if origin != "Debian" or not re.match(
+                r"[a-z]+(-(updates|backports|security|proposed-updates))?$|[a-z]+/updates$", release):
             continue
         kind = "security" if re.search(r"-security$|/updates$", release) else "main"
         found[kind] = found[kind] or site
@@ -57,6 +60,14 @@ def sites_of(targets: str) -> Sites:
         raise Failure(UNAVAILABLE, "this machine's apt reads no Debian mirror; use Debian, or the "
                       "container that README.md describes")
     return Sites(**found)
+
+
+def machine_sites() -> Sites:
+    """Asks the machine's apt which mirror it reads."""
+    targets = subprocess.run(
+        ["apt-get", "indextargets", "--format", TARGET_FORMAT, "Created-By: Packages"],
+        capture_output=True, text=True, check=False, timeout=60)
+    return sites_of(targets.stdout)
 
 
 def source_lines(sites: Sites, suites: list[str], keyring: str) -> str:
@@ -120,7 +131,7 @@ class Offer:
 
 
 class Apt:
-    """Package lists of an architecture. Reads them on first use, once a process."""
+    """Package lists of an architecture, read on first use. For one thread."""
 
     def __init__(self, architecture: str, releases: tuple[str, ...], say) -> None:
         self.architecture = architecture
@@ -134,7 +145,7 @@ class Apt:
         state = self._state
         options = {
             "APT::Architecture": self.architecture, "APT::Architectures": self.architecture,
-            "APT::Sandbox::User": getpass.getuser(),  # Another user may not write here.
+            "APT::Sandbox::User": "root",  # Not _apt, which may not write below build/.
             "Dir::State": state, "Dir::State::lists": state / "lists",
             "Dir::State::status": state / "status", "Dir::Cache": state / "cache",
             "Dir::Etc::sourcelist": state / "sources.list", "Dir::Etc::sourceparts": "/dev/null",
@@ -154,17 +165,19 @@ class Apt:
                           f"{words[0]}") from None
 
     def _update(self) -> None:
-        if self._ready:
-            return
+        """Reads the lists, unless this process has. Waits for another that does."""
+        if not self._ready:
+            with locks.held(self._state.with_name(f".{self._state.name}.lock"), STEP_DEADLINE,
+                            self._say):
+                self._read_lists()
+
+    def _read_lists(self) -> None:
         self._say(f"reading {self.architecture} package lists of {', '.join(self._suites)}")
         for folder in ("lists/partial", "cache/archives/partial"):
             (self._state / folder).mkdir(parents=True, exist_ok=True)
         (self._state / "status").touch()
         (self._state / "apt.conf").write_text(CONFIGURATION)
-        targets = subprocess.run(
-            ["apt-get", "indextargets", "--format", "$(SITE)\t$(RELEASE)",
-             "Created-By: Packages"], capture_output=True, text=True, check=False, timeout=60)
-        sites = sites_of(targets.stdout)
+        sites = machine_sites()
         # A release that is archived has left the mirror, and some have no backports.
         for _ in self._suites:
             (self._state / "sources.list").write_text(
@@ -177,7 +190,8 @@ class Apt:
             self._suites = [suite for suite in self._suites if suite not in refused]
             if not refused or not self._suites:
                 break
-            self._say(f"doing without {', '.join(refused)}, which the mirror does not have or no longer signs")
+            self._say(f"doing without {', '.join(refused)}, which the mirror does not have or no "
+                      "longer signs")
         reason = (done.stderr.strip().splitlines() or ["it said nothing"])[0]
         raise Failure(UNAVAILABLE, f"no {self.architecture} package lists from {sites.main}: "
                       f"{reason}; check the network, and what this machine's apt reads")
@@ -187,7 +201,7 @@ class Apt:
         return sorted(self._call("apt-cache", "pkgnames", prefix).stdout.split())
 
     def offers(self, *names: str) -> list[Offer]:
-        """All versions of packages with these very names."""
+        """Returns all versions of packages with these very names."""
         self._update()
         if not names:
             return []
@@ -199,7 +213,7 @@ class Apt:
         return found
 
     def closure(self, *packages: str) -> list[Offer]:
-        """What apt would install to have these, them included."""
+        """Returns what apt would install to have these packages, them included."""
         self._update()
         done = self._call("apt-get", "--simulate", "--no-install-recommends", "install", *packages)
         if done.returncode:
@@ -211,12 +225,14 @@ class Apt:
                 re.findall(r"^Inst (\S+) \((\S+)", done.stdout, re.MULTILINE)]
 
     def download(self, folder: pathlib.Path, offers: list[Offer]) -> dict[str, pathlib.Path]:
-        """Fetches packages, whose signatures apt checks: their files by name."""
+        """Fetches packages, whose signatures apt checks. Returns their files by name."""
         self._update()
         folder.mkdir(parents=True, exist_ok=True)
         words = [f"{offer.name}={offer.version}" for offer in offers]
         done = self._call("apt-get", "-qq", "download", *words, cwd=folder)
-        files = {path.name.partition("_")[0]: path for path in folder.glob("*.deb")}
+        # By version, too: what an earlier call left in the folder is not an answer.
+        files = {offer.name: path for offer in offers for path in folder.glob(
+            f"{offer.name}_{offer.version.replace(':', '%3a')}_*.deb")}
         missing = [word for offer, word in zip(offers, words) if offer.name not in files]
         if done.returncode or missing:
             reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
