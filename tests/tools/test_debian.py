@@ -378,3 +378,25 @@ def test_bad_parts_get_one_line() -> None:
                           timeout=60, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "no such option or part: everything" in done.stderr
+
+
+def on_system(release: str, folder: pathlib.Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command where /etc/os-release says what `release` does."""
+    (folder / "os-release").write_text(release)
+    script = f'mount --bind "{folder}/os-release" /etc/os-release && exec "$@"'
+    words = ["unshare", "--mount", "sh", "-c"]
+    if subprocess.run([*words, script, "sh", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs root, and a mount namespace")
+    return subprocess.run([*words, script, "sh", *command], capture_output=True, text=True,
+                          timeout=60, check=False)
+
+
+@pytest.mark.parametrize("release, name", [
+    ('ID=ubuntu\nVERSION_CODENAME=noble\nPRETTY_NAME="Ubuntu 24.04.1 LTS"\n', "Ubuntu 24.04.1 LTS"),
+    ('ID=debian\nVERSION_CODENAME=forky\nPRETTY_NAME="Debian forky/sid"\n', "Debian forky/sid"),
+])
+def test_another_system_is_told_before_anything_is_installed(tmp_path, release, name) -> None:
+    done = on_system(release, tmp_path, str(ROOT / "tools/setup"), "module")
+    assert (done.returncode, done.stdout) == (69, "")
+    assert done.stderr == (f"setup: this is {name}, not Debian 12 or 13; use the container that "
+                           "README.md describes\n")
