@@ -147,6 +147,14 @@ def test_the_lock_file_is_read() -> None:
     assert {line.architecture for line in lines} == {"arm64", "amd64"}
 
 
+@pytest.mark.parametrize("here", ["amd64", "arm64"])
+def test_programs_that_build_a_module_are_this_machines_own(here: str) -> None:
+    """Both packages hold the same paths: one of them would hide the other."""
+    programs = [line for line in lock.read("module", here) if "kbuild" in line.name]
+    assert [line.architecture for line in programs] == [here]
+    assert len(lock.read("module", here)) == 3
+
+
 def test_a_line_of_the_lock_that_is_cut_short_is_named() -> None:
     with pytest.raises(Failure, match="line 2: name, version"):
         lock.parse("# a comment\nbusybox-static 1.35\n")
@@ -214,6 +222,32 @@ def test_what_belongs_to_a_kernel_follows_it(tmp_path) -> None:
     assert headers.name == "linux-headers-6.12.118+deb13-common" and not headers.locked
     source, _ = fetch(line_of("linux-source-6.12", "6.12.117-1"), mirror, tmp_path, kernel=kernel)
     assert source.version == "6.12.118-1"
+
+
+def test_headers_of_another_kernel_than_the_guests_are_refused(tmp_path, monkeypatch) -> None:
+    """The guest's kernel was fetched while the mirror had it; its headers were not."""
+    monkeypatch.setattr(parts, "GUEST", tmp_path)
+    (tmp_path / "debian").mkdir()
+    file = tmp_path / "a.deb"
+    lock.write_record([lock.Package(KERNEL, "6.12.117-1", "0", True, file),
+                       lock.Package("busybox-static", "1", "0", True, file)], tmp_path / "debian")
+    setup = parts.Setup(quiet=True, locked=False)
+    fitting = lock.Package("linux-headers-6.12.117+deb12-common", "6.12.117-1", "0", True, file)
+    setup.require_fit([fitting])
+    other = lock.Package("linux-headers-6.12.118+deb13-common", "6.12.118-1", "0", False, file)
+    with pytest.raises(Failure, match="does not fit the kernel .* remove build/guest/debian"):
+        setup.require_fit([fitting, other])
+
+
+def test_what_a_killed_setup_left_is_removed(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(parts, "BUILD", tmp_path)
+    (tmp_path / "tmp/setup.killed/new").mkdir(parents=True)
+    (tmp_path / "tmp/arm64-host.alive").mkdir()
+    setup = parts.Setup(quiet=True, locked=False)
+    assert setup.make(tmp_path / "part", "key", lambda draft, work: (draft / "file").touch())
+    assert not setup.make(tmp_path / "part", "key", lambda draft, work: pytest.fail("made again"))
+    assert (tmp_path / "part/file").exists()
+    assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["arm64-host.alive"]
 
 
 def test_what_is_not_locked_is_told_to_results(tmp_path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files, by content."""
+"""Files, by content or by name."""
 
 import functools
 import hashlib
@@ -16,3 +16,8 @@ def digest_now(path: pathlib.Path) -> str:
 def digest(path: pathlib.Path) -> str:
     """The same, of a file that does not change while we run."""
     return digest_now(path)
+
+
+def first(folder: pathlib.Path, *patterns: str) -> pathlib.Path | None:
+    """Returns the first file below a folder that fits one of the patterns."""
+    return next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An apt of our own: package lists of other suites and architectures.
+"""A private apt state: package lists of other suites and architectures.
 
 It reads the mirror that the machine's apt reads, by the machine's proxy, and
 keeps everything below build/: the machine's lists and package database do not
@@ -84,8 +84,8 @@ def suites_of(*releases: str) -> list[str]:
 
 
 def refused_suites(errors: str, suites: list[str]) -> list[str]:
-    """The suites that a mirror does not have, or no longer signs, by what an update
-    says. A network that fails is another matter."""
+    """Returns the suites that a mirror does not have, or no longer signs, by what an
+    update says. A network that fails refuses no suite."""
     complaints = [line for line in errors.splitlines()
                   if re.match(r"[EW]:", line) and re.search(
                       r"Release file|GPG error|OpenPGP|not signed|Not Found", line)]
@@ -104,17 +104,18 @@ def keyring() -> str:
 @functools.cache
 def is_newer(version: str, other: str) -> bool:
     return subprocess.run(["dpkg", "--compare-versions", version, "gt", other],
-                          check=False, timeout=60).returncode == 0
+                          check=False, timeout=60, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def newest_first(offers: "list[Offer]") -> "list[Offer]":
-    return sorted(offers, reverse=True, key=functools.cmp_to_key(
-        lambda one, other: is_newer(one.version, other.version) -
-        is_newer(other.version, one.version)))
+    def compare(one: Offer, other: Offer) -> int:
+        return is_newer(one.version, other.version) - is_newer(other.version, one.version)
+
+    return sorted(offers, reverse=True, key=functools.cmp_to_key(compare))
 
 
 def newest(offers: "list[Offer]") -> "Offer":
-    """The one with the highest version; there has to be one."""
+    """Returns the one with the highest version; there has to be one."""
     return newest_first(offers)[0]
 
 

@@ -30,7 +30,7 @@ import tempfile
 from parkvmm import locks
 from parkvmm.debian.apt import RELEASES, Apt, Gone, Offer, newest, unpack
 from parkvmm.failure import DATA, UNAVAILABLE, USAGE, Failure, end_with
-from parkvmm.files import digest_now
+from parkvmm.files import digest_now, first
 from parkvmm.paths import BUILD, KERNELS
 
 SCHEME = "debian:"
@@ -85,34 +85,30 @@ def parse_name(text: str) -> Kernel:
 
 
 def choose(kernel: Kernel, offers: list[Offer]) -> Offer | None:
-    """The newest that fits. One that is not signed yet only if no other does: it is
-    the same kernel."""
+    """Returns the newest that fits, or None. A package that is not signed yet holds the
+    same kernel, and is taken if no signed one fits."""
     fitting = [offer for offer in offers if kernel.fits(offer)]
     signed = [offer for offer in fitting if not offer.name.endswith("-unsigned")]
     return newest(signed or fitting) if fitting else None
 
 
 def images(apt: Apt) -> list[Offer]:
-    """All kernels on offer: an image package, and from 6.19 on the package that holds
-    the kernel, too."""
+    """Returns the image packages of all kernels on offer."""
     names = [name for name in apt.names("linux-image-") if PACKAGE.fullmatch(name)]
     return apt.offers(*names)
 
 
 def packages_of(chosen: Offer, apt: Apt) -> list[Offer]:
-    """The packages of a kernel. Of old ones a mirror may no longer have the modules."""
+    """Returns the packages of a kernel. Of an old one a mirror may no longer have the
+    modules."""
     tail = chosen.name.removeprefix("linux-image-").removesuffix("-unsigned")
     beside = [name for name in apt.names("linux-")
               if name in (f"linux-binary-{tail}", f"linux-modules-{tail}", f"linux-base-{tail}")]
     return [chosen] + [newest(apt.offers(name)) for name in beside]
 
 
-def first(root: pathlib.Path, *patterns: str) -> pathlib.Path | None:
-    return next((path for pattern in patterns for path in sorted(root.glob(pattern))), None)
-
-
 def arrange(root: pathlib.Path, draft: pathlib.Path, name: str) -> str:
-    """Moves what the packages hold to where we keep it. The kernel's release."""
+    """Moves what the packages hold to where we keep it. Returns the kernel's release."""
     image = first(root, "boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz")
     if not image:
         raise Failure(DATA, f"{name}: the packages hold no kernel")
@@ -144,7 +140,7 @@ def mirror() -> Apt:
 
 
 def fetch(kernel: Kernel, *, update: bool = False) -> pathlib.Path:
-    """Where the Image lies, fetched if it is not there."""
+    """Returns where the Image lies, and fetches it if it is not there."""
     if kernel.image.exists() and not update:
         return kernel.image
     with locks.held(KERNELS / ".lock", FETCH_DEADLINE, say):
@@ -218,7 +214,7 @@ def info(kernel: Kernel) -> dict:
 
 
 def path_of(text: str) -> pathlib.Path:
-    """A kernel of the user's: a path as it is, or where that of a name lies."""
+    """Returns a kernel of the user's: a path as it is; of a name, where its Image lies."""
     return fetch(parse_name(text)) if is_name(text) else pathlib.Path(text)
 
 

@@ -31,6 +31,7 @@ class Line:
     sha256: str
     part: str
     purpose: str
+    runs_here: bool = dataclasses.field(default=False, repr=False)  # Named with an architecture.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,16 +57,18 @@ def parse(text: str) -> list[Line]:
         if len(words) != 5:
             raise Failure(DATA, f"{LOCK.name}, line {number}: name, version, sha256, part and "
                           "purpose are wanted")
-        name, _, architecture = words[0].partition(":")
-        lines.append(Line(name, architecture or "arm64", *words[1:]))
+        package, version, sha256, part, purpose = words
+        name, _, architecture = package.partition(":")
+        lines.append(Line(name, architecture or "arm64", version, sha256, part, purpose,
+                          bool(architecture)))
     return lines
 
 
 def read(part: str, here: str) -> list[Line]:
-    """The lines of a part that a machine of architecture `here` needs: arm64's, and
-    of programs that run here its own."""
+    """Returns the lines of a part that a machine of architecture `here` needs: those of
+    programs that run on another are left out."""
     return [line for line in parse(LOCK.read_text())
-            if line.part == part and line.architecture in ("arm64", here)]
+            if line.part == part and (not line.runs_here or line.architecture == here)]
 
 
 def key_of(lines: list[Line]) -> str:
@@ -73,7 +76,8 @@ def key_of(lines: list[Line]) -> str:
 
 
 def series_of(name: str) -> re.Pattern[str]:
-    """Which names are of the same series: other versions of the same kernel."""
+    """Returns a pattern of the names of the same series: other versions of the same
+    kernel."""
     match = KERNEL_VERSION.search(name)
     if not match:
         return re.compile(re.escape(name))
@@ -82,7 +86,7 @@ def series_of(name: str) -> re.Pattern[str]:
 
 
 def kernel_of(name: str) -> str:
-    """The kernel's version in a package's name, or ""."""
+    """Returns the kernel's version in a package's name, or ""."""
     match = KERNEL_VERSION.search(name)
     return match[0] if match else ""
 
@@ -94,8 +98,8 @@ def belongs_to(offer: Offer, kernel: Offer) -> bool:
 
 
 def in_its_place(line: Line, apt: Apt, kernel: Offer | None) -> list[Offer]:
-    """Those of its series; with `kernel`, which took the place of the locked one,
-    those that belong to that. The newest first."""
+    """Returns what is on offer of a line's series, the newest first. With `kernel`, which
+    took the place of the locked one, only what belongs to that kernel."""
     series, match = series_of(line.name), KERNEL_VERSION.search(line.name)
     prefix = line.name[:match.start()] if match else line.name
     offers = apt.offers(*[name for name in apt.names(prefix) if series.fullmatch(name)])
@@ -111,7 +115,7 @@ def in_its_place(line: Line, apt: Apt, kernel: Offer | None) -> list[Offer]:
 
 def fetch_first(offers: list[Offer], apt: Apt, folder: pathlib.Path,
                 ) -> tuple[Offer, pathlib.Path]:
-    """The first that the mirror really has: its lists may be ahead of it."""
+    """Fetches the first that the mirror really has: its lists may be ahead of it."""
     for offer in offers[:-1]:
         try:
             return offer, apt.download(folder, [offer])[offer.name]
@@ -122,7 +126,7 @@ def fetch_first(offers: list[Offer], apt: Apt, folder: pathlib.Path,
 
 def fetch(line: Line, apt: Apt, folder: pathlib.Path, *, locked: bool,
           kernel: Offer | None, say) -> Package:
-    """The locked package; or, unless `locked` insists, the one in its place."""
+    """Fetches the locked package; or, unless `locked` insists, the one in its place."""
     say(f"fetching {line.name} {line.version}: {line.purpose}")
     wanted = Offer(line.name, line.version)
     lacking = "is not on the mirror"
@@ -153,12 +157,12 @@ def write_record(packages: list[Package], folder: pathlib.Path) -> None:
 
 
 def read_record(folder: pathlib.Path) -> list[dict[str, str | bool]]:
-    """What a folder was made from; empty if it is not there."""
+    """Returns what a folder was made from; nothing if there is no such folder."""
     path = folder / RECORD
     return json.loads(path.read_text()) if path.exists() else []
 
 
 def unlocked(*folders: pathlib.Path) -> list[str]:
-    """Names and versions of what took the place of a locked package."""
+    """Returns names and versions of what took the place of a locked package."""
     return [f"{package['name']} {package['version']}" for folder in folders
             for package in read_record(folder) if not package["locked"]]

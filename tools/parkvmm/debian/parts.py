@@ -8,7 +8,6 @@ left alone.
 
 import argparse
 import functools
-import glob
 import hashlib
 import os
 import pathlib
@@ -22,10 +21,12 @@ from typing import Callable
 from parkvmm.debian import lock
 from parkvmm.debian.apt import RELEASES, Apt, Offer, unpack
 from parkvmm.failure import DATA, UNAVAILABLE, Failure, end_with
+from parkvmm.files import first
 from parkvmm.paths import BUILD, GUEST
 
 UNPACK_DEADLINE = 1200  # seconds for the kernel's source
 STAMP = ".stamp"
+DRAFT = "setup."  # what names of folders that are being filled begin with
 LIBRARIES = "lib/aarch64-linux-gnu"
 
 
@@ -37,14 +38,6 @@ def os_release() -> dict[str, str]:
 def architecture_here() -> str:
     return subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True,
                           text=True, timeout=60).stdout.strip()
-
-
-def first(folder: pathlib.Path, *patterns: str) -> pathlib.Path | None:
-    """The first file below a folder that fits one of the patterns."""
-    for pattern in patterns:
-        for found in sorted(glob.glob(str(folder / pattern))):
-            return pathlib.Path(found)
-    return None
 
 
 class Setup:
@@ -85,7 +78,10 @@ class Setup:
             return False
         scratch = BUILD / "tmp"
         scratch.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="setup.", dir=scratch) as name:
+        # Only one tools/setup runs here at a time; these are of one that was killed.
+        for stale in scratch.glob(f"{DRAFT}*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=DRAFT, dir=scratch) as name:
             work, draft = pathlib.Path(name), pathlib.Path(name, "new")
             draft.mkdir()
             fill(draft, work)
@@ -106,11 +102,23 @@ class Setup:
         return packages
 
     def other_kernel(self) -> Offer | None:
-        """The kernel in place of the locked one, if that was not to be had."""
+        """Returns the kernel in place of the locked one, if that was not to be had."""
         for package in lock.read_record(GUEST / "debian"):
             if str(package["name"]).startswith("linux-image-") and not package["locked"]:
                 return Offer(str(package["name"]), str(package["version"]))
         return None
+
+    def require_fit(self, packages: list[lock.Package]) -> None:
+        """Fails if a package belongs to another kernel than the guest's, which may have
+        been fetched when the mirror still had both."""
+        guest = {lock.kernel_of(str(package["name"]))
+                 for package in lock.read_record(GUEST / "debian")} - {""}
+        for package in packages:
+            if lock.kernel_of(package.name) not in guest:
+                raise Failure(UNAVAILABLE, f"{package.name} does not fit the kernel in "
+                              f"build/guest/debian, {', '.join(guest)}, of which the mirror has "
+                              "no headers any more; remove build/guest/debian, and a kernel that "
+                              "has them is fetched")
 
     # --- the parts -----------------------------------------------------------
 
@@ -126,7 +134,7 @@ class Setup:
 
         def fill(draft: pathlib.Path, work: pathlib.Path) -> None:
             apt = Apt("arm64", (codename,), self.say)
-            # The compiler has the C and C++ libraries; these would hide them.
+            # The cross compiler brings the C and C++ libraries; these would hide its own.
             own = {offer.name for offer in apt.closure("libc6-dev", "libstdc++6")}
             offers = [offer for offer in apt.closure(*libraries) if offer.name not in own]
             self.say(f"fetching {len(offers)} arm64 libraries")
@@ -179,6 +187,7 @@ class Setup:
 
         def fill(draft: pathlib.Path, work: pathlib.Path) -> None:
             packages = self.fetch_locked("module", work, kernel)
+            self.require_fit(packages)
             shutil.copytree(work / "root/usr", draft, symlinks=True, dirs_exist_ok=True)
             # The one absolute path in there.
             for makefile in draft.glob("src/linux-headers-*-cloud-arm64/Makefile"):
@@ -196,7 +205,7 @@ class Setup:
     def checks(self) -> None:
         def fill(draft: pathlib.Path, work: pathlib.Path) -> None:
             packages = self.fetch_locked("checks", work)
-            # The libraries are not pinned: nothing is measured by them.
+            # The libraries are not locked: nothing is measured by them.
             stress, = (package for package in packages if package.name == "stress-ng")
             apt = self._apt("arm64")
             offers = [offer for offer in apt.closure(f"stress-ng={stress.version}")
@@ -205,7 +214,10 @@ class Setup:
             shutil.copytree(work / "root", work / "libs", symlinks=True, dirs_exist_ok=True)
             root = work / "libs"
             (draft / "bin").mkdir()
-            shutil.copy(first(root, "bin/bash-static", "usr/bin/bash-static"), draft / "bin/bash")
+            shell = first(root, "bin/bash-static", "usr/bin/bash-static")
+            if not shell:
+                raise Failure(DATA, "the packages have no bin/bash-static")
+            shutil.copy(shell, draft / "bin/bash")
             shutil.copy(root / "usr/bin/stress-ng", draft / "bin")
             (draft / LIBRARIES).mkdir(parents=True)
             for name in needed(root / "usr/bin/stress-ng", root):
@@ -232,7 +244,7 @@ def relink(root: pathlib.Path) -> None:
 
 
 def needed(program: pathlib.Path, root: pathlib.Path) -> list[str]:
-    """Names of the libraries that a program is linked with, and those with."""
+    """Returns names of the libraries that a program is linked with, and their own."""
     seen: list[str] = []
     todo = [program]
     while todo:
