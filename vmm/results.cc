@@ -41,8 +41,9 @@ json HostJson() {
   return host;
 }
 
-// What was used in place of a package of tools/packages.lock, as tools/arm64-host
-// says in PARKVMM_UNLOCKED: names and versions, with commas.
+// Returns the packages that took the place of those in tools/packages.lock.
+// tools/arm64-host passes their names and versions in PARKVMM_UNLOCKED, with
+// commas between them.
 json UnlockedJson() {
   json packages = json::array();
   const char* const text = std::getenv("PARKVMM_UNLOCKED");
