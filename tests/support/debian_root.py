@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -38,7 +39,7 @@ def can_make() -> str:
     if os.geteuid():
         return "root makes them"
     for program in ("mmdebstrap", "unshare"):
-        if subprocess.run(["which", program], capture_output=True, check=False).returncode:
+        if not shutil.which(program):
             return f"{program} is not installed; run tools/setup native"
     return ""
 
@@ -72,33 +73,40 @@ def make(release: str, folder: pathlib.Path, architecture: str = "") -> None:
     draft.rename(folder)
 
 
+def run_shown(words: list[str], deadline: int, cwd: pathlib.Path | None = None,
+              ) -> subprocess.CompletedProcess[str]:
+    """Runs a command, both outputs in one, and shows what it says as it comes."""
+    lines: list[str] = []
+    with subprocess.Popen(["timeout", "--kill-after=30", str(deadline), *words], cwd=cwd,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, errors="replace") as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    return subprocess.CompletedProcess(words, process.returncode, "".join(lines), "")
+
+
 class Root:
+    """A root file system, and the clone in it. For one thread."""
+
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
 
     def command(self, *words: str, user: str = "root") -> list[str]:
-        """A command in there, in the clone."""
-        shell = ('cd /parkvmm; exec "$@"', "sh", *words)
+        """Returns what runs a command in there, in the clone, as a user."""
+        shell = (f'cd /{CLONE} && exec "$@"', "sh", *words)
         inside = (["/bin/sh", "-c", *shell] if user == "root" else
                   ["/sbin/runuser", "-u", user, "--", "/bin/sh", "-c", *shell])
         return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork",
                 "--kill-child", "sh", "-euc", ENTER, "sh", str(self.folder),
-                "/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
-                "LC_ALL=C.UTF-8", *inside]
+                "/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+                f"HOME={'/root' if user == 'root' else f'/home/{user}'}", "LC_ALL=C.UTF-8",
+                *inside]
 
     def run(self, *words: str, deadline: int, user: str = "root",
             ) -> subprocess.CompletedProcess[str]:
-        """Both outputs in one, shown as they come."""
         print(f"$ {' '.join(words)}", flush=True)
-        lines: list[str] = []
-        with subprocess.Popen(
-                ["timeout", "--kill-after=30", str(deadline), *self.command(*words, user=user)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                text=True, errors="replace") as process:
-            for line in process.stdout:
-                print(line, end="", flush=True)
-                lines.append(line)
-        return subprocess.CompletedProcess(words, process.returncode, "".join(lines), "")
+        return run_shown(self.command(*words, user=user), deadline)
 
     def update_clone(self) -> None:
         """A clone of this one's HEAD; what was built in it before stays."""

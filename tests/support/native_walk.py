@@ -61,15 +61,9 @@ def run(command: str, disk: pathlib.Path | None, kernel: str,
               "--cpus", "4", "--memory", "4G", "--timeout", f"{RUN_DEADLINE}s", "--",
               "sh", "-euc", BOOT.replace("$1", command)])
     print(f"$ {command}", flush=True)
-    lines: list[str] = []
-    with subprocess.Popen(["timeout", "--kill-after=30", str(RUN_DEADLINE + 60), *words], cwd=ROOT,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="replace") as process:
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            lines.append(line)
-    print(f"status {process.returncode} after {time.monotonic() - begun:.0f} s", flush=True)
-    return subprocess.CompletedProcess(words, process.returncode, "".join(lines), "")
+    done = debian_root.run_shown(words, RUN_DEADLINE + 60, ROOT)
+    print(f"status {done.returncode} after {time.monotonic() - begun:.0f} s", flush=True)
+    return done
 
 
 def send_clone() -> None:

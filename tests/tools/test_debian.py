@@ -136,7 +136,8 @@ def line_of(name: str = KERNEL, version: str = "6.12.117-1", sha256: str = "") -
 def fetch(line: lock.Line, mirror: Mirror, folder: pathlib.Path, *, locked: bool = False,
           kernel: apt.Offer | None = None) -> tuple[lock.Package, str]:
     said: list[str] = []
-    package = lock.fetch(line, mirror, folder, locked=locked, kernel=kernel, say=said.append)
+    package = lock.fetch(line, mirror, folder, locked=locked, kernel=kernel, say=said.append,
+                         warn=said.append)
     return package, "\n".join(said)
 
 

@@ -118,7 +118,7 @@ def emulator(clock: Clock) -> dict[str, str] | None:
         return None
     binary = shutil.which(QEMU)
     if not binary:
-        raise Failure(UNAVAILABLE, f"{QEMU} is not installed; run tools/setup")
+        raise Failure(UNAVAILABLE, f"{QEMU} is not installed; run tools/setup emulator")
     version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True,
                              timeout=60).stdout.splitlines()[0]
     return {"version": version, "sha256": digest(pathlib.Path(binary)),

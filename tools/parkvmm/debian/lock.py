@@ -11,6 +11,7 @@ import hashlib
 import json
 import pathlib
 import re
+from typing import Callable
 
 from parkvmm.debian.apt import Apt, Gone, Offer, newest_first
 from parkvmm.failure import DATA, UNAVAILABLE, Failure
@@ -125,8 +126,10 @@ def fetch_first(offers: list[Offer], apt: Apt, folder: pathlib.Path,
 
 
 def fetch(line: Line, apt: Apt, folder: pathlib.Path, *, locked: bool,
-          kernel: Offer | None, say) -> Package:
-    """Fetches the locked package; or, unless `locked` insists, the one in its place."""
+          kernel: Offer | None, say: Callable[[str], None],
+          warn: Callable[[str], None]) -> Package:
+    """Fetches the locked package; or, unless `locked` insists, the one in its place.
+    Says what is fetched, and warns if it is another one."""
     say(f"fetching {line.name} {line.version}: {line.purpose}")
     wanted = Offer(line.name, line.version)
     lacking = "is not on the mirror"
@@ -146,8 +149,8 @@ def fetch(line: Line, apt: Apt, folder: pathlib.Path, *, locked: bool,
     other, file = fetch_first(in_its_place(line, apt, kernel), apt, folder / line.name)
     if kernel:
         lacking = f"does not belong to {kernel.name}"
-    say(f"{line.name} {line.version} {lacking}: taking {other.name} {other.version}; figures "
-        "will differ from the published ones")
+    warn(f"{line.name} {line.version} {lacking}: taking {other.name} {other.version}; figures "
+         "will differ from the published ones")
     return Package(other.name, other.version, digest_now(file), False, file)
 
 

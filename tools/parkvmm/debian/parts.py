@@ -93,11 +93,10 @@ class Setup:
         """A part's packages, unpacked into work/root."""
         packages: list[lock.Package] = []
         for line in lock.read(part, self._here):
-            of_a_kernel = "linux-" in line.name
+            of_a_kernel = line.name.startswith("linux-")
             packages.append(lock.fetch(
                 line, self._apt(line.architecture), work / "debs", locked=self._locked,
-                kernel=kernel if of_a_kernel else None,
-                say=lambda text: self.warn(text) if "figures" in text else self.say(text)))
+                kernel=kernel if of_a_kernel else None, say=self.say, warn=self.warn))
         unpack([package.file for package in packages], work / "root")
         return packages
 
