@@ -51,8 +51,8 @@ def sites_of(targets: str) -> Sites:
     found = {"main": "", "security": ""}
     for line in targets.splitlines():
         site, release, origin = line.split("\t")
-        if origin != "Debian" or not re.match(
-                r"[a-z]+(-(updates|backports|security|proposed-updates))?$|[a-z]+/updates$", release):
+        if origin != "Debian" or not re.fullmatch(
+                r"[a-z]+(-(updates|backports|security|proposed-updates)|/updates)?", release):
             continue
         kind = "security" if re.search(r"-security$|/updates$", release) else "main"
         found[kind] = found[kind] or site
