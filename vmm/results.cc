@@ -51,7 +51,8 @@ json UnlockedJson() {
        absl::StrSplit(text ? text : "", ',', absl::SkipEmpty())) {
     // Anybody may have set it, and JSON is UTF-8.
     std::string printable(package);
-    std::erase_if(printable, [](char c) { return !absl::ascii_isprint(c); });
+    std::erase_if(printable,
+                  [](unsigned char c) { return !absl::ascii_isprint(c); });
     packages.push_back(printable);
   }
   return packages;
