@@ -58,7 +58,7 @@ def run(command: str, disk: pathlib.Path | None, kernel: str,
     begun = time.monotonic()
     words = (["ssh", "-oBatchMode=yes", SSH, f"cd {REMOTE} && {command}"] if SSH else
              ["tools/arm64-host", "--emulated", "--host-kernel", kernel, "--disk", str(disk),
-              "--cpus", "4", "--memory", "4G", "--timeout", f"{RUN_DEADLINE}s", "--",
+              "--cpus", "4", "--memory", "10G", "--timeout", f"{RUN_DEADLINE}s", "--",
               "sh", "-euc", BOOT.replace("$1", command)])
     print(f"$ {command}", flush=True)
     done = debian_root.run_shown(words, RUN_DEADLINE + 60, ROOT)
