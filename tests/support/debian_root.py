@@ -97,11 +97,13 @@ class Root:
         shell = (f'cd /{CLONE} && exec "$@"', "sh", *words)
         inside = (["/bin/sh", "-c", *shell] if user == "root" else
                   ["/sbin/runuser", "-u", user, "--", "/bin/sh", "-c", *shell])
+        proxies = [f"{name}={value}" for name, value in os.environ.items()
+                   if name in ("http_proxy", "https_proxy", "no_proxy")]
         return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork",
                 "--kill-child", "sh", "-euc", ENTER, "sh", str(self.folder),
                 "/usr/bin/env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
                 f"HOME={'/root' if user == 'root' else f'/home/{user}'}", "LC_ALL=C.UTF-8",
-                *inside]
+                *proxies, *inside]
 
     def run(self, *words: str, deadline: int, user: str = "root",
             ) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 from parkvmm import locks  # noqa: E402
 from parkvmm.debian import apt, kernels, lock, parts  # noqa: E402
-from parkvmm.failure import Failure  # noqa: E402
+from parkvmm.failure import Failure, end_with  # noqa: E402
 
 # --- the mirror --------------------------------------------------------------
 
@@ -396,6 +396,22 @@ def test_a_lock_keeps_two_apart(tmp_path) -> None:
         assert said.wait(60) and not entered.is_set()
     waiting.join(60)
     assert entered.is_set()
+
+
+@pytest.mark.parametrize("error, line", [
+    (OSError(28, "No space left on device", "/some/file"),
+     "tool: /some/file: No space left on device\n"),
+    (subprocess.TimeoutExpired(["tar", "-x"], 5), "tool: waited 5 s for tar\n"),
+    (Failure(70, "it is so"), "tool: it is so\n"),
+])
+def test_a_tool_ends_with_one_line(capsys, error: Exception, line: str) -> None:
+    def main(_words: list[str]) -> int:
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        end_with("tool", main)
+    assert ended.value.code == 70
+    assert capsys.readouterr().err == line
 
 
 def test_links_of_the_sysroot_stay_in_it(tmp_path) -> None:

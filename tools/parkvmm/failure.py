@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a tool ends."""
 
+import signal
+import subprocess
 import sys
 from typing import Callable, NoReturn
 
@@ -22,5 +24,12 @@ def end_with(name: str, main: Callable[[list[str]], int]) -> NoReturn:
     except Failure as failure:
         print(f"{name}: {failure}", file=sys.stderr)
         sys.exit(failure.status)
+    except OSError as error:  # A full disk, a folder that is not ours.
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{name}: {where}{error.strerror or error}", file=sys.stderr)
+        sys.exit(INTERNAL)
+    except subprocess.TimeoutExpired as late:
+        print(f"{name}: waited {late.timeout:.0f} s for {late.cmd[0]}", file=sys.stderr)
+        sys.exit(INTERNAL)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(128 + signal.SIGINT)
