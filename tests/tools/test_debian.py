@@ -398,6 +398,22 @@ def test_a_lock_keeps_two_apart(tmp_path) -> None:
     assert entered.is_set()
 
 
+def test_what_is_not_as_locked_is_said_each_time(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(parts, "BUILD", tmp_path)
+    folder = tmp_path / "debian"
+
+    def fill(draft: pathlib.Path, _work: pathlib.Path) -> None:
+        lock.write_record([lock.Package("b", "2", "0", False, tmp_path)], draft)
+
+    parts.Setup(quiet=True, locked=False).make(folder, "key", fill)
+    capsys.readouterr()
+    later = parts.Setup(quiet=True, locked=False)
+    assert [later.make(folder, "key", fill) for _ in range(2)] == [False, False]
+    assert capsys.readouterr().err.count("debian holds b 2 in place of what is locked") == 1
+    insisting = parts.Setup(quiet=True, locked=True)
+    assert not insisting.is_current(folder, "key")
+
+
 @pytest.mark.parametrize("error, line", [
     (OSError(28, "No space left on device", "/some/file"),
      "tool: /some/file: No space left on device\n"),

@@ -45,6 +45,7 @@ class Setup:
         self._quiet = quiet
         self._locked = locked
         self._here = architecture_here()
+        self._reminded: set[pathlib.Path] = set()
         self._apt = functools.cache(lambda architecture: Apt(architecture, RELEASES, self.say))
 
     def say(self, message: str) -> None:
@@ -58,6 +59,14 @@ class Setup:
         stamp = folder / STAMP
         return (stamp.exists() and stamp.read_text().strip() == key
                 and not (self._locked and lock.unlocked(folder)))
+
+    def remind(self, folder: pathlib.Path) -> None:
+        """Says, once, what a folder holds in place of locked packages."""
+        packages = lock.unlocked(folder)
+        if packages and folder not in self._reminded:
+            self.warn(f"{folder.relative_to(BUILD.parent)} holds {', '.join(packages)} in place of "
+                      "what is locked: figures will differ from the published ones")
+        self._reminded.add(folder)
 
     def publish(self, draft: pathlib.Path, folder: pathlib.Path, key: str) -> None:
         """Whoever looks sees the old folder or the new one."""
@@ -75,6 +84,7 @@ class Setup:
         """Makes a folder, unless it is current. `fill` gets an empty one, and one for
         what is needed meanwhile."""
         if self.is_current(folder, key):
+            self.remind(folder)
             return False
         scratch = BUILD / "tmp"
         scratch.mkdir(parents=True, exist_ok=True)
