@@ -193,7 +193,7 @@ def test_parked_cpus_use_no_host_time(host: Host) -> None:
             --results $RESULTS/results.json {IMAGE} &
         vmm=$!
         while kill -0 $vmm 2>/dev/null; do
-            usleep 20000  # The distance of the samples: 20 ms.
+            usleep 5000  # The distance of the samples, but for what they take.
             read now rest </proc/uptime
             for task in /proc/$vmm/task/*; do
                 read name <$task/comm && read ran rest <$task/schedstat &&
@@ -214,7 +214,8 @@ def test_parked_cpus_use_no_host_time(host: Host) -> None:
              for name in ("vcpu0", "vcpu1", "vcpu2", "vcpu3")}
     assert parked > 0.2
     for name in ("vcpu1", "vcpu2", "vcpu3"):
-        # 50 ms for the samples' own distance, and uptime's resolution.
+        # At either end the samples' distance, 6 ms, and uptime's resolution, 10 ms; and
+        # 6 ms until the registers of a CPU that has left are reset.
         assert still[name] >= parked - 0.05, (name, still, parked)
     assert still["vcpu0"] < parked / 2
 
