@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs groups of tests and says what passed, failed, was skipped and was slow.
 
-Called by tools/test, which has installed what this needs.
+Called by tools/test. Needs nothing but Python up to where it calls tools/setup.
 """
 
 import argparse
@@ -88,9 +88,9 @@ def step(group: str, name: str, command: list[str],
          deadline: int = GROUP_DEADLINE) -> list[Case]:
     """One command that is a test by itself."""
     begin = time.monotonic()
-    good = run(command, deadline)
+    succeeded = run(command, deadline)
     return [Case(f"{group}: {name}", time.monotonic() - begin,
-                 "passed" if good else "failed")]
+                 "passed" if succeeded else "failed")]
 
 
 def unit(preset: str):
@@ -100,11 +100,11 @@ def unit(preset: str):
             return built
         report = REPORTS / f"{preset}.xml"
         report.unlink(missing_ok=True)
-        good = run(["ctest", "--test-dir", f"build/{preset}", "--quiet",
-                    "--parallel", "2", "--output-on-failure",
-                    "--no-tests=error", "--output-junit", str(report)])
+        succeeded = run(["ctest", "--test-dir", f"build/{preset}", "--quiet",
+                         "--parallel", "2", "--output-on-failure",
+                         "--no-tests=error", "--output-junit", str(report)])
         cases = read_junit(preset, report) if report.exists() else []
-        if not good and not any(c.outcome == "failed" for c in cases):
+        if not succeeded and not any(c.outcome == "failed" for c in cases):
             cases.append(Case(f"{preset}: ctest", 0, "failed"))
         return built + cases
     return group
@@ -114,10 +114,10 @@ def pytest(name: str, folders: list[str], deadline: int = GROUP_DEADLINE,
            case_deadline: int = CASE_DEADLINE, how: list[str] = TWO_AT_A_TIME) -> list[Case]:
     report = REPORTS / f"{name}.xml"
     report.unlink(missing_ok=True)
-    good = run([sys.executable, "-m", "pytest", "-q", *how, "-p", "no:cacheprovider",
-                f"--timeout={case_deadline}", f"--junitxml={report}", *folders], deadline)
+    succeeded = run([sys.executable, "-m", "pytest", "-q", *how, "-p", "no:cacheprovider",
+                     f"--timeout={case_deadline}", f"--junitxml={report}", *folders], deadline)
     cases = read_junit(name, report) if report.exists() else []
-    if not good and not any(c.outcome == "failed" for c in cases):
+    if not succeeded and not any(c.outcome == "failed" for c in cases):
         cases.append(Case(f"{name}: pytest", 0, "failed"))
     return cases
 
@@ -304,8 +304,10 @@ def main() -> int:
     os.chdir(ROOT)
     REPORTS.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
-    cases = []
-    for group in parse():
+    groups, cases = parse(), []
+    if status := subprocess.run(["tools/setup"], check=False).returncode:
+        return status
+    for group in groups:
         say(f"{group}: {GROUPS[group][1]}")
         cases += GROUPS[group][0]()
     return summarise(cases, time.monotonic() - begin)

@@ -510,6 +510,15 @@ def test_virtual_time_is_compared_exactly(tmp_path, downs, status, words) -> Non
     assert words in done.stdout + done.stderr
 
 
+def test_packages_that_took_the_place_of_locked_ones_are_named(tmp_path) -> None:
+    locked, other = unit("stop", [100, 120]), unit("stop", [100, 120])
+    other["run"] |= {"unlocked": ["linux-image 6.12.118"]}
+    told = compare(tmp_path, result_of(locked), result_of(other))
+    assert told.stderr.count("linux-image 6.12.118") == 1
+    assert "linux-image 6.12.118" in report.markdown(result_of(other))
+    assert "packages.lock" not in report.markdown(result_of(locked))
+
+
 def test_hardware_is_not_compared_with_a_virtual_machine_unless_the_user_insists(tmp_path) -> None:
     hardware = result_of(unit("stop", [100, 120], label="kvm"))
     virtual = unit("stop", [100, 120], label="kvm-on-vm")

@@ -22,7 +22,7 @@ from . import results
 from .analysis import MEASURES, ms, table, values
 from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
 from .statistics_of import cliffs_delta, median, permutation_p
-from .summary import is_insisted_on
+from .summary import is_insisted_on, unlocked
 
 VIRTUAL = "kvm-on-tcg-icount"
 CHANCE = 0.01
@@ -101,6 +101,8 @@ def main(argv: list[str]) -> int:
         if is_insisted_on(result):
             say(f"{path}: the user insisted on the label {result['label']}; the host was found "
                 "to have another")
+        if others := unlocked(result):
+            say(f"{path}: {others}")
     found = compare(old, new, measures)
     if not found:
         exact = ", to the ns" if old["label"] == VIRTUAL else ""

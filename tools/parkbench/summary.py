@@ -30,6 +30,14 @@ def is_insisted_on(result: dict[str, Any]) -> bool:
     return any(unit["run"] and unit["run"].get("label_insisted") for unit in result["units"])
 
 
+def unlocked(result: dict[str, Any]) -> str | None:
+    """Which packages took the place of locked ones, in a sentence."""
+    packages = {package for unit in result["units"] if unit["run"]
+                for package in unit["run"].get("unlocked", [])}
+    return (f"Not with the packages of tools/packages.lock, so these are not the published figures: "
+            f"{', '.join(sorted(packages))}." if packages else None)
+
+
 def worth(result: dict[str, Any]) -> str:
     insisted = " The user insisted on this label; the host was found to have another."
     return WORTH[result["label"]] + insisted * is_insisted_on(result)
@@ -169,4 +177,4 @@ def sentences(result: dict[str, Any]) -> list[str]:
     timed = [] if result["label"] == TIMELESS else [
         of_rivals(rivals) if rivals else of_slowest(units), of_page(units),
         of_growth(units, rivals), of_steps(units)]
-    return [sentence for sentence in [*timed, of_units(units)] if sentence]
+    return [sentence for sentence in [*timed, of_units(units), unlocked(result)] if sentence]

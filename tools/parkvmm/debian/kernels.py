@@ -3,6 +3,7 @@
 
     tools/kernel list [NAME]    what is on offer, and what is fetched
     tools/kernel fetch NAME...  fetches them; prints where each Image lies
+    tools/kernel check NAME...  whether these can be names; asks no mirror
 
 A NAME is debian:SERIES[-FLAVOUR]. SERIES is 7.3, for the newest of that series,
 or 7.3.4. FLAVOUR is cloud (the default: small, made for virtual machines), 16k
@@ -241,16 +242,20 @@ def main(argv: list[str]) -> int:
     listing = commands.add_parser("list", help="what is on offer")
     listing.add_argument("prefix", nargs="?", default=SCHEME, metavar="NAME",
                          help="only names that begin so")
+    checking = commands.add_parser("check", help="whether these can be names")
     fetching = commands.add_parser("fetch", help="fetch, and print where each Image lies")
-    fetching.add_argument("names", nargs="+", metavar="NAME")
+    for command in (checking, fetching):
+        command.add_argument("names", nargs="+", metavar="NAME")
     fetching.add_argument("--update", action="store_true",
                           help="a newer one of the series, if there is one")
     options = parser.parse_args(argv)
     if options.command == "list":
         print("\n".join(table(options.prefix)))
         return 0
-    for kernel in [parse_name(name) for name in options.names]:
-        print(fetch(kernel, update=options.update))
+    kernels = [parse_name(name) for name in options.names]
+    if options.command == "fetch":
+        for kernel in kernels:
+            print(fetch(kernel, update=options.update))
     return 0
 
 
