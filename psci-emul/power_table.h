@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "psci-emul/power_state.h"
 #include "psci-emul/types.h"
 
@@ -95,7 +95,7 @@ class PowerTable {
   bool Start(VcpuId target, Place from, By by, BootContext context);
 
   const std::vector<Mpidr> topology_;
-  absl::flat_hash_map<Mpidr, VcpuId> by_mpidr_;
+  std::unordered_map<Mpidr, VcpuId> by_mpidr_;
   const std::unique_ptr<Slot[]> slots_;
   std::atomic<uint32_t> not_off_ = 0;
   std::atomic<int64_t> last_off_ns_ = 0;

@@ -12,9 +12,9 @@ namespace guest_init {
 // All of `text` as a number without sign or prefix; else nothing. Pure.
 inline std::optional<uint64_t> ParseNumber(std::string_view text, int base) {
   uint64_t number = 0;
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, number, base);
-  if (error != std::errc() || rest != end) return std::nullopt;
+  const auto [rest, error] =
+      std::from_chars(text.begin(), text.end(), number, base);
+  if (error != std::errc() || rest != text.end()) return std::nullopt;
   return number;
 }
 

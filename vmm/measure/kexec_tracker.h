@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
 #include "vmm/measure/event.h"
 
@@ -110,7 +110,7 @@ class KexecTracker {
   Doors DoorsNow() const;
   std::vector<CpuTimes> PerCpuNow() const;
 
-  absl::flat_hash_map<uint64_t, uint32_t> vcpu_of_;
+  std::unordered_map<uint64_t, uint32_t> vcpu_of_;
   std::vector<Boot> boots_;
   bool saw_kernel_ = false;
 
