@@ -3,6 +3,8 @@
 #define PARKVMM_VMM_MEMORY_GUEST_MEMORY_H_
 
 #include <cstdint>
+#include <optional>
+#include <type_traits>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -32,6 +34,16 @@ class GuestMemory {
   // kOutOfRange if not all of it is RAM; nothing is copied then.
   absl::Status Write(GuestAddress to, absl::Span<const uint8_t> bytes);
   absl::Status Read(GuestAddress from, absl::Span<uint8_t> bytes) const;
+  // nullopt if not all of it is RAM.
+  template <typename T>
+  std::optional<T> Load(GuestAddress from) const {
+    static_assert(std::is_trivially_copyable_v<T>);
+    T value;
+    if (!Read(from, {reinterpret_cast<uint8_t*>(&value), sizeof(T)}).ok()) {
+      return std::nullopt;
+    }
+    return value;
+  }
 
  private:
   GuestMemory(GuestRange range, void* host) : range_(range), host_(host) {}

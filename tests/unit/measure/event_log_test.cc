@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/measure/event_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "nlohmann/json.hpp"
+#include "psci-emul/psci_abi.h"
+
+namespace vmm {
+namespace {
+
+using testing::ElementsAre;
+
+std::string Contents(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+class EventLogTest : public testing::Test {
+ protected:
+  std::vector<int64_t> Drain(int64_t until) {
+    std::vector<int64_t> stamps;
+    EXPECT_TRUE(
+        log_.Drain(until,
+                   [&](const Event& event) { stamps.push_back(event.ns); })
+            .ok());
+    return stamps;
+  }
+  const std::string path_ =
+      testing::TempDir() + "/" +
+      testing::UnitTest::GetInstance()->current_test_info()->name();
+  EventLog log_{{0x0, 0x1}};
+};
+
+TEST_F(EventLogTest, MergesTheRingsInTheOrderOfTheirStamps) {
+  log_.ring(0).Push({.ns = 10});
+  log_.ring(0).Push({.ns = 30});
+  log_.ring(1).Push({.ns = 20, .vcpu = 1});
+  EXPECT_THAT(Drain(INT64_MAX), ElementsAre(10, 20, 30));
+}
+
+// One that was stamped first may be pushed last.
+TEST_F(EventLogTest, HoldsBackWhatIsTooYoung) {
+  log_.ring(0).Push({.ns = 30});
+  EXPECT_THAT(Drain(25), ElementsAre());
+  log_.ring(1).Push({.ns = 20, .vcpu = 1});
+  EXPECT_THAT(Drain(100), ElementsAre(20, 30));
+}
+
+TEST_F(EventLogTest, AQuarterFullRingWakesItsReader) {
+  pollfd wake = {log_.fd(), POLLIN, 0};
+  for (size_t i = 0; i < EventRing::kCapacity / 4; ++i) log_.ring(1).Push({});
+  EXPECT_EQ(poll(&wake, 1, 0), 0);
+  log_.ring(1).Push({});
+  EXPECT_EQ(poll(&wake, 1, 0), 1);
+  Drain(INT64_MAX);
+  EXPECT_EQ(poll(&wake, 1, 0), 0);
+}
+
+TEST_F(EventLogTest, AFullRingLosesAndCounts) {
+  for (size_t i = 0; i < EventRing::kCapacity + 5; ++i) log_.ring(0).Push({});
+  EXPECT_EQ(log_.lost(), 5u);
+  EXPECT_EQ(Drain(INT64_MAX).size(), EventRing::kCapacity);
+  log_.ring(0).Push({});
+  EXPECT_EQ(Drain(INT64_MAX).size(), 1u);
+}
+
+TEST_F(EventLogTest, WhoAsksInALoopDoesNotLoseTheMark) {
+  for (size_t i = 0; i < EventRing::kCapacity; ++i) {
+    log_.ring(0).Push({.function = PSCI_AFFINITY_INFO_64});
+  }
+  log_.ring(0).Push({.ns = 1, .kind = Event::Kind::kMark});
+  EXPECT_EQ(log_.lost(), EventRing::kCapacity / 2);
+  EXPECT_EQ(Drain(INT64_MAX).back(), 1);
+}
+
+TEST_F(EventLogTest, EachLineIsAJsonObject) {
+  ASSERT_TRUE(log_.WriteTo(path_, false).ok());
+  log_.ring(1).Push({.ns = 7,
+                     .vcpu = 1,
+                     .kind = Event::Kind::kPsci,
+                     .arguments = 2,
+                     .function = PSCI_AFFINITY_INFO_64,
+                     .args = {0x103, 0},
+                     .result = -2});
+  log_.ring(1).Push({.ns = 9, .vcpu = 1, .kind = Event::Kind::kOff});
+  log_.ring(1).Push(
+      {.ns = 9, .vcpu = 1, .kind = Event::Kind::kStart, .firmware_ns = 5});
+  Drain(INT64_MAX);
+  std::istringstream lines(Contents(path_));
+  std::string line;
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(nlohmann::json::parse(line),
+            nlohmann::json::parse(
+                R"({"ns":7,"vcpu":1,"mpidr":"0x1","event":"psci",
+                    "call":"AFFINITY_INFO","function":"0xc4000004",
+                    "args":["0x103","0x0"],"result":-2})"));
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(line, R"({"ns":9,"vcpu":1,"mpidr":"0x1","event":"park"})");
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(
+      line,
+      R"({"ns":9,"vcpu":1,"mpidr":"0x1","event":"release","firmware_ns":5})");
+}
+
+TEST_F(EventLogTest, AnUnwritableFileIsNamed) {
+  const absl::Status status = log_.WriteTo("/nowhere/events", false);
+  EXPECT_THAT(status.message(), testing::HasSubstr("/nowhere/events"));
+}
+
+}  // namespace
+}  // namespace vmm

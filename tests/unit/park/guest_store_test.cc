@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/park/guest_store.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "tests/support/fake_vcpu.h"
+
+namespace vmm {
+namespace {
+
+constexpr uint64_t kRam = 0x40000000;
+constexpr uint64_t kSize = 0x800000;
+
+class GuestStoreTest : public testing::Test {
+ protected:
+  void Put(uint64_t address, uint32_t instruction) {
+    uint8_t bytes[4];
+    std::memcpy(bytes, &instruction, 4);
+    ASSERT_TRUE(memory_.Write(GuestAddress(address), bytes).ok());
+  }
+  GuestMemory memory_ =
+      *GuestMemory::Map(*GuestRange::Make(GuestAddress(kRam), kSize));
+};
+
+TEST_F(GuestStoreTest, ReadsAStoreWithTheMmuOff) {
+  FakeVcpu vcpu(0);
+  const uint32_t code = 0xf9000422;  // str x2, [x1, #8]
+  Put(kRam + 0x40, code);
+  vcpu.pc = kRam + 0x40;
+  vcpu.x[1] = kRam + 0x1000;
+  vcpu.x[2] = 0x7061726b;
+  const auto store = ReadStore(vcpu, StoreRefused{}, memory_,
+                               GuestRange::Fixed(kRam + 0x2000, 0x1000), 4096);
+  ASSERT_TRUE(store.ok());
+  ASSERT_TRUE(store->data.has_value());
+  EXPECT_EQ(store->code, GuestAddress(kRam + 0x40));
+  EXPECT_EQ(store->data->address, GuestAddress(kRam + 0x1008));
+  EXPECT_EQ(store->data->size, 8u);
+  EXPECT_EQ(store->data->value, 0x7061726bu);
+}
+
+TEST_F(GuestStoreTest, AddsTheRegisterThatIsTheOffset) {
+  FakeVcpu vcpu(0);
+  const uint32_t code = 0xf8246860;  // str x0, [x3, x4]
+  Put(kRam + 0x40, code);
+  vcpu.pc = kRam + 0x40;
+  vcpu.x[3] = kRam + 0x1000;
+  vcpu.x[4] = 0x2000;
+  const auto store = ReadStore(vcpu, StoreRefused{}, memory_,
+                               GuestRange::Fixed(kRam + 0x2000, 0x1000), 4096);
+  ASSERT_TRUE(store.ok() && store->data);
+  EXPECT_EQ(store->data->address, GuestAddress(kRam + 0x3000));
+  EXPECT_EQ(store->target, GuestAddress(kRam + 0x3000));
+}
+
+TEST_F(GuestStoreTest, OfDcZvaItSaysWhereOnly) {
+  FakeVcpu vcpu(0);
+  const uint32_t code = 0xd50b7428;  // dc zva, x8
+  Put(kRam + 0x40, code);
+  vcpu.pc = kRam + 0x40;
+  vcpu.x[8] = kRam + 0x1040;
+  const auto store = ReadStore(vcpu, StoreRefused{}, memory_,
+                               GuestRange::Fixed(kRam + 0x2000, 0x1000), 4096);
+  ASSERT_TRUE(store.ok());
+  EXPECT_FALSE(store->data);
+  EXPECT_EQ(store->target, GuestAddress(kRam + 0x1040));
+}
+
+// A loop's store into its own page is read without asking for the MMU; one into
+// any other page is not.
+TEST_F(GuestStoreTest, ALoopIsTakenAtItsWord) {
+  FakeVcpu vcpu(0);
+  const uint32_t code = 0xf9000422;  // str x2, [x1, #8]
+  Put(kRam + 0x2010, code);
+  vcpu.pc = kRam + 0x2010;
+  vcpu.sctlr = 1;  // Without tables: nothing can be translated.
+  vcpu.x[2] = 7;
+  for (const bool own : {true, false}) {
+    vcpu.x[1] = own ? kRam + 0x2000 : kRam + 0x5000;
+    const auto store =
+        ReadStore(vcpu, StoreRefused{}, memory_,
+                  GuestRange::Fixed(kRam + 0x2000, 0x2000), 4096);
+    ASSERT_TRUE(store.ok());
+    ASSERT_EQ(store->data.has_value(), own);
+    if (!own) continue;
+    EXPECT_EQ(store->data->address, GuestAddress(kRam + 0x2008));
+  }
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/park/park_region.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <memory>
+#include <thread>
+
+#include "psci-emul/park_abi.h"
+#include "tests/support/fake_vcpu.h"
+
+namespace vmm {
+namespace {
+
+using psci::Door;
+using psci::ParkFault;
+using psci::VcpuId;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr uint64_t kRam = 0x40000000;
+constexpr uint64_t kSize = 0x4000000;
+constexpr uint64_t kPages = 0x40800000;
+constexpr uint64_t kEntry = 0x40080000;
+constexpr uint32_t kStoreMagic = 0xf9000401;  // str x1, [x0, #8]
+constexpr uint32_t kStoreExit = 0xf9000062;   // str x2, [x3]
+constexpr uint32_t kStorePair = 0xa900047f;   // stp xzr, x1, [x3]
+constexpr uint32_t kZero = 0xd50b7423;        // dc zva, x3
+constexpr uint32_t kStoreSimd = 0xad000460;   // stp q0, q1, [x3]
+
+constexpr uint64_t PageOfCpu(uint32_t cpu) {
+  return kPages + 0x1000 * (uint64_t{cpu} - 1);
+}
+
+const ParkPlacement kSmall = {
+    *GuestRange::Make(GuestAddress(kPages - kParkGuard), 3 * kParkGuard),
+    *GuestRange::Make(GuestAddress(kPages), kParkGuard)};
+
+// Four CPUs whose code the test writes; the MMU is off, so every address is
+// physical, and what the guest does is done to memory by the test.
+class ParkRegionTest : public testing::Test {
+ protected:
+  void SetUp() override { SetUpIn(kSmall); }
+  void SetUpIn(const ParkPlacement& placement) {
+    region_.reset();
+    vcpus_.clear();
+    auto region = ParkRegion::Create(
+        placement, {.memory = memory_,
+                    .power = power_,
+                    .judge = [](uint64_t entry) -> std::optional<ParkFault> {
+                      if (entry == kEntry) return std::nullopt;
+                      return ParkFault::kExitNotRam;
+                    },
+                    .diagnoses = diagnoses_,
+                    .events = events_,
+                    .clock = clock_,
+                    .nudge =
+                        [this](uint32_t cpu) {
+                          nudged_.push_back(cpu);
+                          if (on_nudge_) on_nudge_(cpu);
+                        }});
+    ASSERT_TRUE(region.ok()) << region.status();
+    region_ = *std::move(region);
+    for (uint32_t i = 0; i < 4; ++i) {
+      vcpus_.push_back(std::make_unique<FakeVcpu>(i));
+      if (power_.PowerOn(VcpuId{i}, {})) {
+        ASSERT_TRUE(power_.AwaitBoot(VcpuId{i}).has_value());
+      }
+      // As if each had been asked to watch already.
+      ASSERT_TRUE(region_->Watch(VcpuId{i}, *vcpus_[i]).ok());
+    }
+  }
+  void Put(uint64_t address, const void* from, size_t size) {
+    uint8_t bytes[8];
+    std::memcpy(bytes, from, size);
+    auto* const at = static_cast<uint8_t*>(
+        *memory_.HostRange(*GuestRange::Make(GuestAddress(address), size)));
+    std::memcpy(at, bytes, size);
+  }
+  uint64_t Get(uint64_t address) const {
+    uint8_t bytes[8];
+    EXPECT_TRUE(memory_.Read(GuestAddress(address), bytes).ok());
+    uint64_t value;
+    std::memcpy(&value, bytes, 8);
+    return value;
+  }
+  // The old kernel: any store opens the window; then it writes as it likes.
+  void Prepare() {
+    const auto opened = StoreAt(0, kEntry, kStoreSimd, kPages, 0);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    for (uint32_t cpu = 1; cpu < 4; ++cpu) {
+      Put(PageOfCpu(cpu) + PARK_PAGE_TEXT, &kStoreMagic, 4);
+    }
+  }
+  // CPU `self` runs into `instruction` at `pc`, for [x3 or x0] = `address`.
+  absl::StatusOr<ParkRegion::Outcome> StoreAt(uint32_t self, uint64_t pc,
+                                              uint32_t instruction,
+                                              uint64_t address, uint64_t value,
+                                              VcpuExit exit = StoreRefused{}) {
+    FakeVcpu& vcpu = *vcpus_[self];
+    if (pc == kEntry) Put(pc, &instruction, 4);
+    vcpu.pc = pc;
+    vcpu.x[0] = vcpu.x[3] = address;
+    vcpu.x[1] = PARK_MAGIC;
+    vcpu.x[2] = value;
+    return region_->OnStore(VcpuId{self}, vcpu, exit);
+  }
+  void Park(uint32_t cpu, uint64_t page) {
+    const auto outcome =
+        StoreAt(cpu, page + PARK_PAGE_TEXT, kStoreMagic, page, 0,
+                DebugStop{DebugStop::Kind::kWatchedStore, page + 8});
+    ASSERT_TRUE(outcome.ok()) << outcome.status();
+    ASSERT_TRUE(outcome->parks);
+    ASSERT_FALSE(power_.PowerOff(VcpuId{cpu}, Door::kPage));
+    ASSERT_TRUE(region_->Announce(VcpuId{cpu}).ok());
+  }
+  void ParkAll() {
+    for (const uint32_t cpu : {1u, 2u, 3u}) {
+      Park(cpu, PageOfCpu(cpu));
+      ASSERT_TRUE(region_->EndWatch(VcpuId{cpu}, *vcpus_[cpu]).ok());
+    }
+  }
+  void Starts(uint32_t cpu) {
+    ASSERT_TRUE(power_.AwaitBoot(VcpuId{cpu}).has_value());
+    region_->Leave(VcpuId{cpu});
+  }
+  void Release(uint32_t cpu, uint64_t entry) {
+    const auto outcome = StoreAt(0, kEntry, kStoreExit, PageOfCpu(cpu), entry);
+    ASSERT_TRUE(outcome.ok()) << outcome.status();
+    EXPECT_FALSE(outcome->parks);
+  }
+  std::vector<ParkFault> Faults() const {
+    std::vector<ParkFault> faults;
+    for (const Diagnosis& diagnosis : diagnoses_.All()) {
+      faults.push_back(diagnosis.fault);
+    }
+    return faults;
+  }
+
+  GuestMemory memory_ =
+      *GuestMemory::Map(*GuestRange::Make(GuestAddress(kRam), kSize));
+  psci::PowerTable power_{
+      {psci::Mpidr{0}, psci::Mpidr{1}, psci::Mpidr{2}, psci::Mpidr{3}}};
+  DiagnosisLog diagnoses_;
+  EventLog events_{{0, 1, 2, 3}};
+  Clock clock_;
+  std::vector<uint32_t> nudged_;
+  std::function<void(uint32_t)> on_nudge_;
+  std::unique_ptr<ParkRegion> region_;
+  std::vector<std::unique_ptr<FakeVcpu>> vcpus_;
+};
+
+TEST_F(ParkRegionTest, AReleaseStartsTheCpuAtItsAddressWithItsPage) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_MAGIC), PARK_MAGIC);
+  EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOff);
+  Release(1, kEntry);
+  EXPECT_EQ(power_.AwaitBoot(VcpuId{1}),
+            (psci::BootContext{kEntry, PageOfCpu(1)}));
+  region_->Leave(VcpuId{1});
+  EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_EXIT), 0u);
+  EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_MAGIC), 0u);
+  EXPECT_THAT(Faults(), IsEmpty());
+}
+
+TEST_F(ParkRegionTest, AReleasedPageIsPlainRamWhileOthersAreParked) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  Park(2, PageOfCpu(2));
+  Release(1, kEntry);
+  const auto wipe = StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), 0);
+  ASSERT_TRUE(wipe.ok());
+  const uint64_t zero = 0;
+  Put(PageOfCpu(1) + PARK_PAGE_TEXT, &zero, 8);  // Or this dies of SIGSEGV.
+  EXPECT_EQ(power_.StateOf(VcpuId{2}), psci::PowerState::kOff);
+  Release(2, kEntry);
+  EXPECT_EQ(power_.AwaitBoot(VcpuId{2})->context_id, PageOfCpu(2));
+}
+
+TEST_F(ParkRegionTest, ParkedPagesCannotBeWritten) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  const uint64_t zero = 0;
+  EXPECT_DEATH(Put(PageOfCpu(1), &zero, 8), "");
+}
+
+// Room for 512 CPUs, at every page size a guest can have; a next kernel may
+// have another one than the first.
+TEST_F(ParkRegionTest, LargePagesMakeALargeWindow) {
+  for (const uint64_t page : {4096u, 16384u, 65536u}) {
+    const uint64_t size = 512 * page;
+    SetUpIn({*GuestRange::Make(GuestAddress(kPages - kParkGuard),
+                               size + 2 * kParkGuard),
+             *GuestRange::Make(GuestAddress(kPages), size)});
+    for (const uint64_t stride : {page, uint64_t{4096}}) {
+      Prepare();
+      const uint64_t last = kPages + size - stride;
+      Put(last + PARK_PAGE_TEXT, &kStoreMagic, 4);
+      Put(last - stride + PARK_PAGE_TEXT, &kStoreMagic, 4);
+      Park(1, last);
+      Park(2, last - stride);
+      for (const auto& [cpu, at] : {std::pair(1u, last), {2u, last - stride}}) {
+        ASSERT_TRUE(StoreAt(0, kEntry, kStoreExit, at, kEntry).ok());
+        EXPECT_EQ(power_.AwaitBoot(VcpuId{cpu}),
+                  (psci::BootContext{kEntry, at}));
+        region_->Leave(VcpuId{cpu});
+      }
+      EXPECT_THAT(Faults(), IsEmpty());
+    }
+  }
+}
+
+TEST_F(ParkRegionTest, ABadExitLeavesItParkedUntilAGoodOneComes) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  Release(1, 0x123);
+  EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOff);
+  EXPECT_EQ(Get(PageOfCpu(1)), 0u);
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kExitNotRam));
+  Release(1, kEntry);
+  EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
+}
+
+TEST_F(ParkRegionTest, ASecondReleaseDoesNothing) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  Park(2, PageOfCpu(2));
+  Release(1, kEntry);
+  Release(1, kEntry);
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kDoubleRelease));
+  EXPECT_EQ(Get(PageOfCpu(1)), 0u);
+}
+
+// Once the window is open, a store is seen by looking only.
+TEST_F(ParkRegionTest, ASecondReleaseThatNobodySawIsFoundAndTakenAway) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  Release(1, kEntry);
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(2), 0).ok());
+  Put(PageOfCpu(1), &kEntry, 8);
+  region_->Inspect();
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kDoubleRelease));
+  EXPECT_EQ(Get(PageOfCpu(1)), 0u);
+}
+
+TEST_F(ParkRegionTest, AnExitThatWasThereFirstReleasesAtOnce) {
+  Prepare();
+  Put(PageOfCpu(1), &kEntry, 8);
+  Park(1, PageOfCpu(1));
+  EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kReleaseBeforePark));
+}
+
+TEST_F(ParkRegionTest, AReleaseBetweenMagicAndOffIsNotLost) {
+  Prepare();
+  const uint64_t page = PageOfCpu(1);
+  const auto in = StoreAt(1, page + PARK_PAGE_TEXT, kStoreMagic, page, 0);
+  ASSERT_TRUE(in.ok() && in->parks);
+  Release(1, kEntry);  // The CPU is still on.
+  ASSERT_FALSE(power_.PowerOff(VcpuId{1}, Door::kPage));
+  ASSERT_TRUE(region_->Announce(VcpuId{1}).ok());
+  EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
+}
+
+TEST_F(ParkRegionTest, CpuOnTakesTheMagicAndTheLoopAway) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  ASSERT_TRUE(power_.PowerOn(VcpuId{1}, {kEntry, 5}));
+  ASSERT_EQ(power_.AwaitBoot(VcpuId{1}), (psci::BootContext{kEntry, 5}));
+  region_->Leave(VcpuId{1});
+  EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_MAGIC), 0u);
+  EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_TEXT), 0u);
+  Release(1, kEntry);
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kDoubleRelease));
+}
+
+TEST_F(ParkRegionTest, TheSecondCpuOfAPageIsNoted) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  Park(2, PageOfCpu(1));
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kPageShared));
+  Release(1, kEntry);
+  EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
+  EXPECT_EQ(power_.StateOf(VcpuId{2}), psci::PowerState::kOff);
+}
+
+TEST_F(ParkRegionTest, PagesBesideTheRegionAreNoted) {
+  Prepare();
+  const uint64_t before = kPages - 0x1000;
+  const uint64_t behind = kPages + kParkGuard;
+  for (const uint64_t page : {before, behind}) {
+    Put(page + PARK_PAGE_TEXT, &kStoreMagic, 4);
+  }
+  Park(1, before);
+  Park(2, behind);
+  EXPECT_THAT(Faults(),
+              ElementsAre(ParkFault::kPageOfCpu0, ParkFault::kPagePastRegion));
+}
+
+TEST_F(ParkRegionTest, AMagicFromElsewhereParksNobody) {
+  Prepare();
+  const auto forged =
+      StoreAt(2, kEntry, kStoreMagic, PageOfCpu(1), 0,
+              DebugStop{DebugStop::Kind::kWatchedStore, PageOfCpu(1) + 8});
+  ASSERT_TRUE(forged.ok());
+  EXPECT_FALSE(forged->parks);
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kMagicWithoutCpu));
+}
+
+TEST_F(ParkRegionTest, AMagicThatNobodySawStoredIsFound) {
+  Prepare();
+  const uint64_t magic = PARK_MAGIC;
+  Put(PageOfCpu(3) + PARK_PAGE_MAGIC, &magic, 8);
+  region_->Inspect();
+  region_->Inspect();
+  ASSERT_EQ(diagnoses_.All().size(), 1u);
+  EXPECT_EQ(diagnoses_.All()[0].count, 1u);
+  EXPECT_EQ(diagnoses_.All()[0].place, PageOfCpu(3));
+}
+
+TEST_F(ParkRegionTest, AnotherLoopThanTheFirstIsNoted) {
+  Prepare();
+  const uint64_t other = 0xd503201ff9000401;
+  Put(PageOfCpu(2) + PARK_PAGE_TEXT, &other, 8);
+  Park(1, PageOfCpu(1));
+  Park(2, PageOfCpu(2));
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kForeignLoop));
+}
+
+TEST_F(ParkRegionTest, CpuOnLeavesALoopThatSomebodyElsePutThere) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  const uint64_t text = PageOfCpu(1) + PARK_PAGE_TEXT;
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreExit, text, 0x55).ok());
+  ASSERT_TRUE(power_.PowerOn(VcpuId{1}, {kEntry, 5}));
+  region_->Leave(VcpuId{1});
+  EXPECT_EQ(Get(text), 0x55u);
+}
+
+// A release that cannot be read, of another CPU: nobody's loop has changed.
+TEST_F(ParkRegionTest, CpuOnTakesTheLoopAwayAfterAStoreThatWasSteppedOver) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  Park(2, PageOfCpu(2));
+  vcpus_[0]->Then(DebugStop{DebugStop::Kind::kStepped});
+  vcpus_[0]->on_run = [&] { Put(PageOfCpu(2), &kEntry, 8); };
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(2), kEntry).ok());
+  ASSERT_EQ(power_.StateOf(VcpuId{2}), psci::PowerState::kOnPending);
+  ASSERT_TRUE(power_.PowerOn(VcpuId{1}, {kEntry, 5}));
+  region_->Leave(VcpuId{1});
+  EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_TEXT), 0u);
+}
+
+TEST_F(ParkRegionTest, WritingOverAParkedCpusLoopIsNotedAndHarmless) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  const auto store =
+      StoreAt(0, kEntry, kStoreExit, PageOfCpu(1) + PARK_PAGE_TEXT, 0x55);
+  ASSERT_TRUE(store.ok());
+  EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_TEXT), 0x55u);
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kPageRewritten));
+  Release(1, kEntry);
+  EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
+}
+
+TEST_F(ParkRegionTest, AReleasedCpuStartsWithoutWatching) {
+  Prepare();
+  ParkAll();
+  for (const uint32_t cpu : {1u, 2u, 3u}) {
+    Release(cpu, kEntry);
+    Starts(cpu);
+    EXPECT_FALSE(region_->NeedsWatch(VcpuId{cpu}));
+    EXPECT_EQ(vcpus_[cpu]->calls().back(), "end debug");
+  }
+  EXPECT_DEATH(Put(PageOfCpu(1), &kEntry, 8), "");
+  EXPECT_THAT(nudged_, IsEmpty());
+}
+
+TEST_F(ParkRegionTest, ACpuThatIsTurnedOnWhileOthersPrepareWatches) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  ASSERT_TRUE(region_->EndWatch(VcpuId{1}, *vcpus_[1]).ok());
+  ASSERT_TRUE(power_.PowerOn(VcpuId{1}, {kEntry, 5}));
+  Starts(1);
+  EXPECT_TRUE(region_->NeedsWatch(VcpuId{1}));
+}
+
+// Each wipe opens the window, the next release closes it.
+TEST_F(ParkRegionTest, AWipeWaitsForTheCpuThatHasLeftThePage) {
+  std::vector<std::jthread> heard;
+  on_nudge_ = [this, &heard](uint32_t cpu) {
+    EXPECT_TRUE(region_->NeedsWatch(VcpuId{cpu}));
+    EXPECT_DEATH(Put(PageOfCpu(cpu), &kEntry, 8), "");  // Not opened yet.
+    heard.emplace_back([this, cpu] {
+      EXPECT_TRUE(region_->Watch(VcpuId{cpu}, *vcpus_[cpu]).ok());
+    });
+  };
+  Prepare();
+  ParkAll();
+  for (const uint32_t cpu : {1u, 2u, 3u}) {
+    nudged_.clear();
+    Release(cpu, kEntry);
+    Starts(cpu);
+    ASSERT_TRUE(StoreAt(0, kEntry, kZero, PageOfCpu(cpu), 0).ok());
+    EXPECT_THAT(nudged_, ElementsAre(cpu));
+    const uint64_t zero = 0;
+    Put(PageOfCpu(cpu) + PARK_PAGE_TEXT, &zero, 8);
+    // Only that page, unless nobody is parked any more.
+    if (cpu == 1) {
+      EXPECT_DEATH(Put(PageOfCpu(4) + PARK_PAGE_TEXT, &zero, 8), "");
+      ASSERT_TRUE(StoreAt(0, kEntry, kZero, PageOfCpu(4), 0).ok());
+    }
+    if (cpu != 2) Put(PageOfCpu(4) + PARK_PAGE_TEXT, &zero, 8);
+  }
+  EXPECT_THAT(Faults(), IsEmpty());
+}
+
+// A watched store that cannot be read: it must get through, and be seen.
+TEST_F(ParkRegionTest, AWatchedStoreIntoTheClosedWindowComesBackToAnOpenOne) {
+  Prepare();
+  ParkAll();
+  const DebugStop watched{DebugStop::Kind::kWatchedStore, PageOfCpu(1)};
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), 0, watched).ok());
+  vcpus_[0]->Then(DebugStop{DebugStop::Kind::kStepped});
+  vcpus_[0]->on_run = [&] { Put(PageOfCpu(1), &kEntry, 8); };
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), 0, watched).ok());
+  EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
+}
+
+// The guest steps over what cannot be read; the fake's step stores nothing, so
+// the test stores for it while the window is open.
+TEST_F(ParkRegionTest, AReleaseByAnyOtherInstructionIsSteppedOver) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  vcpus_[0]->Then(DebugStop{DebugStop::Kind::kStepped});
+  vcpus_[0]->on_run = [&] { Put(PageOfCpu(1), &kEntry, 8); };
+  const auto pair = StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), kEntry);
+  // The first time, all that is vacant is opened; then it comes back.
+  ASSERT_TRUE(pair.ok());
+  const auto again = StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), kEntry);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
+  EXPECT_EQ(Get(PageOfCpu(1)), 0u);
+}
+
+// {exit = 0; magic = M}, as a compiler writes it.
+TEST_F(ParkRegionTest, APairOfStoresParksAsWell) {
+  Prepare();
+  const uint64_t page = PageOfCpu(1);
+  Put(page + PARK_PAGE_TEXT, &kStorePair, 4);
+  const auto in = StoreAt(1, page + PARK_PAGE_TEXT, kStorePair, page, 0);
+  ASSERT_TRUE(in.ok());
+  EXPECT_TRUE(in->parks);
+  EXPECT_EQ(Get(page + PARK_PAGE_MAGIC), 0u);  // Not before it is off.
+}
+
+TEST_F(ParkRegionTest, AnEfaultThatIsNotOursIsNotRetriedForEver) {
+  Prepare();
+  vcpus_[0]->Then(StoreRefused{});
+  EXPECT_FALSE(StoreAt(0, kEntry, kStoreSimd, kEntry, 0).ok());
+}
+
+// Before the first store of all, everybody else is called out of the guest.
+TEST(ParkRegionArmTest, TheFirstStoreWaitsUntilAllWatch) {
+  GuestMemory memory =
+      *GuestMemory::Map(*GuestRange::Make(GuestAddress(kRam), kSize));
+  psci::PowerTable power({psci::Mpidr{0}, psci::Mpidr{1}, psci::Mpidr{2}});
+  DiagnosisLog diagnoses;
+  EventLog events({0, 1, 2});
+  Clock clock;
+  FakeVcpu boss(0);
+  FakeVcpu other(1);
+  ParkRegion* region = nullptr;
+  std::thread heard;
+  auto created = ParkRegion::Create(
+      kSmall, {.memory = memory,
+               .power = power,
+               .judge = [](uint64_t) { return std::nullopt; },
+               .diagnoses = diagnoses,
+               .events = events,
+               .clock = clock,
+               .nudge =
+                   [&](uint32_t cpu) {
+                     EXPECT_EQ(cpu, 1u);
+                     heard = std::thread([&] {
+                       EXPECT_TRUE(region->NeedsWatch(VcpuId{1}));
+                       EXPECT_TRUE(region->Watch(VcpuId{1}, other).ok());
+                     });
+                   }});
+  ASSERT_TRUE(created.ok());
+  region = created->get();
+  for (const uint32_t on : {0u, 1u}) {  // CPU 2 is off: nobody waits for it.
+    ASSERT_TRUE(power.PowerOn(VcpuId{on}, {}));
+    ASSERT_TRUE(power.AwaitBoot(VcpuId{on}).has_value());
+  }
+  EXPECT_FALSE(region->NeedsWatch(VcpuId{0}));
+  boss.pc = kEntry;
+  EXPECT_TRUE(region->OnStore(VcpuId{0}, boss, StoreRefused{}).ok());
+  heard.join();
+  EXPECT_FALSE(region->NeedsWatch(VcpuId{0}));
+  EXPECT_TRUE(region->NeedsWatch(VcpuId{2}));
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+
+#include "vmm/machine/console_buffer.h"
+#include "vmm/run/console_watch.h"
+#include "vmm/run/terminal.h"
+
+namespace vmm {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+bool IsReadable(int fd) {
+  pollfd poller = {fd, POLLIN, 0};
+  return poll(&poller, 1, 0) == 1;
+}
+
+TEST(ConsoleBufferTest, WakesItsReaderAtTheEndOfALine) {
+  ConsoleBuffer buffer;
+  buffer.Put('a');
+  EXPECT_FALSE(IsReadable(buffer.fd()));
+  buffer.Put('\n');
+  EXPECT_TRUE(IsReadable(buffer.fd()));
+  EXPECT_EQ(buffer.Take(), "a\n");
+  EXPECT_FALSE(IsReadable(buffer.fd()));
+}
+
+TEST(ConsoleBufferTest, IsBounded) {
+  ConsoleBuffer buffer;
+  for (size_t i = 0; i < 2 * ConsoleBuffer::kCapacity; ++i) buffer.Put('x');
+  EXPECT_TRUE(buffer.Full());
+  EXPECT_EQ(buffer.Take().size(), ConsoleBuffer::kCapacity);
+  EXPECT_FALSE(buffer.Full());
+}
+
+TEST(ConsoleWatchTest, NoticesAPanicHoweverItArrives) {
+  ConsoleWatch watch;
+  watch.Add("[ 1.0] Kernel pan");
+  watch.Add("ic - not syncing: out of luck\r\n");
+  EXPECT_EQ(watch.panic(), "[ 1.0] Kernel panic - not syncing: out of luck");
+  watch.ForgetPanic();
+  EXPECT_EQ(watch.panic(), "");
+}
+
+TEST(ConsoleWatchTest, NoticesTheFirstComplaintOfAKernel) {
+  for (const char* const line :
+       {"[ 1.0] WARNING: CPU: 3 PID: 1 at kernel/cpu.c:1 f+0x1/0x2",
+        "[ 1.0] BUG: scheduling while atomic", "[ 1.0] kernel BUG at mm/x.c:1!",
+        "[ 1.0] Internal error: Oops: 96000004 [#1] SMP",
+        "[ 1.0] rcu: INFO: rcu_sched self-detected stall on CPU",
+        "[ 1.0] CPU3: failed to come online",
+        "[ 1.0] GICv3: Booted with LPIs enabled, memory probably corrupted"}) {
+    ConsoleWatch watch;
+    watch.Add("[ 0.9] Booting Linux\n");
+    EXPECT_EQ(watch.splat(), "");
+    watch.Add(line);
+    watch.Add("\n[ 1.1] BUG: another\n");
+    EXPECT_EQ(watch.splat(), line);
+  }
+}
+
+TEST(ConsoleWatchTest, WhatIsAllowedIsNoComplaint) {
+  ConsoleWatch watch({"PID: 1 at drivers/x.c"});
+  watch.Add("[ 1.0] WARNING: CPU: 3 PID: 1 at drivers/x.c:1\n");
+  EXPECT_EQ(watch.splat(), "");
+  watch.Add("[ 1.0] WARNING: CPU: 3 PID: 1 at drivers/y.c:1\n");
+  EXPECT_NE(watch.splat(), "");
+}
+
+TEST(ConsoleWatchTest, ACrashKernelIsNotAccusedOfWhatLedToIt) {
+  ConsoleWatch watch;
+  watch.Add("BUG: bad\n");
+  watch.ForgetPanic();  // A kexec: the complaint stands.
+  EXPECT_NE(watch.splat(), "");
+  watch.Add("Kernel panic - not syncing: bad\n");
+  watch.ForgetPanic();
+  EXPECT_EQ(watch.splat(), "");
+}
+
+TEST(ConsoleWatchTest, KeepsTheLastLinesAndNothingElse) {
+  ConsoleWatch watch;
+  for (int i = 0; i < 100; ++i) watch.Add("line\n");
+  watch.Add(std::string(1 << 20, 'x'));
+  const auto lines = watch.LastLines();
+  EXPECT_EQ(lines.size(), ConsoleWatch::kLines + 1);
+  EXPECT_EQ(lines.back().size(), ConsoleWatch::kLineLength);
+}
+
+TEST(ConsoleWatchTest, RemovesWhatATerminalWouldObey) {
+  ConsoleWatch watch;
+  watch.Add("\x1b[2Jgone\x07\n");
+  EXPECT_THAT(watch.LastLines(), ElementsAre("[2Jgone"));
+}
+
+std::vector<uint8_t> Bytes(absl::string_view text) {
+  return {text.begin(), text.end()};
+}
+
+TEST(EscapeKeysTest, OrdinaryKeysGoToTheGuest) {
+  EXPECT_EQ(EscapeKeys().Feed(Bytes("ls\r")).to_guest, Bytes("ls\r"));
+}
+
+TEST(EscapeKeysTest, CtrlAxQuitsAlsoWhenTypedSlowly) {
+  EscapeKeys keys;
+  EXPECT_FALSE(keys.Feed(Bytes("\x01")).quit);
+  const auto result = keys.Feed(Bytes("x"));
+  EXPECT_TRUE(result.quit);
+  EXPECT_THAT(result.to_guest, IsEmpty());
+}
+
+TEST(EscapeKeysTest, CtrlAhHelpsAndCtrlATwiceIsOne) {
+  EXPECT_TRUE(EscapeKeys().Feed(Bytes("\x01h")).help);
+  EXPECT_EQ(EscapeKeys().Feed(Bytes("\x01\x01")).to_guest, Bytes("\x01"));
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// The terminal comes back on every way out: tried on a real pseudo-terminal.
+#include "vmm/run/terminal.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <functional>
+
+namespace vmm {
+namespace {
+
+constexpr int kDeadlineMs = 10'000;
+
+bool IsCooked(int terminal) {
+  termios now = {};
+  EXPECT_EQ(tcgetattr(terminal, &now), 0);
+  return (now.c_lflag & ICANON) != 0 && (now.c_lflag & ECHO) != 0;
+}
+
+class TerminalTest : public testing::Test {
+ protected:
+  // Runs `leave` in a child whose stdin is a raw terminal; returns its wait
+  // status.
+  int LeaveBy(const std::function<void()>& leave) {
+    int ready[2];
+    EXPECT_EQ(pipe(ready), 0);
+    const pid_t child = forkpty(&terminal_, nullptr, nullptr, nullptr);
+    if (child == 0) {
+      const rlimit no_core = {0, 0};
+      setrlimit(RLIMIT_CORE, &no_core);
+      const RawTerminal raw;
+      const bool worked = raw.active() && !IsCooked(STDIN_FILENO);
+      if (write(ready[1], worked ? "y" : "n", 1) != 1) _exit(1);
+      leave();
+      _exit(0);
+    }
+    char answer = 0;
+    pollfd reader = {ready[0], POLLIN, 0};
+    EXPECT_EQ(poll(&reader, 1, kDeadlineMs), 1) << "The child said nothing.";
+    EXPECT_EQ(read(ready[0], &answer, 1), 1);
+    EXPECT_EQ(answer, 'y');
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    close(ready[0]);
+    close(ready[1]);
+    return status;
+  }
+  ~TerminalTest() override { close(terminal_); }
+
+  int terminal_ = -1;
+};
+
+TEST_F(TerminalTest, IsRestoredByExit) {
+  EXPECT_EQ(LeaveBy([] { exit(3); }), W_EXITCODE(3, 0));
+  EXPECT_TRUE(IsCooked(terminal_));
+}
+
+TEST_F(TerminalTest, IsRestoredByFatalSignals) {
+  for (const int signal : {SIGSEGV, SIGABRT, SIGHUP, SIGQUIT}) {
+    const int status = LeaveBy([signal] { raise(signal); });
+    EXPECT_TRUE(WIFSIGNALED(status));
+    EXPECT_EQ(WTERMSIG(status), signal);
+    EXPECT_TRUE(IsCooked(terminal_)) << strsignal(signal);
+    close(terminal_);
+  }
+  terminal_ = -1;
+}
+
+TEST(RawTerminalTest, LeavesAPipeAlone) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const int saved = dup(STDIN_FILENO);
+  dup2(ends[0], STDIN_FILENO);
+  {
+    const RawTerminal raw;
+    EXPECT_FALSE(raw.active());
+  }
+  dup2(saved, STDIN_FILENO);
+  for (const int fd : {ends[0], ends[1], saved}) close(fd);
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/cli/run_options.h"
+
+#include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
+#include "psci-emul/firmware_model.h"
+#include "vmm/base/file.h"
+#include "vmm/base/status_macros.h"
+#include "vmm/kvm/host_label.h"
+
+namespace vmm {
+namespace {
+
+using nlohmann::json;
+
+constexpr uint64_t kMaxConfigBytes = uint64_t{1} << 20;
+
+// What the command line would have said.
+std::vector<std::string> Words(const json& value) {
+  if (value.is_string()) return {value.get<std::string>()};
+  if (!value.is_array()) return {value.dump()};
+  std::vector<std::string> words;
+  for (const json& element : value) {
+    words.push_back(element.is_string() ? element.get<std::string>()
+                                        : element.dump());
+  }
+  return words;
+}
+
+bool SaysNothing(const json& value) {
+  return value.is_null() || value == "" || value == json::array() ||
+         value == false;
+}
+
+CLI::Option* FindOption(CLI::App& command, const std::string& key) {
+  return command.get_option_no_throw(key == "kernel" ? key : "--" + key);
+}
+
+// CLI11's way to ask: an error, or none. Writes the model out in full, so that
+// --dry-run and the results hold its numbers.
+std::string ExpandFirmware(std::string& text) {
+  const auto model = psci::ParseFirmwareModel(text);
+  if (!model.ok()) return std::string(model.status().message());
+  text = psci::TextOf(*model);
+  return "";
+}
+
+}  // namespace
+
+void DefineRunOptions(CLI::App& command, RunOptions& options) {
+  command.option_defaults()->always_capture_default();
+  command
+      .add_option("kernel", options.kernel,
+                  "arm64 Image (plain, gzip, zstd) or EFI zboot file")
+      ->type_name("KERNEL");
+  command.add_option("-i,--initrd", options.initrd, "initial RAM disk")
+      ->type_name("FILE");
+  command
+      .add_option("-p,--params", options.params,
+                  "appended to the kernel's command line; repeatable")
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->take_all();
+  command.add_option("-c,--cpus", options.cpus, "vCPUs, 1 to 512")
+      ->type_name("N")
+      ->check(CLI::Range(1, 512));
+  command.add_option("-m,--memory", options.memory, "RAM, such as 512M or 4G")
+      ->type_name("SIZE[KMGT]")
+      ->transform(CLI::AsSizeValue(false));
+  command
+      .add_option("--psci", options.psci,
+                  "who answers PSCI: this VMM, or KVM for comparison")
+      ->type_name("vmm|kvm")
+      ->check(CLI::IsMember({"vmm", "kvm"}));
+  command
+      .add_option("--firmware", options.firmware,
+                  "what CPU_OFF and CPU_ON cost besides: none, n1sdp, juno, "
+                  "kunpeng920, thunderx2, or numbers: "
+                  "off=14us,on=70ms,far-on=160ms,socket=32,lock")
+      ->type_name("MODEL")
+      ->transform(CLI::Validator(ExpandFirmware, "", "firmware"));
+  command
+      .add_option("--park", options.park,
+                  "where CPUs may park besides CPU_OFF: nowhere, in RAM by the "
+                  "guest's own loop, or in the VMM (default: host; off with "
+                  "--psci kvm)")
+      ->type_name("off|guest|host")
+      ->check(CLI::IsMember({"off", "guest", "host"}))
+      ->default_str("");
+  command
+      .add_option("--park-base", options.park_base,
+                  "where the park pages lie in RAM; else at its end")
+      ->type_name("ADDRESS");
+  command.add_flag("--idle-states", options.idle_states,
+                   "the guest may idle by CPU_SUSPEND: the devicetree has a "
+                   "standby state, which costs more than WFI");
+  command.add_flag("--strict", options.strict,
+                   "exit 66 if a parked CPU or its page was mistreated");
+  command
+      .add_option("--allow-splat", options.allow_splats,
+                  "a complaint of the guest's kernel on its console that does "
+                  "not fail the run, by a part of its line; repeatable")
+      ->type_name("TEXT")
+      ->allow_extra_args(false)
+      ->take_all();
+  command.add_flag("--raw", options.raw,
+                   "KERNEL is a flat binary, loaded at RAM + 0x80000");
+  command
+      .add_option("--seed", options.seed,
+                  "fixes the guest's rng-seed and kaslr-seed")
+      ->type_name("N");
+  command
+      .add_option("--timeout", options.timeout,
+                  "the run ends by then, such as 90s or 5m")
+      ->type_name("DURATION");
+  command
+      .add_option("--on-reset", options.on_reset,
+                  "what a guest's reset does: end the run, or boot again")
+      ->type_name("exit|reboot")
+      ->check(CLI::IsMember({"exit", "reboot"}));
+  command
+      .add_option("--expect-kexecs", options.expect_kexecs,
+                  "exit 1 unless this many kexecs came up")
+      ->type_name("N");
+  command
+      .add_option("--arm", options.arm,
+                  "name in the results for what is being measured")
+      ->type_name("NAME");
+  command
+      .add_option("--label", options.label,
+                  "insist on a label for the results, which say so; without "
+                  "it they have the one that `vmm doctor` shows")
+      ->type_name("LABEL")
+      ->check(CLI::IsMember(AllLabels()));
+  command
+      .add_option("--events", options.events,
+                  "write every PSCI call, park, release and mark: JSON Lines")
+      ->type_name("FILE");
+  command.add_option("--results", options.results, "write the results: JSON")
+      ->type_name("FILE");
+  command
+      .add_option("--dump-dtb", options.dump_dtb,
+                  "write the guest's device tree blob")
+      ->type_name("FILE");
+  command
+      .add_option("--config", options.config,
+                  "options from a JSON file, as --dry-run prints them; the "
+                  "command line wins")
+      ->type_name("FILE");
+  command.add_flag("--dry-run", options.dry_run,
+                   "print the effective configuration as JSON, run nothing");
+  command.add_flag("--skip-if-no-kvm", options.skip_if_no_kvm,
+                   "exit 77, not 69, where this host cannot run it");
+  command.add_flag("-v,--verbose", options.verbose,
+                   "after each kexec, where each CPU's time went");
+}
+
+absl::Status ApplyConfigFile(CLI::App& command, const RunOptions& options) {
+  if (options.config.empty()) return absl::OkStatus();
+  const auto complain = [&](absl::string_view what) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--config ", options.config, ": ", what));
+  };
+  ASSIGN_OR_RETURN(const std::vector<uint8_t> text,
+                   ReadFile(options.config, kMaxConfigBytes));
+  const json config = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object()) return complain("not a JSON object");
+  for (const auto& [key, value] : config.items()) {
+    CLI::Option* const option = FindOption(command, key);
+    if (option == nullptr) return complain(absl::StrCat("unknown key ", key));
+    if (option->count() > 0 || SaysNothing(value)) continue;
+    try {
+      option->add_result(Words(value));
+      option->run_callback();
+    } catch (const CLI::Error& error) {
+      return complain(absl::StrCat(key, ": ", error.what()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string ParkOf(const RunOptions& options) {
+  if (!options.park.empty()) return options.park;
+  return options.psci == "kvm" ? "off" : "host";
+}
+
+json ToJson(const RunOptions& options) {
+  json config = {
+      {"kernel", options.kernel},
+      {"initrd", options.initrd},
+      {"params", options.params},
+      {"cpus", options.cpus},
+      {"memory", options.memory},
+      {"psci", options.psci},
+      {"firmware", options.firmware},
+      {"park", ParkOf(options)},
+      {"park-base", options.park_base},
+      {"idle-states", options.idle_states},
+      {"strict", options.strict},
+      {"allow-splat", options.allow_splats},
+      {"raw", options.raw},
+      {"seed", nullptr},
+      {"timeout", options.timeout},
+      {"on-reset", options.on_reset},
+      {"expect-kexecs", nullptr},
+      {"arm", options.arm},
+      {"label", options.label},
+      {"events", options.events},
+      {"results", options.results},
+      {"dump-dtb", options.dump_dtb},
+      {"skip-if-no-kvm", options.skip_if_no_kvm},
+      {"verbose", options.verbose},
+  };
+  if (options.seed) config["seed"] = *options.seed;
+  if (options.expect_kexecs) config["expect-kexecs"] = *options.expect_kexecs;
+  return config;
+}
+
+}  // namespace vmm

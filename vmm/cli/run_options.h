@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_CLI_RUN_OPTIONS_H_
+#define PARKVMM_VMM_CLI_RUN_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "nlohmann/json_fwd.hpp"
+
+namespace vmm {
+
+// What the user said to `vmm run`, as said.
+struct RunOptions {
+  std::string kernel;
+  std::string initrd;
+  std::vector<std::string> params;
+  uint32_t cpus = 1;
+  uint64_t memory = uint64_t{1} << 30;
+  std::string psci = "vmm";
+  std::string firmware = "none";  // Parsed: with all its numbers.
+  std::string park;               // Empty: host, or off where KVM answers PSCI.
+  std::string park_base;
+  bool idle_states = false;
+  bool strict = false;
+  std::vector<std::string> allow_splats;
+  bool raw = false;
+  std::optional<uint64_t> seed;
+  std::string timeout = "5m";
+  std::string on_reset = "exit";
+  std::optional<uint32_t> expect_kexecs;
+  std::string arm = "stock";
+  std::string label;  // Empty: what the host is found to be.
+  std::string events;
+  std::string results;
+  std::string dump_dtb;
+  std::string config;
+  bool dry_run = false;
+  bool skip_if_no_kvm = false;
+  bool verbose = false;
+};
+
+// Adds `vmm run`'s options to `command`; parsing fills `options`.
+void DefineRunOptions(CLI::App& command, RunOptions& options);
+
+// After parsing: fills in what --config FILE says and the command line does
+// not. The file holds a JSON object whose keys are the long option names, as
+// --dry-run prints it. kInvalidArgument names the file and the key.
+absl::Status ApplyConfigFile(CLI::App& command, const RunOptions& options);
+
+// What --park means: "off", "guest" or "host".
+std::string ParkOf(const RunOptions& options);
+
+// The effective configuration.
+nlohmann::json ToJson(const RunOptions& options);
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_CLI_RUN_OPTIONS_H_

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/console_buffer.h"
+
+#include <sys/eventfd.h>
+
+#include <utility>
+
+namespace vmm {
+namespace {
+
+constexpr size_t kWakeAt = 256;
+
+}  // namespace
+
+ConsoleBuffer::ConsoleBuffer()
+    : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  MutexLock lock(mutex_);
+  bytes_.reserve(kCapacity);
+}
+
+void ConsoleBuffer::Put(uint8_t byte) {
+  MutexLock lock(mutex_);
+  if (bytes_.size() == kCapacity) return;
+  bytes_.push_back(static_cast<char>(byte));
+  if (byte == '\n' || bytes_.size() == kWakeAt) eventfd_write(event_.get(), 1);
+}
+
+bool ConsoleBuffer::Full() const {
+  MutexLock lock(mutex_);
+  return bytes_.size() == kCapacity;
+}
+
+std::string ConsoleBuffer::Take() {
+  eventfd_t ignored;
+  eventfd_read(event_.get(), &ignored);
+  MutexLock lock(mutex_);
+  std::string taken = bytes_;
+  bytes_.clear();
+  return taken;
+}
+
+}  // namespace vmm

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_MACHINE_CONSOLE_BUFFER_H_
+#define PARKVMM_VMM_MACHINE_CONSOLE_BUFFER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "vmm/base/mutex.h"
+#include "vmm/base/unique_fd.h"
+
+namespace vmm {
+
+// The guest's console output between the vCPU that prints and the thread that
+// writes it out. Bounded: when the reader of our stdout is slow, the buffer
+// fills, the UART says so, and the guest waits; nothing is lost, and no vCPU
+// thread ever blocks in a write.
+class ConsoleBuffer {
+ public:
+  static constexpr size_t kCapacity = size_t{64} * 1024;
+
+  ConsoleBuffer();
+
+  // vCPU threads. A byte put into a full buffer is dropped.
+  void Put(uint8_t byte);
+  bool Full() const;
+
+  // The writing thread: takes everything.
+  std::string Take();
+  // Readable when a line, or a good part of one, is there. For poll(); what
+  // comes without a newline is found by asking now and then.
+  int fd() const { return event_.get(); }
+
+ private:
+  UniqueFd event_;
+  mutable Mutex mutex_;
+  std::string bytes_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_MACHINE_CONSOLE_BUFFER_H_

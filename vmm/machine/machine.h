@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_MACHINE_MACHINE_H_
+#define PARKVMM_VMM_MACHINE_MACHINE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "psci-emul/dispatcher.h"
+#include "psci-emul/firmware_model.h"
+#include "psci-emul/park_slots.h"
+#include "psci-emul/power_table.h"
+#include "vmm/base/clock.h"
+#include "vmm/base/guest_address.h"
+#include "vmm/boot/kernel_image.h"
+#include "vmm/boot/park_placement.h"
+#include "vmm/devices/mark_device.h"
+#include "vmm/devices/mmio_bus.h"
+#include "vmm/devices/pl011.h"
+#include "vmm/devices/pl031.h"
+#include "vmm/kvm/vm.h"
+#include "vmm/machine/console_buffer.h"
+#include "vmm/machine/stop.h"
+#include "vmm/machine/vcpu_thread.h"
+#include "vmm/measure/event_log.h"
+#include "vmm/memory/guest_memory.h"
+#include "vmm/park/diagnosis_log.h"
+#include "vmm/park/park_region.h"
+#include "vmm/park/park_watch.h"
+
+namespace vmm {
+
+// What there is to park in besides CPU_OFF (psci-emul/park_abi.h).
+enum class ParkMode {
+  kOff,    // Nothing.
+  kGuest,  // The park pages, where CPUs run the guest's own loop; we watch.
+  kHost,   // The park pages, where CPUs leave the guest, and the park device.
+};
+
+// What a machine is built from.
+struct MachineSpec {
+  KernelImage kernel;
+  std::vector<uint8_t> initrd;  // Empty: none.
+  std::string command_line;
+  uint64_t memory_bytes = uint64_t{1} << 30;
+  uint32_t vcpus = 1;
+  PsciHandler psci = PsciHandler::kVmm;
+  psci::FirmwareModel firmware;  // Needs PsciHandler::kVmm.
+  ParkMode park = ParkMode::kOff;
+  std::optional<GuestAddress> park_base;  // Of the park pages; else ours.
+  bool idle_states = false;  // The guest is told that CPUs may idle by PSCI.
+  std::optional<uint64_t> seed;  // Of the guest's randomness; else the host's.
+};
+
+// kInvalidArgument, in one sentence, for what no host could run.
+absl::Status Validate(const MachineSpec& spec);
+
+// One virtual machine from its creation to its end. Methods belong to one
+// thread, but for RequestStop().
+class Machine {
+ public:
+  using OpenVm =
+      std::function<absl::StatusOr<std::unique_ptr<Vm>>(const VmSpec&)>;
+
+  // kInvalidArgument: the spec. kFailedPrecondition: this host cannot. Others:
+  // ours. `open_vm` is a test's way in.
+  static absl::StatusOr<std::unique_ptr<Machine>> Create(
+      const MachineSpec& spec, const OpenVm& open_vm = OpenKvm);
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+  ~Machine();
+
+  void Start();
+  // Any thread. The first reason stands; all vCPUs leave the guest at once.
+  void RequestStop(StopReason reason);
+  // Readable once a stop was requested. For poll().
+  int stop_fd() const { return latch_.fd(); }
+  std::optional<StopReason> stop_reason() const { return latch_.reason(); }
+  // After a stop was requested: waits for every vCPU's thread.
+  void Join();
+
+  ConsoleBuffer& console() { return console_; }
+  // To the guest's UART; returns how much it took.
+  size_t SendInput(absl::Span<const uint8_t> bytes);
+  EventLog& events() { return *events_; }
+  // Looks at what has no event of its own. Now and then.
+  void Inspect();
+  const Clock& clock() const { return clock_; }
+
+  const std::vector<uint64_t>& mpidrs() const { return mpidrs_; }
+  GicVersion gic() const { return vm_->gic(); }
+  const std::vector<uint8_t>& dtb() const { return dtb_; }
+  // nullopt without park pages.
+  const std::optional<ParkPlacement>& park() const { return park_placement_; }
+  std::vector<Diagnosis> Diagnoses() const { return diagnoses_.All(); }
+  // After Join().
+  std::vector<VcpuPostMortem> PostMortem() const;
+  GuestMistakes Mistakes() const;
+  // nullopt unless CPUs park in the guest's own loop.
+  std::optional<SpinTotals> Spinning() const;
+
+ private:
+  Machine() = default;
+  absl::Status Build(const MachineSpec& spec, const OpenVm& open_vm);
+  absl::Status CreateDevices();
+  absl::Status CreatePark(const MachineSpec& spec, GuestRange ram);
+  absl::Status CreateWatch(const MachineSpec& spec,
+                           const psci::JudgeEntry& judge);
+  absl::Status LoadGuest(const MachineSpec& spec);
+  void CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
+                     const MachineSpec& spec);
+
+  // Construction order; what is below uses what is above. Threads come last:
+  // they are joined first.
+  Clock clock_;
+  StopLatch latch_;
+  ConsoleBuffer console_;
+  std::optional<GuestMemory> memory_;
+  std::unique_ptr<Vm> vm_;
+  std::vector<uint64_t> mpidrs_;
+  std::vector<uint8_t> dtb_;
+  std::unique_ptr<EventLog> events_;
+  std::unique_ptr<Pl011> pl011_;
+  std::unique_ptr<Pl031> pl031_;
+  std::unique_ptr<MarkDevice> mark_;
+  MmioBus bus_;
+  std::unique_ptr<psci::PowerTable> power_;
+  std::unique_ptr<psci::Dispatcher> psci_;
+  std::unique_ptr<psci::Firmware> firmware_;
+  std::optional<ParkPlacement> park_placement_;
+  DiagnosisLog diagnoses_;
+  std::unique_ptr<psci::ParkSlots> park_slots_;
+  std::unique_ptr<ParkRegion> park_region_;
+  std::unique_ptr<ParkWatch> park_watch_;
+  psci::BootContext boot_;
+  std::unique_ptr<VcpuThread::Machine> shared_;
+  std::vector<std::unique_ptr<VcpuThread>> threads_;
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_MACHINE_MACHINE_H_

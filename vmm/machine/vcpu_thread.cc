@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/vcpu_thread.h"
+
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "vmm/arch/stage1.h"
+#include "vmm/base/status_macros.h"
+
+namespace vmm {
+namespace {
+
+// A CPU that has just turned itself off is seldom the only one. Resetting its
+// registers takes longer than all the rest of CPU_OFF, so it waits until nobody
+// has left for so long, and nobody needs the host's CPUs for that; but not for
+// ever, where some leave again and again.
+constexpr std::chrono::milliseconds kSettle(5);
+constexpr int kSettlings = 20;
+
+// A vCPU that is on leaves the guest at once.
+constexpr std::chrono::milliseconds kAnswerDeadline(100);
+
+// Of firmware's time, spent awake: who sleeps wakes up some microseconds late.
+constexpr int64_t kAwakeNs = 50'000;
+
+constexpr std::optional<psci::Door> DoorOf(NextStep step) {
+  switch (step) {
+    case NextStep::kTurnOff:
+      return psci::Door::kCpuOff;
+    case NextStep::kParkPage:
+      return psci::Door::kPage;
+    case NextStep::kParkDevice:
+      return psci::Door::kDevice;
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
+
+VcpuThread::VcpuThread(psci::VcpuId id, std::unique_ptr<Vcpu> vcpu,
+                       const Machine& machine, EventRing& events)
+    : id_(id),
+      vcpu_(std::move(vcpu)),
+      machine_(machine),
+      events_(events),
+      dispatcher_(psci::Index(id), machine.bus, machine.psci, machine.doors,
+                  machine.clock, events) {}
+
+VcpuThread::~VcpuThread() {
+  Stop();
+  Join();
+}
+
+void VcpuThread::Start() {
+  thread_ = std::thread([this] { Main(); });
+}
+
+void VcpuThread::Stop() {
+  {
+    const std::lock_guard lock(answer_mutex_);
+    stopping_ = true;
+    answered_.notify_all();
+  }
+  vcpu_->Kick();
+}
+
+void VcpuThread::Join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+std::optional<Whereabouts> VcpuThread::Ask() {
+  if (!machine_.kvm_psci &&
+      machine_.power.StateOf(id_) != psci::PowerState::kOn) {
+    return std::nullopt;
+  }
+  const std::lock_guard alone(asking_);
+  std::unique_lock lock(answer_mutex_);
+  answer_.reset();
+  asked_ = true;
+  vcpu_->Nudge();
+  answered_.wait_for(lock, kAnswerDeadline,
+                     [this] { return answer_.has_value() || stopping_; });
+  asked_ = false;
+  return answer_;
+}
+
+absl::Status VcpuThread::Answer() {
+  ASSIGN_OR_RETURN(const uint64_t pc, vcpu_->Read(GuestRegister::kPc));
+  ASSIGN_OR_RETURN(const uint64_t sctlr, vcpu_->Read(GuestRegister::kSctlrEl1));
+  const std::lock_guard lock(answer_mutex_);
+  asked_ = false;
+  answer_ = Whereabouts{pc, Stage1{.sctlr = sctlr}.MmuIsOn()};
+  answered_.notify_all();
+  return absl::OkStatus();
+}
+
+int64_t VcpuThread::HostCpuNs() const {
+  clockid_t clock;
+  timespec used;
+  auto& thread = const_cast<std::thread&>(thread_);
+  if (pthread_getcpuclockid(thread.native_handle(), &clock) != 0 ||
+      clock_gettime(clock, &used) != 0) {
+    return 0;
+  }
+  return int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec;
+}
+
+void VcpuThread::Main() {
+  // For ps, top and /proc: tests find the parked ones by it.
+  pthread_setname_np(pthread_self(),
+                     absl::StrCat("vcpu", psci::Index(id_)).c_str());
+  // Deadlines of ours are to be met, not gathered.
+  if (machine_.firmware != nullptr) prctl(PR_SET_TIMERSLACK, 1);
+  if (const absl::Status status = Live(); !status.ok()) {
+    machine_.request_stop({.kind = StopReason::Kind::kVmmError,
+                           .detail = std::string(status.message()),
+                           .vcpu = psci::Index(id_)});
+  }
+}
+
+void VcpuThread::Record(Event::Kind kind, const psci::BootContext& context,
+                        int64_t firmware_ns) {
+  const bool start = kind == Event::Kind::kStart;
+  events_.Push({.ns = machine_.clock.Now(),
+                .vcpu = psci::Index(id_),
+                .kind = kind,
+                .arguments = static_cast<uint8_t>(start ? 2 : 1),
+                .args = {context.entry, context.context_id},
+                .firmware_ns = firmware_ns});
+}
+
+std::optional<int64_t> VcpuThread::Spend(psci::Transition transition) {
+  const Clock& clock = machine_.clock;
+  const int64_t begin = clock.Now();
+  const int64_t end = machine_.firmware->CompletionOf(transition, id_, begin);
+  if (end == begin) return 0;
+  if (!machine_.power.SleepUntil(id_, clock.ToMonotonic(end - kAwakeNs))) {
+    return std::nullopt;
+  }
+  // Without a yield: in virtual time that is for as long as the next one likes.
+  int64_t now = clock.Now();
+  while (now < end) now = clock.Now();
+  return now - begin;
+}
+
+std::optional<int64_t> VcpuThread::SpendOn() {
+  using By = psci::PowerTable::By;
+  if (machine_.firmware == nullptr) return 0;
+  const auto by = machine_.power.AwaitStart(id_);
+  if (!by) return std::nullopt;
+  if (*by != By::kCpuOn) return 0;
+  return Spend(psci::Transition::kOn);
+}
+
+std::optional<int64_t> VcpuThread::SpendOff(psci::Door door) {
+  if (machine_.firmware == nullptr || door != psci::Door::kCpuOff) return 0;
+  const auto spent = Spend(psci::Transition::kOff);
+  if (!spent) StopsWhileOn();
+  return spent;
+}
+
+void VcpuThread::StopsWhileOn() {
+  post_mortem_.state = psci::PowerState::kOn;
+  if (const auto pc = vcpu_->Read(GuestRegister::kPc); pc.ok()) {
+    post_mortem_.pc = *pc;
+  }
+}
+
+bool VcpuThread::Settles() const {
+  std::chrono::nanoseconds left = kSettle;
+  for (int i = 0; i < kSettlings && left > left.zero(); ++i) {
+    if (!machine_.power.StaysOff(id_, left)) return false;
+    const std::chrono::steady_clock::time_point last(
+        std::chrono::nanoseconds(machine_.power.LastOffNs()));
+    left = last + kSettle - std::chrono::steady_clock::now();
+  }
+  return true;
+}
+
+absl::Status VcpuThread::Live() {
+  if (machine_.kvm_psci && psci::Index(id_) != 0) {
+    return RunUntilOff().status();
+  }
+  ParkRegion* const region = machine_.doors.region;
+  psci::ParkSlots* const slots = machine_.doors.slots;
+  bool used = false;  // The registers are no longer those of a new CPU.
+  psci::Door door = psci::Door::kCpuOff;
+  for (;;) {
+    if (used && Settles()) {
+      RETURN_IF_ERROR(vcpu_->Reset());
+      if (region != nullptr) RETURN_IF_ERROR(region->EndWatch(id_, *vcpu_));
+      used = false;
+    }
+    const auto on_ns = SpendOn();
+    const auto context = on_ns ? machine_.power.AwaitBoot(id_) : std::nullopt;
+    if (!context) {
+      post_mortem_.state = machine_.power.StateOf(id_);
+      break;
+    }
+    if (door == psci::Door::kPage) region->Leave(id_);
+    if (slots != nullptr) slots->Entered(id_);
+    if (used) RETURN_IF_ERROR(vcpu_->Reset());
+    RETURN_IF_ERROR(
+        vcpu_->SetEntry(GuestAddress(context->entry), context->context_id));
+    Record(Event::Kind::kStart, *context, *on_ns);
+    ASSIGN_OR_RETURN(const auto left_by, RunUntilOff());
+    if (!left_by) break;
+    door = post_mortem_.door = *left_by;
+    const auto off_ns = SpendOff(door);
+    if (!off_ns) break;
+    const bool nobody_left = machine_.power.PowerOff(id_, door);
+    Record(Event::Kind::kOff, {static_cast<uint64_t>(door)}, *off_ns);
+    if (door == psci::Door::kPage) RETURN_IF_ERROR(region->Announce(id_));
+    if (nobody_left) {
+      machine_.request_stop(
+          {.kind = StopReason::Kind::kAllOff, .vcpu = psci::Index(id_)});
+    }
+    used = true;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<psci::Door>> VcpuThread::RunUntilOff() {
+  ParkRegion* const region = machine_.doors.region;
+  while (!stopping_.load(std::memory_order_acquire)) {
+    if (region != nullptr && region->NeedsWatch(id_)) {
+      RETURN_IF_ERROR(region->Watch(id_, *vcpu_));
+    }
+    if (asked_.load(std::memory_order_relaxed)) RETURN_IF_ERROR(Answer());
+    ASSIGN_OR_RETURN(const VcpuExit exit, vcpu_->Run());
+    ASSIGN_OR_RETURN(const NextStep step, dispatcher_.Dispatch(exit, *vcpu_));
+    if (const auto door = DoorOf(step)) return door;
+    if (step == NextStep::kStop) {
+      machine_.request_stop(dispatcher_.stop_reason());
+    }
+  }
+  StopsWhileOn();
+  return std::nullopt;
+}
+
+}  // namespace vmm

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_MACHINE_VCPU_THREAD_H_
+#define PARKVMM_VMM_MACHINE_VCPU_THREAD_H_
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "absl/status/status.h"
+#include "psci-emul/firmware_model.h"
+#include "psci-emul/power_table.h"
+#include "vmm/kvm/vcpu.h"
+#include "vmm/machine/exit_dispatcher.h"
+#include "vmm/machine/stop.h"
+
+namespace vmm {
+
+// Where a vCPU was when the machine stopped.
+struct VcpuPostMortem {
+  psci::PowerState state = psci::PowerState::kOff;
+  psci::Door door = psci::Door::kCpuOff;  // By which it went off.
+  std::optional<uint64_t> pc;             // Of a CPU that was on.
+};
+
+// Owns one vCPU and the only thread that enters it.
+//
+//   AwaitBoot -> SetEntry -> { Run -> Dispatch }* -> PowerOff -> ...
+//
+// Whatever the door, it is the same wait and the same start. Modelled firmware
+// has its time before the start of a CPU that CPU_ON turned on, which is not on
+// until then, and before the PowerOff of CPU_OFF, which is on until then.
+//
+// A CPU that is off is parked: its thread sleeps in AwaitBoot. Once it has been
+// off for a moment it puts the reset registers in place, so that CPU_ON costs
+// two register writes and a wake-up.
+class VcpuThread {
+ public:
+  struct Machine {  // What all vCPUs share; outlives them.
+    psci::PowerTable& power;
+    psci::Dispatcher& psci;
+    const MmioBus& bus;
+    ParkDoors doors;
+    const Clock& clock;
+    std::function<void(StopReason)> request_stop;  // Any thread.
+    // Whether KVM answers PSCI: then all vCPUs enter it at once, and KVM holds
+    // those that are off.
+    bool kvm_psci = false;
+    psci::Firmware* firmware = nullptr;  // nullptr: takes no time.
+  };
+
+  VcpuThread(psci::VcpuId id, std::unique_ptr<Vcpu> vcpu,
+             const Machine& machine, EventRing& events);
+  VcpuThread(const VcpuThread&) = delete;
+  VcpuThread& operator=(const VcpuThread&) = delete;
+  // Stops and joins. The power table must have been shut down.
+  ~VcpuThread();
+
+  void Start();
+  // Any thread: no guest instruction after the one that is executing.
+  void Stop();
+  // Any thread: out of the guest, and in again.
+  void Nudge() { vcpu_->Nudge(); }
+  // Any thread but this one: out of the guest, and where was it? nullopt if it
+  // does not answer soon, being off or stopped.
+  std::optional<Whereabouts> Ask();
+  // Any thread, after Start(): the host's CPU time that the vCPU has used.
+  int64_t HostCpuNs() const;
+  void Join();
+
+  // After Join().
+  const VcpuPostMortem& post_mortem() const { return post_mortem_; }
+  const GuestMistakes& mistakes() const { return dispatcher_.mistakes(); }
+
+ private:
+  void Main();
+  absl::Status Live();
+  // By which door the vCPU left; nullopt if the machine stops.
+  absl::StatusOr<std::optional<psci::Door>> RunUntilOff();
+  absl::Status Answer();
+  // What firmware takes, having taken it, in ns: 0 if none is modelled, or if
+  // it has no part in this. nullopt if the machine stops.
+  std::optional<int64_t> SpendOn();
+  std::optional<int64_t> SpendOff(psci::Door door);
+  std::optional<int64_t> Spend(psci::Transition transition);
+  // While it is off: true once its registers may be reset, false if it has
+  // been turned on or the machine stops.
+  bool Settles() const;
+  void StopsWhileOn();
+  void Record(Event::Kind kind, const psci::BootContext& context,
+              int64_t firmware_ns);
+
+  const psci::VcpuId id_;
+  const std::unique_ptr<Vcpu> vcpu_;
+  const Machine& machine_;
+  EventRing& events_;
+  ExitDispatcher dispatcher_;
+  std::atomic<bool> stopping_ = false;
+  std::mutex asking_;  // One at a time.
+  std::atomic<bool> asked_ = false;
+  std::mutex answer_mutex_;
+  std::condition_variable answered_;
+  std::optional<Whereabouts> answer_;
+  VcpuPostMortem post_mortem_;
+  std::thread thread_;
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_MACHINE_VCPU_THREAD_H_

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/park/park_watch.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <utility>
+
+#include "psci-emul/park_abi.h"
+#include "vmm/base/status_macros.h"
+
+namespace vmm {
+namespace {
+
+using psci::ParkFault;
+using psci::VcpuId;
+
+constexpr std::chrono::microseconds kIdleTick(1000);
+constexpr std::chrono::microseconds kBusyTick(200);
+// As long as the proposal has a kernel wait for a CPU's magic.
+constexpr int64_t kMagicDeadlineNs = 1'000'000'000;
+// A CPU that has left its loop turns its MMU on within microseconds; one that
+// has not after this long is not where anybody wants it.
+constexpr int64_t kLostNs = 100'000'000;
+
+GuestAddress At(GuestAddress page, uint64_t offset) {
+  return GuestAddress(page.value() + offset);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ParkWatch>> ParkWatch::Create(
+    const ParkPlacement& placement, Machine machine) {
+  ASSIGN_OR_RETURN(GuardedWindow window,
+                   GuardedWindow::Make(machine.memory, placement.window));
+  return std::unique_ptr<ParkWatch>(
+      new ParkWatch(placement, std::move(window), std::move(machine)));
+}
+
+ParkWatch::ParkWatch(const ParkPlacement& placement, GuardedWindow window,
+                     Machine machine)
+    : placement_(placement),
+      machine_(std::move(machine)),
+      window_(std::move(window)),
+      pages_(machine_.power.size()) {}
+
+ParkWatch::~ParkWatch() { Stop(); }
+
+void ParkWatch::Start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "park-watch");
+    std::unique_lock lock(mutex_);
+    while (!stopped_) {
+      lock.unlock();
+      Look();
+      const bool busy = std::any_of(
+          pages_.begin(), pages_.end(),
+          [](const Page& page) { return page.state == State::kPrepared; });
+      lock.lock();
+      stopped_changed_.wait_for(lock, busy ? kBusyTick : kIdleTick,
+                                [this] { return stopped_; });
+    }
+  });
+}
+
+void ParkWatch::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    stopped_changed_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void ParkWatch::OnRefusedCpuOn(VcpuId caller, uint64_t mpidr) {
+  const auto target = machine_.power.Find(psci::Mpidr{mpidr});
+  if (!target || *target == caller || psci::Index(*target) == 0) return;
+  const uint32_t vcpu = psci::Index(*target);
+  const auto where = machine_.ask(vcpu);
+  if (where && IsInWindow(*where)) {
+    Note(ParkFault::kCpuOnWhileSpinning, vcpu, where->pc);
+  }
+}
+
+GuestAddress ParkWatch::PageOf(uint32_t vcpu) const {
+  return At(placement_.pages.base(), machine_.stride * (vcpu - 1));
+}
+
+bool ParkWatch::IsInWindow(const Whereabouts& where) const {
+  return !where.mmu_on && placement_.window.Contains(GuestAddress(where.pc));
+}
+
+void ParkWatch::Note(ParkFault fault, uint32_t vcpu, uint64_t value) {
+  machine_.diagnoses.Note(fault, vcpu, PageOf(vcpu).value(), value);
+}
+
+void ParkWatch::Look() {
+  for (uint32_t vcpu = 1; vcpu < pages_.size(); ++vcpu) LookAt(vcpu);
+  CheckSpinning();
+}
+
+void ParkWatch::LookAt(uint32_t vcpu) {
+  Page& page = pages_[vcpu];
+  const GuestAddress address = PageOf(vcpu);
+  const uint64_t exit = window_.Load(At(address, PARK_PAGE_EXIT));
+  const uint64_t magic = window_.Load(At(address, PARK_PAGE_MAGIC));
+  const uint64_t loop = window_.Load(At(address, PARK_PAGE_TEXT));
+  switch (page.state) {
+    case State::kEmpty:
+    case State::kReleased:
+      if (loop != 0 && exit == 0 && magic == 0) {
+        page = {State::kPrepared, loop, machine_.clock.Now()};
+      } else if (exit == 0 && magic == PARK_MAGIC) {
+        Parked(vcpu, loop);  // All of it between two looks.
+      } else if (page.state == State::kReleased) {
+        CheckReleased(vcpu);
+      }
+      break;
+    case State::kPrepared:
+      if (magic == PARK_MAGIC) {
+        Parked(vcpu, loop);
+      } else if (exit != 0) {
+        if (!std::exchange(page.noted, true)) {
+          Note(ParkFault::kReleaseBeforePark, vcpu, exit);
+        }
+      } else if (loop == 0) {
+        page = {};
+      } else if (first_park_ns_ != 0 && !page.noted &&
+                 machine_.clock.Now() -
+                         std::max(first_park_ns_, page.since_ns) >
+                     kMagicDeadlineNs) {
+        page.noted = true;
+        Note(ParkFault::kCpuWithoutMagic, vcpu, loop);
+      }
+      break;
+    case State::kParked:
+      if (exit != 0 || magic != PARK_MAGIC) {
+        Released(vcpu, exit);
+      }
+      break;
+  }
+}
+
+void ParkWatch::Parked(uint32_t vcpu, uint64_t loop) {
+  const int64_t now = machine_.clock.Now();
+  if (machine_.is_off(vcpu)) {
+    // It is not there: it left by CPU_OFF, and the page is from before.
+    Page& page = pages_[vcpu];
+    if (!std::exchange(page.noted, true)) {
+      Note(ParkFault::kStaleMagic, vcpu, PARK_MAGIC);
+    }
+    return;
+  }
+  if (first_park_ns_ == 0) first_park_ns_ = now;
+  for (const Page& other : pages_) {
+    if (other.state == State::kParked && other.loop != loop) {
+      Note(ParkFault::kForeignLoop, vcpu, loop);
+      break;
+    }
+  }
+  pages_[vcpu] = {State::kParked, loop, now, machine_.host_cpu_ns(vcpu)};
+  ++totals_.parks;
+  for (const auto kind : {Event::Kind::kParkStore, Event::Kind::kOff}) {
+    const bool store = kind == Event::Kind::kParkStore;
+    machine_.events.Push(
+        {.ns = now,
+         .vcpu = vcpu,
+         .kind = kind,
+         .arguments = 1,
+         .args = {store ? PageOf(vcpu).value()
+                        : static_cast<uint64_t>(psci::Door::kPage)}});
+  }
+}
+
+void ParkWatch::CheckExit(uint32_t vcpu, uint64_t exit) {
+  if (const auto fault = machine_.judge(exit)) Note(*fault, vcpu, exit);
+}
+
+void ParkWatch::Released(uint32_t vcpu, uint64_t exit) {
+  Page& page = pages_[vcpu];
+  const int64_t now = machine_.clock.Now();
+  totals_.parked_ns += now - page.since_ns;
+  totals_.host_cpu_ns += machine_.host_cpu_ns(vcpu) - page.cpu_ns;
+  page = {State::kReleased, 0, now};
+  if (exit != 0) CheckExit(vcpu, exit);
+  const auto mpidr = machine_.power.MpidrOf(VcpuId{vcpu});
+  machine_.events.Push(
+      {.ns = now,
+       .vcpu = vcpu,
+       .kind = Event::Kind::kReleaseStore,
+       .arguments = 3,
+       .args = {static_cast<uint64_t>(mpidr), exit, PageOf(vcpu).value()}});
+  machine_.events.Push({.ns = now,
+                        .vcpu = vcpu,
+                        .kind = Event::Kind::kStart,
+                        .arguments = 2,
+                        .args = {exit, PageOf(vcpu).value()}});
+  const bool last = std::none_of(
+      pages_.begin(), pages_.end(),
+      [](const Page& other) { return other.state == State::kParked; });
+  if (last) {
+    first_park_ns_ = 0;
+    asked_ = false;
+  }
+}
+
+// A CPU whose page was wiped too early executes what it was wiped with, or is
+// at the vectors of a kernel that is gone, without the MMU they need.
+void ParkWatch::CheckReleased(uint32_t vcpu) {
+  Page& page = pages_[vcpu];
+  if (page.noted || machine_.clock.Now() - page.since_ns < kLostNs) return;
+  page.noted = true;  // Whatever comes of it, once is enough.
+  const auto where = machine_.ask(vcpu);
+  if (!where || where->mmu_on) return;
+  uint8_t word[4];
+  const bool no_ram = !machine_.memory.Read(GuestAddress(where->pc), word).ok();
+  const bool wiped =
+      !no_ram && word[0] == 0 && word[1] == 0 && word[2] == 0 && word[3] == 0;
+  if (no_ram || wiped) Note(ParkFault::kReleaseLost, vcpu, where->pc);
+}
+
+// It runs elsewhere, and its page says that it spins: unless that has changed
+// since we looked.
+void ParkWatch::CheckForged(uint32_t vcpu, const Whereabouts& where) {
+  if (vcpu == 0 || pages_[vcpu].state != State::kParked) return;
+  const GuestAddress page = PageOf(vcpu);
+  if (window_.Load(At(page, PARK_PAGE_EXIT)) == 0 &&
+      window_.Load(At(page, PARK_PAGE_MAGIC)) == PARK_MAGIC) {
+    Note(ParkFault::kMagicWithoutCpu, vcpu, where.pc);
+  }
+}
+
+// Who is really where? Numbers can be wrong, and pages shared.
+void ParkWatch::CheckSpinning() {
+  if (asked_ || first_park_ns_ == 0 ||
+      machine_.clock.Now() - first_park_ns_ < kLostNs) {
+    return;
+  }
+  asked_ = true;
+  std::map<uint64_t, uint32_t> occupants;  // By page.
+  for (uint32_t vcpu = 0; vcpu < pages_.size(); ++vcpu) {
+    const auto where = machine_.ask(vcpu);
+    if (!where || !IsInWindow(*where)) {
+      if (where && where->mmu_on) CheckForged(vcpu, *where);
+      continue;
+    }
+    const uint64_t page = where->pc & ~uint64_t{kParkUnit - 1};
+    if (GuestAddress(page) < placement_.pages.base()) {
+      machine_.diagnoses.Note(ParkFault::kPageOfCpu0, vcpu, page, where->pc);
+    } else if (!placement_.pages.Contains(GuestAddress(page))) {
+      machine_.diagnoses.Note(ParkFault::kPagePastRegion, vcpu, page,
+                              where->pc);
+    } else if (!occupants.emplace(page, vcpu).second) {
+      machine_.diagnoses.Note(ParkFault::kPageShared, vcpu, page, where->pc);
+    }
+  }
+}
+
+}  // namespace vmm

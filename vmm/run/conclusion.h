@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_RUN_CONCLUSION_H_
+#define PARKVMM_VMM_RUN_CONCLUSION_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/types/span.h"
+#include "vmm/machine/stop.h"
+#include "vmm/measure/kexec_tracker.h"
+#include "vmm/park/diagnosis_log.h"
+#include "vmm/run/exit_code.h"
+
+namespace vmm {
+
+// What is known of a run when it is over.
+struct RunFacts {
+  StopReason stop;
+  std::string panic;  // The guest's panic line, if it had one.
+  std::string splat;  // Its first complaint: a warning, an oops, a stall.
+  bool saw_kernel = false;
+  bool in_kexec = false;
+  absl::Span<const Boot> boots;
+  std::optional<uint32_t> expected_kexecs;
+  absl::Span<const Diagnosis> diagnoses;
+  bool strict = false;  // Any diagnosis is a failure.
+};
+
+struct Conclusion {
+  ExitCode code = ExitCode::kOk;
+  std::string id;        // Stable, for scripts: "guest-panic".
+  std::string sentence;  // For people.
+};
+
+// Pure: who failed, and why.
+Conclusion Conclude(const RunFacts& facts);
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_RUN_CONCLUSION_H_

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_RUN_EXIT_CODE_H_
+#define PARKVMM_VMM_RUN_EXIT_CODE_H_
+
+namespace vmm {
+
+// Who failed. Documented in README.md; scripts rely on it: never renumber.
+enum class ExitCode {
+  kOk = 0,
+  kVerdict = 1,           // A verdict or a threshold was missed.
+  kUsage = 2,             // The user: options, files.
+  kGuestPanic = 64,       //
+  kBootTimeout = 65,      // The guest did not boot, or a kexec not come up.
+  kCpuStuck = 66,         // A CPU is lost or stuck, or broke a protocol.
+  kUnexpectedReset = 67,  // Reset or power-off that nobody asked for.
+  kHostCannot = 69,       // This host has no KVM that can run it.
+  kVmmBug = 70,           // Us.
+  kSkipped = 77,          // --skip-if-no-kvm, and there is none.
+  kTimeout = 124,         // The guest runs and does not end.
+  kInterrupted = 130,     // The user.
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_RUN_EXIT_CODE_H_

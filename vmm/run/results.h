@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_RUN_RESULTS_H_
+#define PARKVMM_VMM_RUN_RESULTS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "nlohmann/json.hpp"
+#include "vmm/machine/machine.h"
+#include "vmm/run/session.h"
+
+namespace vmm {
+
+// How the user asked for a run.
+struct RunRequest {
+  nlohmann::json
+      config;         // The effective configuration, as --dry-run prints it.
+  std::string arm;    // The name of what is measured.
+  std::string label;  // The label the user insists on. Empty: none.
+};
+
+// Returns the results of one run: what happened, and all that is needed to
+// repeat it. `schema_version` changes when a reader of the old would misread
+// the new.
+nlohmann::json ResultsJson(const RunRequest& request, const MachineSpec& spec,
+                           const SessionResult& session);
+
+// Before the run: whether WriteResults(path) could work. OK for no path.
+absl::Status CheckWritable(const std::string& path);
+
+// Whole or not at all: written beside `path`, then renamed.
+absl::Status WriteResults(const std::string& path,
+                          const nlohmann::json& results);
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_RUN_RESULTS_H_

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/run/terminal.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <termios.h>
+#include <unistd.h>
+
+namespace vmm {
+namespace {
+
+constexpr uint8_t kEscape = 0x01;  // ctrl-a
+constexpr int kFatalSignals[] = {SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
+                                 SIGABRT, SIGQUIT, SIGHUP};
+
+// What a signal handler needs must be reachable from one.
+termios saved_terminal;
+volatile sig_atomic_t terminal_is_raw = 0;
+
+void Restore() {
+  if (!terminal_is_raw) return;
+  terminal_is_raw = 0;
+  tcsetattr(STDIN_FILENO, TCSANOW, &saved_terminal);
+}
+
+void RestoreAndDie(int signal) {
+  Restore();
+  struct sigaction action = {};
+  action.sa_handler = SIG_DFL;
+  sigaction(signal, &action, nullptr);
+  raise(signal);
+}
+
+}  // namespace
+
+RawTerminal::RawTerminal() {
+  if (!isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) != getpgrp()) return;
+  if (tcgetattr(STDIN_FILENO, &saved_terminal) != 0) return;
+  static const int registered = atexit(Restore);
+  static_cast<void>(registered);
+  for (const int signal : kFatalSignals) {
+    struct sigaction action = {};
+    action.sa_handler = RestoreAndDie;
+    sigaction(signal, &action, nullptr);
+  }
+  termios raw = saved_terminal;
+  cfmakeraw(&raw);
+  raw.c_oflag |= OPOST | ONLCR;  // Our own lines keep their line ends.
+  terminal_is_raw = 1;
+  active_ = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+}
+
+RawTerminal::~RawTerminal() { Restore(); }
+
+EscapeKeys::Result EscapeKeys::Feed(absl::Span<const uint8_t> typed) {
+  Result result;
+  for (const uint8_t key : typed) {
+    if (!escaped_) {
+      escaped_ = key == kEscape;
+      if (!escaped_) result.to_guest.push_back(key);
+      continue;
+    }
+    escaped_ = false;
+    switch (key) {
+      case 'x':
+        result.quit = true;
+        break;
+      case 'h':
+      case '?':
+        result.help = true;
+        break;
+      case 'a':
+      case kEscape:
+        result.to_guest.push_back(kEscape);
+        break;
+      default:
+        break;
+    }
+  }
+  return result;
+}
+
+}  // namespace vmm
