@@ -13,14 +13,14 @@
 
 #include "fdt/machine_tree.h"
 #include "tests/support/tree_view.h"
-#include "tools/guest-init/command_line.h"
-#include "tools/guest-init/cpu_list.h"
-#include "tools/guest-init/kcore.h"
-#include "tools/guest-init/next_tree.h"
-#include "tools/guest-init/plan.h"
-#include "tools/guest-init/segments.h"
-#include "tools/guest-init/steps.h"
-#include "tools/guest-init/text.h"
+#include "tools/guest/init/command_line.h"
+#include "tools/guest/init/cpu_list.h"
+#include "tools/guest/init/kcore.h"
+#include "tools/guest/init/next_tree.h"
+#include "tools/guest/init/plan.h"
+#include "tools/guest/init/segments.h"
+#include "tools/guest/init/steps.h"
+#include "tools/guest/init/text.h"
 
 namespace guest_init {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/guest-init/report.h"
+#include "tools/guest/init/report.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,8 +16,8 @@
 #include <span>
 #include <string>
 
-#include "tools/guest-init/next_tree.h"
-#include "tools/guest-init/system.h"
+#include "tools/guest/init/next_tree.h"
+#include "tools/guest/init/system.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/devices/mark_abi.h"
 

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "tools/guest-init/segments.h"
+#include "tools/guest/init/segments.h"
 
 // Finds physical memory in /proc/kcore, an ELF core file of the running kernel.
 // The functions are pure.

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "tools/guest-init/command_line.h"
+#include "tools/guest/init/command_line.h"
 
 namespace guest_init {
 

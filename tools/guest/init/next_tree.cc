@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/guest-init/next_tree.h"
+#include "tools/guest/init/next_tree.h"
 
 #include <libfdt.h>
 

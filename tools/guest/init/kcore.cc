@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/guest-init/kcore.h"
+#include "tools/guest/init/kcore.h"
 
 #include <elf.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/guest-init/system.h"
+#include "tools/guest/init/system.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -11,8 +11,8 @@
 
 #include <array>
 
-#include "tools/guest-init/cpu_list.h"
-#include "tools/guest-init/report.h"
+#include "tools/guest/init/cpu_list.h"
+#include "tools/guest/init/report.h"
 #include "vmm/base/unique_fd.h"
 
 namespace guest_init {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/guest-init/cpu_list.h"
+#include "tools/guest/init/cpu_list.h"
 
 #include <cstdint>
 
-#include "tools/guest-init/text.h"
+#include "tools/guest/init/text.h"
 
 namespace guest_init {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/guest-init/kexec.h"
+#include "tools/guest/init/kexec.h"
 
 #include <fcntl.h>
 #include <linux/kexec.h>
@@ -19,11 +19,11 @@
 #include <span>
 #include <vector>
 
-#include "tools/guest-init/initrd.h"
-#include "tools/guest-init/next_tree.h"
-#include "tools/guest-init/report.h"
-#include "tools/guest-init/segments.h"
-#include "tools/guest-init/system.h"
+#include "tools/guest/init/initrd.h"
+#include "tools/guest/init/next_tree.h"
+#include "tools/guest/init/report.h"
+#include "tools/guest/init/segments.h"
+#include "tools/guest/init/system.h"
 #include "vmm/base/unique_fd.h"
 
 namespace guest_init {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/guest-init/plan.h"
+#include "tools/guest/init/plan.h"
 
 #include <algorithm>
 #include <vector>
 
-#include "tools/guest-init/command_line.h"
+#include "tools/guest/init/command_line.h"
 
 namespace guest_init {
 namespace {

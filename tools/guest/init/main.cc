@@ -19,13 +19,13 @@
 #include <variant>
 #include <vector>
 
-#include "tools/guest-init/command_line.h"
-#include "tools/guest-init/kexec.h"
-#include "tools/guest-init/plan.h"
-#include "tools/guest-init/report.h"
-#include "tools/guest-init/steps.h"
-#include "tools/guest-init/system.h"
-#include "tools/guest-init/text.h"
+#include "tools/guest/init/command_line.h"
+#include "tools/guest/init/kexec.h"
+#include "tools/guest/init/plan.h"
+#include "tools/guest/init/report.h"
+#include "tools/guest/init/steps.h"
+#include "tools/guest/init/system.h"
+#include "tools/guest/init/text.h"
 #include "vmm/devices/mark_abi.h"
 
 namespace guest_init {

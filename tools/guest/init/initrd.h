@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tools/guest-init/kcore.h"
+#include "tools/guest/init/kcore.h"
 
 namespace guest_init {
 

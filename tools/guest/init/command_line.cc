@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/guest-init/command_line.h"
+#include "tools/guest/init/command_line.h"
 
 #include <algorithm>
 #include <array>
 #include <utility>
 
-#include "tools/guest-init/text.h"
+#include "tools/guest/init/text.h"
 
 namespace guest_init {
 namespace {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/guest-init/steps.h"
+#include "tools/guest/init/steps.h"
 
 #include <algorithm>
 
-#include "tools/guest-init/text.h"
+#include "tools/guest/init/text.h"
 #include "vmm/devices/mark_abi.h"
 
 namespace guest_init {

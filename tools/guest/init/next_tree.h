@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/guest-init/segments.h"
+#include "tools/guest/init/segments.h"
 
 namespace guest_init {
 

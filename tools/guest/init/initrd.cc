@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tools/guest-init/initrd.h"
+#include "tools/guest/init/initrd.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -9,10 +9,10 @@
 #include <cerrno>
 #include <optional>
 
-#include "tools/guest-init/command_line.h"
-#include "tools/guest-init/next_tree.h"
-#include "tools/guest-init/report.h"
-#include "tools/guest-init/system.h"
+#include "tools/guest/init/command_line.h"
+#include "tools/guest/init/next_tree.h"
+#include "tools/guest/init/report.h"
+#include "tools/guest/init/system.h"
 #include "vmm/base/unique_fd.h"
 
 namespace guest_init {
