@@ -67,15 +67,15 @@ def test_missing_kernel_names_the_remedy(tmp_path: pathlib.Path) -> None:
 @needs_emulator
 def test_streams_status_files_and_results(tmp_path: pathlib.Path) -> None:
     result = emulated(
-        "--out", str(tmp_path / "out"), "--file", "tools/cmake", "--", "sh", "-c", """
-          test -c /dev/kvm && head -n 2 "$1" && ls tools/cmake/arm64.cmake && echo loud >&2
+        "--out", str(tmp_path / "out"), "--file", "tools/dev/cmake", "--", "sh", "-c", """
+          test -c /dev/kvm && head -n 2 "$1" && ls tools/dev/cmake/arm64.cmake && echo loud >&2
           echo again >/dev/stderr
           mkdir $RESULTS/deep && echo kept >@RESULTS@/deep/file
           ln -s /etc/passwd $RESULTS/link
           exit 3""", "sh", "tools/arm64-host")
     assert result.returncode == 3, result.stderr
     assert result.stdout.splitlines() == [
-        *TOOL.read_text().splitlines()[:2], "tools/cmake/arm64.cmake"]
+        *TOOL.read_text().splitlines()[:2], "tools/dev/cmake/arm64.cmake"]
     announcement, *stderr = result.stderr.splitlines()
     assert "label kvm-on-tcg" in announcement
     assert stderr[:2] == ["loud", "again"]

@@ -16,7 +16,7 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 REPORTS = ROOT / "build" / "reports"
 SLOWEST = 8  # how many slow tests are named
 GROUP_DEADLINE = 900  # seconds
@@ -219,8 +219,8 @@ def on_debian(name: str):
 
 
 def style() -> list[Case]:
-    return (formatting() + step("style", "layering", ["tools/check-layering"]) +
-            step("style", "SPDX lines", ["tools/check-spdx"]))
+    return (formatting() + step("style", "layering", ["tools/dev/check-layering"]) +
+            step("style", "SPDX lines", ["tools/dev/check-spdx"]))
 
 
 GROUPS = {

@@ -10,7 +10,7 @@ if(NOT host_processor MATCHES "^(aarch64|arm64)$")
   set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
   set(CMAKE_STRIP aarch64-linux-gnu-strip)
   get_filename_component(parkvmm_sysroot
-    ${CMAKE_CURRENT_LIST_DIR}/../../build/sysroot ABSOLUTE)
+    ${CMAKE_CURRENT_LIST_DIR}/../../../build/sysroot ABSOLUTE)
   set(CMAKE_FIND_ROOT_PATH ${parkvmm_sysroot})
   set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
   set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
