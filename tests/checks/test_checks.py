@@ -9,14 +9,11 @@ tools/test checks. All in virtual time.
 import collections
 import re
 import subprocess
-import sys
 
 import pytest
 from arm64_host import ROOT, Host, Outcome
-
-sys.path.insert(0, str(ROOT / "tools"))
-
-from parkbench.arms import ARMS, GUEST  # noqa: E402
+from parkvmm.guest.arms import ARMS
+from parkvmm.paths import GUEST
 
 BUILD_DEADLINE = 2400  # seconds; a kernel takes a few minutes, once
 SELFTEST = "tools/testing/selftests/cpu-hotplug/cpu-on-off-test.sh"

@@ -9,7 +9,8 @@ from typing import Iterator
 
 import pytest
 from bench_results import measured, of_everything, result_of, unit
-from parkbench import attribution, browser, export, page, results
+from parkvmm.bench import attribution, export, results
+from parkvmm.report import browser, page
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys

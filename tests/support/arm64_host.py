@@ -8,13 +8,16 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from parkvmm.guest.run import PARAMS  # noqa: E402
+
 IMAGE = "build/guest/debian/Image"
 INITRAMFS = "build/guest/initramfs.cpio"
-# What every Linux guest of ours is told.
-PARAMS = "console=ttyAMA0 quiet panic=-1 retain_initrd"
 SLACK = 120  # seconds that a host may take beyond its command's own deadline
 # Set by `tools/test wall-clock`: what needs an emulated host of some kind is skipped.
 WALL_CLOCK_ONLY = bool(os.environ.get("PARKVMM_WALL_CLOCK"))

@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plans, events and results of parkbench, made up."""
+"""Makes up plans, events and results of tools/bench."""
 
 import pathlib
-import sys
+
+from parkvmm.bench import attribution, plan, results
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-
-from parkbench import attribution, plan, results  # noqa: E402
-
 GROUP = {"arms": ["stop"], "cpus": [4]}
 
 

@@ -8,10 +8,7 @@ import subprocess
 import sys
 
 from arm64_host import ROOT
-
-sys.path.insert(0, str(ROOT / "tools"))
-
-from parkvmm.debian import apt  # noqa: E402
+from parkvmm.debian import apt
 
 MAKE_DEADLINE = 1800  # seconds for mmdebstrap; under qemu-user it takes a few minutes
 BINFMT = pathlib.Path("/proc/sys/fs/binfmt_misc")

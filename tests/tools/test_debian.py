@@ -9,13 +9,11 @@ import sys
 import threading
 
 import pytest
+from parkvmm import locks
+from parkvmm.debian import apt, kernels, lock, parts
+from parkvmm.failure import Failure, end_with
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-
-from parkvmm import locks  # noqa: E402
-from parkvmm.debian import apt, kernels, lock, parts  # noqa: E402
-from parkvmm.failure import Failure, end_with  # noqa: E402
 
 # --- the mirror --------------------------------------------------------------
 

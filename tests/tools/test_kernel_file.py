@@ -9,11 +9,9 @@ import subprocess
 import sys
 
 import pytest
+from parkvmm.guest import kernel_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-
-from parkbench import kernel_file  # noqa: E402
 
 MIB = 1 << 20
 GOOD_CONFIG = ("CONFIG_KEXEC=y\nCONFIG_BLK_DEV_INITRD=y\nCONFIG_DEVTMPFS=y\nCONFIG_DEVMEM=y\n"
@@ -100,7 +98,7 @@ def test_a_damaged_configuration_is_none(complaint) -> None:
 def test_bench_says_it_before_it_builds(tmp_path) -> None:
     (tmp_path / "Image").write_bytes(gzip.compress(image()))
     bench = subprocess.run(
-        [sys.executable, "-B", "-m", "parkbench.bench", "--cpus", "4", "--out", tmp_path / "out",
+        [sys.executable, "-B", "-m", "parkvmm.bench.command", "--cpus", "4", "--out", tmp_path / "out",
          tmp_path / "Image"], env=os.environ | {"PYTHONPATH": str(ROOT / "tools")}, text=True,
         capture_output=True, timeout=60, check=False)
     assert bench.returncode == 2

@@ -1,23 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `tools/test native` rests on, without a machine."""
 
-import importlib.machinery
-import importlib.util
 import json
 import lzma
 import os
 import pathlib
 import re
 import subprocess
-import sys
 
 import native_walk
 import pytest
+from parkvmm import modules
+from parkvmm.host import machine, options, words
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-
-from parkvmm import modules  # noqa: E402
 
 
 def test_a_clone_is_sent_to_a_machine_and_sent_again(tmp_path, monkeypatch) -> None:
@@ -76,41 +72,26 @@ def test_a_probe_says_what_is_lacking() -> None:
     assert (done.returncode, done.stdout.count("\n")) in ((0, 0), (69, 1))
 
 
-@pytest.fixture
-def tool():
-    """tools/arm64-host as a module."""
-    loader = importlib.machinery.SourceFileLoader("arm64_host_tool", str(ROOT / "tools/arm64-host"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
-    sys.modules[loader.name] = module  # dataclasses look there.
-    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        loader.exec_module(module)
-        yield module
-    finally:
-        sys.dont_write_bytecode = written
-        del sys.modules[loader.name]
-
-
-def test_commas_in_paths_are_no_options_of_qemu(tool, tmp_path: pathlib.Path) -> None:
+def test_commas_in_paths_are_no_options_of_qemu(tmp_path: pathlib.Path) -> None:
     """D8."""
     disk = tmp_path / "a,b"
     disk.touch()
-    options = tool.parse(["--host-kernel", "debian:6.12", "--disk", str(disk), "--", "true"])
-    words = tool.qemu_command(options, pathlib.Path("/x,y"), pathlib.Path("/x,y/initramfs"))
-    values = [word for word in words if "path=" in word or "file=" in word]
+    given = options.parse(["--host-kernel", "debian:6.12", "--disk", str(disk), "--", "true"])
+    command = machine.qemu_command(given, pathlib.Path("/x,y"), pathlib.Path("/x,y/initramfs"))
+    values = [word for word in command if "path=" in word or "file=" in word]
     assert len(values) == 6
     assert all(re.search(r"(path|file)=\S*[xa],,[yb]", value) for value in values)
-    assert "/x,y/initramfs" in words, "no value of an option: as it is"
+    assert "/x,y/initramfs" in command, "no value of an option: as it is"
 
 
-def test_results_name_the_source_of_a_kernel_of_ours(tool, tmp_path, monkeypatch) -> None:
+def test_results_name_the_source_of_a_kernel_of_ours(tmp_path, monkeypatch) -> None:
     for folder, package in (("debian", "busybox-static"), ("linux", "linux-source-6.12")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "packages.json").write_text(json.dumps(
             [{"name": package, "version": "2", "sha256": "0", "locked": False}]))
-    monkeypatch.setattr(tool, "KERNEL", tmp_path / "debian/Image")
-    monkeypatch.setattr(tool, "KERNEL_SOURCE", tmp_path / "linux")
-    monkeypatch.setattr(tool, "OWN_KERNELS", ROOT / "tests")
-    assert tool.unlocked(["vmm", "run", "README.md"]) == "busybox-static 2"
-    assert tool.unlocked(["vmm", "run", "tests/README.md"]) == (
+    monkeypatch.setattr(words, "DEBIAN", tmp_path / "debian")
+    monkeypatch.setattr(words, "KERNEL_SOURCE", tmp_path / "linux")
+    monkeypatch.setattr(words, "OWN_KERNELS", ROOT / "tests")
+    assert words.unlocked(["vmm", "run", "README.md"]) == "busybox-static 2"
+    assert words.unlocked(["vmm", "run", "tests/README.md"]) == (
         "busybox-static 2,linux-source-6.12 2")

@@ -9,7 +9,9 @@ import subprocess
 import bench_results
 import pytest
 from bench_results import ROOT, measured, of_everything, result_of, unit
-from parkbench import page, report, results, summary
+from parkvmm.bench import results
+from parkvmm.report import command as report
+from parkvmm.report import page, summary
 
 HOSTILE = "<script>alert(1)</script> | `x` </script><!-- \" ' &amp;"
 SECTIONS = ("medians", "who", "lanes", "steps", "scaling", "factorial", "environment", "data")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Callable, NoReturn
 
-DIFFERS, USAGE, DATA, UNAVAILABLE, INTERNAL, TRY_LATER = 1, 2, 65, 69, 70, 75
+DIFFERS, USAGE, DATA, UNAVAILABLE, INTERNAL, TRY_LATER, DEADLINE = 1, 2, 65, 69, 70, 75, 124
 
 
 class Failure(Exception):

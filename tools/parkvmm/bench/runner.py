@@ -23,26 +23,19 @@ import threading
 import time
 from typing import Any, Callable
 
-from . import arms
-from .arms import ARMS, PARAMS, ROOT
-from parkvmm.failure import UNAVAILABLE, Failure
+from parkvmm.bench.plan import Plan, Unit
+from parkvmm.bench.processes import SIGNALS, TASK_DONE, Events, Processes
+from parkvmm.failure import DEADLINE, UNAVAILABLE, Failure
 from parkvmm.files import digest
-from .plan import Plan, Unit
+from parkvmm.guest import arms
+from parkvmm.guest.arms import ARMS
+from parkvmm.guest.run import PARAMS, guest_deadline, host_deadline
+from parkvmm.paths import BIN, IMAGE, ROOT, TOOLS
 
-VMM = ROOT / "build/arm64/bin/vmm"
-HOST = ROOT / "tools/arm64-host"
-HOST_INIT = ROOT / "tools/arm64-host.init"
-HOST_KERNEL = arms.STOCK
-# Deadlines, in seconds: of the guest's clock, and of ours around it.
-GUEST_DEADLINE = (240, 60, 4)  # + per kexec (constant, per CPU)
-HOST_DEADLINE = (600, 90, 12)
-DEADLINE = 124  # exit status
+VMM = BIN / "vmm"
+HOST = TOOLS / "arm64-host"
+HOST_KERNEL = IMAGE
 QEMU = "qemu-system-aarch64"
-
-
-def seconds(deadline: tuple[int, int, int], unit: Unit) -> int:
-    fixed, kexec, cpu = deadline
-    return fixed + unit.kexecs * (kexec + cpu * unit.cpus)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +66,7 @@ def can_be_native() -> bool:
 
 
 def files(unit: Unit) -> tuple[pathlib.Path, pathlib.Path]:
-    """The initramfs and the kernel."""
+    """Returns the initramfs and the kernel."""
     arm, kernel = ARMS[unit.arm], (unit.variant, unit.kernel)
     return arm.initrd(*kernel), arm.kernel(*kernel)
 
@@ -84,7 +77,7 @@ def vmm_words(unit: Unit) -> list[str]:
     params = f"{PARAMS} park.cycles={unit.kexecs}{steps} {arm.params}".strip()
     park = arm.park if unit.psci == "vmm" or arm.park != "host" else "off"
     words = ["vmm", "run", "--cpus", str(unit.cpus), "--memory", unit.memory, "--seed", "1",
-             "--timeout", f"{seconds(GUEST_DEADLINE, unit)}s", "--arm", unit.arm,
+             "--timeout", f"{guest_deadline(unit.kexecs, unit.cpus)}s", "--arm", unit.arm,
              "--psci", unit.psci, "--park", park, "--params", params,
              "--expect-kexecs", str(unit.kexecs),
              "--results", "@RESULTS@/results.json", "--events", "@RESULTS@/events.jsonl"]
@@ -95,8 +88,7 @@ def vmm_words(unit: Unit) -> list[str]:
 
 
 def host_cpus(unit: Unit, clock: Clock) -> int:
-    """In wall-clock time more emulated CPUs than real ones only get in each
-    other's way."""
+    """Returns the host's CPUs. In wall-clock time it has no more than there are real ones."""
     if unit.host_cpus or clock.virtual:
         return unit.host_cpus or unit.cpus
     return min(unit.cpus, os.cpu_count() or 1)
@@ -107,13 +99,13 @@ def command(unit: Unit, clock: Clock, out: pathlib.Path) -> list[str]:
     memory = "4G" if unit.cpus <= 64 else "6G"
     return [str(HOST.relative_to(ROOT)), *clock.host_options,
             "--cpus", str(host_cpus(unit, clock)), "--memory", memory, "--out", str(out),
-            "--timeout", f"{seconds(HOST_DEADLINE, unit)}s", "--", *vmm_words(unit),
+            "--timeout", f"{host_deadline(unit.kexecs, unit.cpus)}s", "--", *vmm_words(unit),
             *(["--label", clock.label] if clock.label else [])]
 
 
 @functools.cache
 def emulator(clock: Clock) -> dict[str, str] | None:
-    """What stood in for an arm64 machine, if anything."""
+    """Returns what stood in for an arm64 machine, if anything did."""
     if clock.native:
         return None
     binary = shutil.which(QEMU)
@@ -125,11 +117,18 @@ def emulator(clock: Clock) -> dict[str, str] | None:
             "kernel_sha256": digest(HOST_KERNEL)}
 
 
+def host_files() -> list[pathlib.Path]:
+    """Returns the files of tools/arm64-host: the command, and what it imports."""
+    package = TOOLS / "parkvmm"
+    return [HOST, *sorted(package.glob("*.py")), *sorted((package / "host").glob("*.py")),
+            package / "host" / "init"]
+
+
 def key(run: Run, clock: Clock) -> str:
-    """All that the run's bytes depend on."""
+    """Returns a hash of everything that the run's bytes depend on."""
     parts = [shlex.join(command(run.unit, clock, pathlib.Path("out"))), str(run.round),
              str(emulator(clock))]
-    parts += [digest(path) for path in (VMM, HOST, HOST_INIT, *files(run.unit))]
+    parts += [digest(path) for path in (VMM, *host_files(), *files(run.unit))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -140,7 +139,7 @@ def prepare(plan: Plan) -> None:
 
 
 def order_of(plan: Plan) -> list[Run]:
-    """Round after round, each in an order of its own, drawn from the seed."""
+    """Returns the runs round by round, each round in an order drawn from the seed."""
     draw = random.Random(plan.seed)
     runs = []
     for number in range(plan.rounds):
@@ -180,87 +179,6 @@ def say(message: str) -> None:
     print(f"bench: {message}", file=sys.stderr, flush=True)
 
 
-SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-TASK_DONE = 0  # No signal has this number.
-
-
-class Events:
-    """What the main thread waits for: signals that ask us to end, and tasks that
-    are done.
-
-    A context; call it from the main thread. Both arrive as bytes in one pipe. No
-    exception is raised at a place that does not expect it, and no signal is lost:
-    one that comes just before Python waits for a lock is not seen until the lock
-    is free. A signal that is ignored stays ignored.
-    """
-
-    def __init__(self) -> None:
-        self._out, self._in = os.pipe()
-        os.set_blocking(self._in, False)  # As set_wakeup_fd() wants it.
-
-    def __enter__(self) -> "Events":
-        self._before = {number: signal.getsignal(number) for number in SIGNALS
-                        if signal.getsignal(number) != signal.SIG_IGN}
-        self._wakeup = signal.set_wakeup_fd(self._in)
-        for number in self._before:
-            signal.signal(number, lambda _number, _frame: None)  # The byte is what counts.
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._wakeup)
-        os.close(self._out)
-        os.close(self._in)
-
-    def task_done(self, _future: object) -> None:
-        """Says that a task is done; any thread may."""
-        os.write(self._in, bytes([TASK_DONE]))
-
-    def wait(self) -> int:
-        """Blocks until there is one: TASK_DONE, or a signal's number."""
-        return os.read(self._out, 1)[0]
-
-
-class Processes:
-    """What runs now. Safe to use from any thread."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: set[subprocess.Popen] = set()
-        self._ended = False
-
-    def start(self, words: list[str], **keywords: Any) -> subprocess.Popen:
-        """Starts a process in a session of its own. It is told to end when the
-        calling thread dies, so SIGKILL to us leaves nothing behind; after end_all()
-        it ends at once."""
-        with self._lock:
-            process = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *words],
-                                       start_new_session=True, **keywords)
-            self._running.add(process)
-            if self._ended:
-                self.end(process)
-            return process
-
-    def forget(self, process: subprocess.Popen) -> None:
-        """Drops a process that was waited for: its number may be another's soon."""
-        with self._lock:
-            self._running.discard(process)
-
-    def end_all(self) -> None:
-        """Ends what runs, and whatever is started from now on."""
-        with self._lock:
-            self._ended = True
-            for process in self._running:
-                self.end(process)
-
-    @staticmethod
-    def end(process: subprocess.Popen) -> None:
-        """Ends a process and all of its session, so that its machine goes too."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-
-
 class Runner:
     def __init__(self, plan: Plan, clock: Clock, out: pathlib.Path, jobs: int) -> None:
         self._plan, self._clock, self._jobs = plan, clock, jobs
@@ -276,7 +194,7 @@ class Runner:
         return stamp.exists() and stamp.read_text() == key(run, self._clock)
 
     def run(self, run: Run) -> str:
-        """What became of it, in words."""
+        """Runs it. Returns in words what became of it."""
         out = self.folder(run)
         out.mkdir(parents=True, exist_ok=True)
         for old in out.iterdir():
@@ -290,10 +208,10 @@ class Runner:
         return f"FAILED, exit status {status}: {lines[-1] if lines else 'nothing was said'}"
 
     def execute(self, run: Run, out: pathlib.Path) -> int:
-        """Its exit status, as a shell has it."""
-        deadline = seconds(HOST_DEADLINE, run.unit) + 120
+        """Returns the exit status, as a shell has it."""
+        deadline = host_deadline(run.unit.kexecs, run.unit.cpus) + 120
         with open(out / "console.log", "wb") as console, open(out / "vmm.log", "wb") as log:
-            # Of a session of its own: ^C is for us, and what runs may end.
+            # It has a session of its own, so ^C does not reach it.
             with self._processes.start(command(run.unit, self._clock, out), cwd=ROOT,
                                        stdout=console, stdin=subprocess.DEVNULL,
                                        stderr=log) as process:
@@ -359,7 +277,7 @@ class Runner:
         self._processes.end_all()
 
     def collect(self, read: Callable[[Unit, list[pathlib.Path]], Any]) -> list[Any]:
-        """In the order of the plan, whatever they were run in."""
+        """Reads what the runs left, in the order of the plan."""
         return [read(unit, [self.folder(Run(unit, number))
                             for number in range(self._plan.rounds)])
                 for unit in self._plan.units]

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the arms of a comparison, one after the other, and prints one table.
+"""Runs arms of a comparison, one after the other, and prints one table.
 
-Called by `tools/demo --arms`. An arm is a kernel, how it takes its CPUs down
-before a kexec, and who plays the park page; parkbench/arms.py has them all.
+Called by `tools/demo --arms`. parkvmm/guest/arms.py has all arms.
 """
 
 import argparse
@@ -13,11 +12,14 @@ import subprocess
 import sys
 from typing import Any
 
-from parkbench import arms
-from parkbench.arms import ARMS, PARAMS, ROOT
-from parkvmm.failure import Failure
-
-PHASES = ("prepare", "down", "jump", "early", "up", "userspace")
+from parkvmm.bench.attribution import PHASES
+from parkvmm.bench.plan import Unit
+from parkvmm.bench.runner import vmm_words
+from parkvmm.failure import INTERNAL, Failure
+from parkvmm.guest import arms
+from parkvmm.guest.arms import ARMS
+from parkvmm.guest.run import host_deadline
+from parkvmm.paths import ROOT
 
 
 def say(message: str) -> None:
@@ -46,44 +48,44 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def unit_of(name: str, options: argparse.Namespace) -> Unit:
+    return Unit(arm=name, cpus=options.cpus, host_cpus=options.host_cpus or 0, firmware="none",
+                psci="vmm", variant="default", kernel="", memory="1G", cycles=options.cycles,
+                warmup=0)
+
+
 def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The results of one arm; what the machine said goes to its folder."""
-    arm = ARMS[name]
+    """Runs an arm, whose output goes to a folder of its own. Returns its results."""
     out = options.out / name
     out.mkdir(parents=True, exist_ok=True)
-    seconds = 240 + options.cycles * (60 + 4 * options.cpus)
-    command = [
-        "tools/arm64-host", *options.host_option, "--cpus", str(options.host_cpus or options.cpus),
-        "--out", str(out), "--timeout", f"{seconds + 60}s", "--",
-        "vmm", "run", "--cpus", str(options.cpus), "--memory", "1G", "--seed", "1",
-        "--timeout", f"{seconds}s", "--arm", name, "--park", arm.park,
-        "--params", f"{PARAMS} park.cycles={options.cycles} {arm.params}".strip(),
-        "--expect-kexecs", str(options.cycles), "--results", "@RESULTS@/results.json",
-        "--events", "@RESULTS@/events.jsonl",
-        "--initrd", str(arm.initrd("default").relative_to(ROOT)),
-        str(arm.kernel("default").relative_to(ROOT))]
+    unit = unit_of(name, options)
+    deadline = host_deadline(unit.kexecs, unit.cpus)
+    command = ["tools/arm64-host", *options.host_option, "--cpus",
+               str(unit.host_cpus or unit.cpus), "--out", str(out), "--timeout", f"{deadline}s",
+               "--", *vmm_words(unit)]
     with open(out / "console.log", "wb") as console, open(out / "vmm.log", "wb") as log:
         status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=console,
-                                stderr=log, timeout=seconds + 300, check=False).returncode
+                                stderr=log, timeout=deadline + 120, check=False).returncode
     results = out / "results.json"
     if not results.exists():
         lines = (out / "vmm.log").read_text(errors="replace").splitlines()
-        raise Failure(status or 70, f"{name}: {lines[-1] if lines else 'no results'}")
-    return json.loads(results.read_text()) | {"status": status}
+        raise Failure(status or INTERNAL, f"{name}: {lines[-1] if lines else 'no results'}")
+    document: dict[str, Any] = json.loads(results.read_text())
+    return document | {"status": status}
+
+
+def milliseconds(values: list[int | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{statistics.median(known) / 1e6:.3f}" if known else "-"
 
 
 def row(name: str, results: dict[str, Any]) -> str:
     kexecs = results["kexecs"]
     back = min((kexec["cpus_back"] for kexec in kexecs), default=0)
     cpus = kexecs[0]["cpus"] if kexecs else results["config"]["cpus"]
-
-    def milliseconds(values: list) -> str:
-        known = [value for value in values if value is not None]
-        return f"{statistics.median(known) / 1e6:.3f}" if known else "-"
-
     cells = [milliseconds([kexec["phase_ns"][phase] for kexec in kexecs]) for phase in PHASES]
     cells.append(milliseconds([kexec["total_ns"] for kexec in kexecs]))
-    good = not results["status"] and all(k["verdict"] == "pass" for k in kexecs)
+    good = not results["status"] and all(kexec["verdict"] == "pass" for kexec in kexecs)
     return (f"{name:16} {f'{back} of {cpus}':>9} " + " ".join(f"{cell:>10}" for cell in cells)
             + f"  {'pass' if good else 'FAIL'}  {ARMS[name].what}")
 
@@ -93,7 +95,7 @@ def main() -> int:
     arms.prepare({(name, "default", "") for name in options.arms})
     print(f"{'[ms]':16} {'CPUs back':>9} " +
           " ".join(f"{name:>10}" for name in (*PHASES, "total")) + "  verdict", flush=True)
-    report = {"schema_version": 1, "label": None, "cpus": options.cpus, "arms": []}
+    report: dict[str, Any] = {"schema_version": 1, "label": None, "cpus": options.cpus, "arms": []}
     status = 0
     for name in options.arms:
         results = run(name, options)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a result to what it says: medians, effects, curves. And as Markdown."""
+"""Computes from the samples of a result what it says: medians, effects, curves."""
 
 import dataclasses
 from typing import Any, Iterable
 
-from .attribution import PHASES, WHO
-from .statistics_of import interval, median, medians, quadratic_fit
+from parkvmm.bench.attribution import PHASES, WHO
+from parkvmm.bench.statistics import interval, median, medians, quadratic_fit
 
 Unit = dict[str, Any]
 MEASURES = (*PHASES, "total")
@@ -181,119 +181,3 @@ def fits(units: Iterable[Unit], measures=("down", "up")) -> list[Fit]:
             if len(points) >= FIT_POINTS:
                 found.append(Fit(arm, measure, quadratic_fit(*zip(*points)), points[-1][0]))
     return found
-
-
-# --- Markdown ----------------------------------------------------------------
-
-def ms(ns: float | None) -> str:
-    return "-" if ns is None else f"{ns / 1e6:.3f}"
-
-
-def signed(ns: float) -> str:
-    return f"{ns / 1e6:+.3f}"
-
-
-def between(effect: Effect) -> str:
-    """Its interval; a lone sample has none."""
-    return "-" if effect.samples < 2 else f"{signed(effect.low)} to {signed(effect.high)}"
-
-
-def plain(text: str) -> str:
-    """Text that is nothing but text in a cell or a line of Markdown."""
-    for char in "\\`*_[]|":
-        text = text.replace(char, "\\" + char)
-    return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").split())
-
-
-def code(name: str) -> str:
-    return "`" + " ".join(name.split()).replace("`", "'").replace("|", "\\|") + "`"
-
-
-def table(heading: list[str], rows: Iterable[list[str]]) -> str:
-    lines = ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def main_table(units: list[Unit]) -> str:
-    return table(["unit", "samples", "CPUs back", *(f"{name}, ms" for name in MEASURES)],
-                 [[code(unit["id"]), str(len(unit["samples"])), back(unit),
-                   *(ms(middle(unit, name)) for name in MEASURES)] for unit in units])
-
-
-def split_table(units: list[Unit]) -> str:
-    rows = []
-    for unit in units:
-        for phase in ("down", "up"):
-            parts = split(unit, phase)
-            if parts is None:
-                continue
-            total = sum(parts.values()) or 1
-            both = [f"{(ns or 0) / 1e3:.1f}" if phase == "up" else ""
-                    for ns in (vmm_ns_per_cpu(unit), vmm_ns_of_median_cpu(unit))]
-            rows.append([code(unit["id"]), phase,
-                         *(f"{ms(parts[who])} ({parts[who] / total:.0%})" for who in WHO), *both])
-    return table(["unit", "phase", *(f"{who}, ms" for who in WHO), "vmm, both ways, us a CPU",
-                  "the median CPU"], rows) if rows else ""
-
-
-def factorial_table(units: list[Unit]) -> str:
-    rows = []
-    for rest, arms in cells_of(units):
-        for measure in ("down", "up", "change", "total"):
-            for effect in factorial(arms, measure):
-                rows.append([plain(rest), "down + up" if measure == "change" else measure, effect.name,
-                             signed(effect.ns), between(effect)])
-    return table(["machine", "of", "effect", "ms", "95 %"], rows) if rows else ""
-
-
-def fit_table(units: list[Unit]) -> str:
-    rows = [[code(fit.arm), fit.measure, *(f"{value / 1e3:.3f}" for value in fit.coefficients),
-             f"{fit.largest + 1}", *(f"{share:.0%}" for share in fit.shares)]
-            for fit in fits(units)]
-    return table(["arm", "phase", "constant, us", "x N, us", "x N^2, us", "at CPUs", "constant",
-                  "N", "N^2"], rows) if rows else ""
-
-
-def intervals_table(units: list[Unit]) -> str:
-    rows = []
-    for unit in units:
-        for way in ("down", "up"):
-            found = intervals(unit, way)
-            if len(found) > 1:
-                rows.append([f"`{unit['id']}`", way, ms(median(found)), ms(min(found)),
-                             ms(max(found))])
-    return table(["unit", "way", "median, ms", "least, ms", "most, ms"], rows) if rows else ""
-
-
-def steps_table(units: list[Unit]) -> str:
-    rows = []
-    for unit in units:
-        for way in ("down", "up"):
-            found = steps(unit, way)
-            total = sum(ns for _, ns in found) or 1
-            others = max(1, unit["cpus"] - 1)
-            rows += [[code(unit["id"]), way, code(name), ms(ns), f"{ns / others / 1e3:.1f}",
-                      f"{ns / total:.0%}"] for name, ns in found[:LONGEST]]
-    return table(["unit", "way", "step", "ms, all CPUs", "us a CPU", "of all steps"],
-                 rows) if rows else ""
-
-
-def failure_list(units: list[Unit]) -> str:
-    return "".join(f"* {code(unit['id'])}: {plain('; '.join(unit['failures']))}\n"
-                   for unit in units if unit["failures"])
-
-
-def markdown(result: dict[str, Any]) -> str:
-    units = result["units"]
-    parts = [f"## {plain(result['name'])}: medians, label `{result['label']}`\n", main_table(units)]
-    for title, text in (("Who had the time", split_table(units)),
-                        ("From one CPU to the next", intervals_table(units)),
-                        ("Steps of CPU hotplug", steps_table(units)),
-                        ("The factorial", factorial_table(units)),
-                        ("How it grows: N is the CPUs but the first", fit_table(units))):
-        if text:
-            parts += [f"### {title}\n", text]
-    if failures := failure_list(units):
-        parts += ["### Failures\n", failures]
-    return "\n".join(parts)

@@ -16,16 +16,14 @@ import sys
 
 import arm64_host
 import pytest
+from bench_results import GROUP, ONE_BY_ONE, call, event, plan_of, result_of, unit
+from parkvmm.bench import (analysis, attribution, export, hazards, plan, processes, results, runner,
+                           statistics)
+from parkvmm.failure import Failure
+from parkvmm.guest.arms import take
+from parkvmm.report import command as report
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-
-from bench_results import (GROUP, ONE_BY_ONE, call, event, plan_of, result_of,  # noqa: E402
-                           unit)
-from parkbench import (analysis, attribution, export, hazards, plan,  # noqa: E402
-                       report, results, runner, statistics_of)
-from parkbench.arms import take  # noqa: E402
-from parkvmm.failure import Failure  # noqa: E402
 
 # --- plans -------------------------------------------------------------------
 
@@ -78,7 +76,7 @@ def test_a_copied_kernel_is_whole_or_not_there(tmp_path, monkeypatch) -> None:
         raise OSError("no space")
 
     with monkeypatch.context() as patched:
-        patched.setattr("parkbench.arms.shutil.copyfile", stops_halfway)
+        patched.setattr("parkvmm.guest.arms.shutil.copyfile", stops_halfway)
         with pytest.raises(OSError):
             take(str(given), kernel)
     assert not kernel.exists()
@@ -232,18 +230,18 @@ def test_intervals_run_from_one_cpu_to_the_next() -> None:
 
 def test_a_curve_is_told_from_a_line() -> None:
     xs = [1, 3, 7, 15, 31]
-    assert statistics_of.quadratic_fit(xs, [5 + 2 * x for x in xs]) == pytest.approx(
+    assert statistics.quadratic_fit(xs, [5 + 2 * x for x in xs]) == pytest.approx(
         (5, 2, 0), abs=1e-6)
-    assert statistics_of.quadratic_fit(xs, [5 + 2 * x + 3 * x * x for x in xs]) == pytest.approx(
+    assert statistics.quadratic_fit(xs, [5 + 2 * x + 3 * x * x for x in xs]) == pytest.approx(
         (5, 2, 3), abs=1e-6)
 
 
 def test_chance_and_difference() -> None:
     low, high = list(range(10)), list(range(100, 110))
-    assert statistics_of.permutation_p(low, high) < 0.01
-    assert statistics_of.permutation_p(low, low) > 0.5
-    assert statistics_of.cliffs_delta(low, high) == 1
-    assert statistics_of.cliffs_delta(low, low) == 0
+    assert statistics.permutation_p(low, high) < 0.01
+    assert statistics.permutation_p(low, low) > 0.5
+    assert statistics.cliffs_delta(low, high) == 1
+    assert statistics.cliffs_delta(low, low) == 0
 
 
 # --- what spoils wall-clock times --------------------------------------------
@@ -400,7 +398,7 @@ def test_a_signal_to_end_ends_what_runs(running, tmp_path, number) -> None:
 def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup does that
     try:
-        with runner.Events():
+        with processes.Events():
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -408,8 +406,8 @@ def test_an_ignored_signal_stays_ignored() -> None:
 
 def test_what_runs_dies_with_a_bench_that_is_killed(tmp_path) -> None:
     """D5: the emulated hosts of a killed bench ran on."""
-    script = ("import sys; from parkbench import runner\n"
-              "runner.Processes().start(['sh', '-c', 'echo $$; exec sleep 300']).wait()\n")
+    script = ("import sys; from parkvmm.bench import processes\n"
+              "processes.Processes().start(['sh', '-c', 'echo $$; exec sleep 300']).wait()\n")
     with subprocess.Popen([sys.executable, "-c", script], text=True, stdout=subprocess.PIPE,
                           env=os.environ | {"PYTHONPATH": str(ROOT / "tools")}) as bench_process:
         pid = int(bench_process.stdout.readline())

@@ -21,9 +21,13 @@ import argparse
 import os
 import pathlib
 
-from . import analysis, export, hazards, kernel_file, plan as plans, results, runner, summary
+from parkvmm.bench import export, hazards, markdown, results, runner
+from parkvmm.bench import plan as plans
 from parkvmm.debian import kernels
 from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
+from parkvmm.guest import kernel_file
+from parkvmm.labels import WORTH
+from parkvmm.paths import ROOT
 
 
 def commas(text: str) -> list[str]:
@@ -54,7 +58,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
                         help="of the emulated host: functional only, never timing")
     parser.add_argument("--emulated", action="store_true",
                         help="even on an arm64 machine with KVM")
-    parser.add_argument("--label", choices=list(summary.WORTH), default="",
+    parser.add_argument("--label", choices=list(WORTH), default="",
                         help="insist on a label in place of the one that vmm finds; the "
                         "result says so")
     parser.add_argument("--dry-run", action="store_true", help="print what would be run")
@@ -109,7 +113,7 @@ def main(argv: list[str]) -> int:
             print(run.name)
         return 0
     require_kernels(plan)
-    out = (options.out or runner.ROOT / "out/bench" / plan.name).absolute()
+    out = (options.out or ROOT / "out/bench" / plan.name).absolute()
     out.mkdir(parents=True, exist_ok=True)
     runner.prepare(plan)
     for sentence in warnings_for(plan, clock):
@@ -123,7 +127,7 @@ def main(argv: list[str]) -> int:
     result = results.make(plan, running.collect(results.read_unit), runner.emulator(clock))
     results.save(result, out / "result.json")
     export.write_all(result, running, plan, out)
-    print(analysis.markdown(result), end="")
+    print(markdown.markdown(result), end="")
     for sentence in hazards.seen(result) if clock.native else []:
         runner.say(f"warning: {sentence}")
     runner.say(f"label {result['label']}; everything: {out}/")

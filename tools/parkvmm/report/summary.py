@@ -4,20 +4,10 @@
 import dataclasses
 from typing import Any, Iterable
 
-from . import analysis
-from .analysis import Unit, middle
+from parkvmm.bench import analysis
+from parkvmm.bench.analysis import Unit, middle
+from parkvmm.labels import EMULATED, WORTH
 
-WORTH = {
-    "kvm": "Times are real: an arm64 machine's own KVM.",
-    "kvm-on-vm": "The wall clock of a machine that is itself virtual: times include those of the "
-                 "hypervisor below it, and of its other guests.",
-    "kvm-on-tcg": "The wall clock of an emulated host: times are worth nothing, counts and "
-                  "verdicts are.",
-    "kvm-on-tcg-icount": "The virtual time of an emulated host. It is exact: instructions executed "
-                         "plus timer waits. No caches, no DRAM; all CPUs share one clock, so "
-                         "work done in parallel adds up.",
-}
-TIMELESS = "kvm-on-tcg"
 OWNERS = {"firmware": "the firmware model's", "vmm": "the VMM's", "polling": "polling",
           "kernel": "the guest kernel's"}
 LITTLE = 0.05  # of a whole
@@ -174,7 +164,7 @@ def of_slowest(units: list[Unit]) -> str | None:
 def sentences(result: dict[str, Any]) -> list[str]:
     units = result["units"]
     rivals = rivalry(units)
-    timed = [] if result["label"] == TIMELESS else [
+    timed = [] if result["label"] == EMULATED else [
         of_rivals(rivals) if rivals else of_slowest(units), of_page(units),
         of_growth(units, rivals), of_steps(units)]
     return [sentence for sentence in [*timed, of_units(units), unlocked(result)] if sentence]

@@ -8,11 +8,11 @@ import json
 import pathlib
 from typing import Any
 
-from . import attribution
-from .analysis import MEASURES, values
-from .attribution import PHASES, WHO
-from .plan import Plan
-from .runner import Run, Runner
+from parkvmm.bench import attribution
+from parkvmm.bench.analysis import MEASURES, values
+from parkvmm.bench.attribution import PHASES, WHO
+from parkvmm.bench.plan import Plan
+from parkvmm.bench.runner import Run, Runner
 
 AXES = ("id", "arm", "cpus", "host_cpus", "firmware", "psci", "variant", "kernel", "memory")
 

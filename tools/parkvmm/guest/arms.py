@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arms: a kernel, how it takes its CPUs down before a kexec, and who plays the
-park page. And what has to be built for them."""
+"""Arms, and what has to be built for them.
+
+An arm is a kernel, how it takes its CPUs down before a kexec, and who plays the
+park page.
+"""
 
 import dataclasses
 import os
@@ -11,13 +14,11 @@ import subprocess
 from parkvmm.debian import kernels
 from parkvmm.failure import Failure
 from parkvmm.files import digest
-from parkvmm.paths import GUEST, ROOT
+from parkvmm.paths import GUEST, IMAGE, OWN_KERNELS, ROOT
 
-STOCK = GUEST / "debian" / "Image"
 STOP = GUEST / "parkvmm-stop.ko"
 UNCORE = GUEST / "parkvmm-uncore.ko"
 IPI = GUEST / "parkvmm-ipi.ko"
-PARAMS = "console=ttyAMA0 quiet panic=-1 retain_initrd"
 BUILD_DEADLINE = 2400  # seconds; a kernel takes a few minutes, once
 
 
@@ -31,10 +32,10 @@ class Arm:
     extra: bool = False  # no way to take CPUs over a kexec, so not one of "all"
 
     def kernel(self, variant: str, given: str = "") -> pathlib.Path:
-        """`given`: a file or a name in place of it, of which a copy below build/ is used."""
+        """Returns the arm's kernel, or the copy below build/ of a `given` file or name."""
         if given:
             return GUEST / "given" / digest(kernels.path_of(given))[:16] / "Image"
-        return STOCK if self.stock else GUEST / "kernels" / variant / "Image"
+        return IMAGE if self.stock else OWN_KERNELS / variant / "Image"
 
     def initrd(self, variant: str, given: str = "") -> pathlib.Path:
         if given:
@@ -75,7 +76,7 @@ def build(*command: str) -> None:
 
 
 def take(given: str, kernel: pathlib.Path) -> None:
-    """A copy of a kernel under the name of its digest: whole, or not there."""
+    """Copies a kernel. The copy is whole, or not there."""
     if kernel.exists():
         return
     kernel.parent.mkdir(parents=True, exist_ok=True)
@@ -85,8 +86,8 @@ def take(given: str, kernel: pathlib.Path) -> None:
 
 
 def prepare(wanted: set[tuple[str, str, str]]) -> None:
-    """Kernels and initramfs of these arms, variants and given kernels; what is
-    there is not built again."""
+    """Builds kernels and initramfs of these arms, variants and given kernels, unless
+    they are there."""
     chosen = sorted(wanted)
     for variant in sorted({variant for arm, variant, given in chosen
                            if not ARMS[arm].stock and not given}):

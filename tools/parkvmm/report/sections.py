@@ -1,89 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results as one HTML page that needs nothing else: no network, no time, no
-place. The same results give the same bytes.
+"""Builds the sections of a page that say what was measured.
 
-What can be drawn without a script is; the script draws the lanes of a chosen
-kexec, sorts tables, and hands out the raw data that the page carries.
+What can be drawn without a script is. The script draws the lanes of a chosen
+kexec.
 """
 
-import base64
-import hashlib
-import json
-import pathlib
-import re
 from typing import Any, Iterable
 
-from . import analysis, charts, export, summary
-from .analysis import MEASURES, Unit, between, middle, ms, signed, values
-from .arms import ARMS
-from .attribution import WHO
-from .markup import Markup, join, tag
-from .summary import TIMELESS, is_insisted_on, worth
+from parkvmm.bench import analysis
+from parkvmm.bench.analysis import MEASURES, Unit, middle, values
+from parkvmm.bench.attribution import WHO
+from parkvmm.bench.figures import between, ms, signed
+from parkvmm.bench.results import Result
+from parkvmm.guest.arms import ARMS
+from parkvmm.labels import EMULATED
+from parkvmm.report import charts, summary
+from parkvmm.report.markup import Markup, join, tag
+from parkvmm.report.parts import (cell, head, minus, name_cell, note, pairs, section, share_cell,
+                                  table, typeset)
+from parkvmm.report.summary import is_insisted_on, worth
 
-HERE = pathlib.Path(__file__).parent
 CURVE_POINTS = 3  # numbers of CPUs; fewer are no curve
 FACTORIAL_OF = {"down": "down", "up": "up", "change": "down + up", "total": "total"}
 STATES = (("kernel", "runs the guest's kernel"),
           ("vmm", "on its way through the VMM, firmware model included"),
           ("polling", "off, not yet known to be"), ("off", "off or parked"))
-Result = dict[str, Any]
-
-
-# --- parts -------------------------------------------------------------------
-
-def asset(name: str) -> Markup:
-    return Markup((HERE / name).read_text(encoding="utf-8"))
-
-
-def section(ident: str, title: str, *content: Any) -> Markup:
-    return tag("section", tag("h2", tag("a", title, href=f"#{ident}")), *content, id=ident)
-
-
-def note(*text: Any) -> Markup:
-    return tag("p", *text, class_="note")
-
-
-def table(caption: str, heading: Iterable[Any], rows: Iterable[Markup], class_: str = "") -> Markup:
-    """Scrolls by itself where it is too wide, by keyboard too."""
-    return tag("div", tag("table", tag("caption", caption),
-                          tag("thead", tag("tr", *heading)), tag("tbody", *rows), class_=class_),
-               class_="scroll", tabindex="0", role="region", aria_label=caption)
-
-
-def head(text: Any, unit: str = "", **attributes: Any) -> Markup:
-    return tag("th", text, tag("span", f" {unit}", class_="unit") if unit else None, scope="col",
-               **attributes)
-
-
-def name_cell(unit: Unit, **attributes: Any) -> Markup:
-    arm = ARMS.get(unit["arm"])
-    return tag("th", unit["id"], scope="row", title=arm.what if arm else None, **attributes)
-
-
-def cell(text: Any, **attributes: Any) -> Markup:
-    return tag("td", text, **attributes)
-
-
-def share_cell(ns: float) -> Markup:
-    return cell(ms(ns)) if ns else cell("0", class_="nil")
-
-
-def minus(text: str) -> str:
-    return text.replace("-", "−")
-
-
-def typeset(text: str) -> str:
-    """A number stays with its unit, and its sign is one."""
-    text = re.sub(r"(?<=\d) (?=(?:ms|µs|ns|s|%|CPUs)(?!\w))", "\u00a0", text)
-    return re.sub(r"(?<!\w)-(?=\d)", "−", text)
 
 
 def is_bad(unit: Unit) -> bool:
     return bool(unit["failures"]) or any(
         sample["cpus_back"] < sample["cpus"] for sample in unit["samples"])
 
-
-# --- sections ----------------------------------------------------------------
 
 def opening(result: Result) -> Markup:
     found = [typeset(sentence) for sentence in summary.sentences(result)]
@@ -97,7 +44,7 @@ def opening(result: Result) -> Markup:
         tag("p", found[0], class_="answer"),
         tag("p", " ".join(found[1:]), class_="more") if found[1:] else None,
         tag("p", tag("strong", result["label"], class_="label"), " ", worth(result),
-            class_="worth" + " warning" * (result["label"] == TIMELESS or
+            class_="worth" + " warning" * (result["label"] == EMULATED or
                                            is_insisted_on(result))),
         failures(failed) if failed else None)
 
@@ -277,119 +224,3 @@ def factorial_section(result: Result, ident: str) -> Markup | None:
         note(f"One by one or all at once, CPU_OFF or the page: {one}, {one_page}, {stop}, {stop_page}. "
              "Bootstrap intervals of the samples. The three effects on one measure share a scale, with "
              "zero in its middle; a full dot has an interval without zero."))
-
-
-# --- environment -------------------------------------------------------------
-
-def pairs(values_: Iterable[tuple[str, Any]]) -> Markup:
-    return tag("dl", *(join([tag("dt", name), tag("dd", value)]) for name, value in values_),
-               class_="pairs")
-
-
-def grouped(units: list[Unit], part: str) -> list[tuple[list[str], dict[str, Any]]]:
-    """Which units have which host, guest or tool."""
-    groups: dict[str, tuple[list[str], dict[str, Any]]] = {}
-    for unit in units:
-        if unit["run"]:
-            value = unit["run"][part]
-            key = json.dumps(value, sort_keys=True)
-            groups.setdefault(key, ([], value))[0].append(unit["id"])
-    return list(groups.values())
-
-
-def flat(value: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(name.replace("_", " "), " ".join(f"{k} {v}" for k, v in found.items())
-             if isinstance(found, dict) else found) for name, found in value.items()]
-
-
-def kept(units: list[Unit], part: str, title: str) -> Markup:
-    """A block for each, folded if there are many."""
-    groups = grouped(units, part)
-    blocks = []
-    for names, value in groups:
-        who = [] if len(groups) == 1 else [("units", ", ".join(names))]
-        blocks.append(pairs([*who, *flat(value)]))
-    content = join(blocks)
-    if len(blocks) > 2:
-        content = tag("details", tag("summary", f"{len(blocks)} different ones"), content)
-    return tag("div", tag("h3", title), content)
-
-
-def boots(units: list[Unit]) -> Markup:
-    return tag("div", tag("h3", "Machines"), table(
-        "The machine of each unit", [head("unit"), head("vCPUs"), head("host CPUs"), head("memory"),
-                                     head("firmware model"), head("PSCI by"), head("kernel variant"),
-                                     head("kernel given"), head("first boot", "ms")],
-        [tag("tr", name_cell(unit), *(cell(unit[axis]) for axis in (
-            "cpus", "host_cpus", "memory", "firmware", "psci", "variant", "kernel")),
-             cell(ms(unit["run"]["boot_ns"] if unit["run"] else None))) for unit in units], "mixed"))
-
-
-def environment_section(result: Result, ident: str) -> Markup:
-    units = result["units"]
-    return section(
-        f"{ident}-environment", "What it was measured with",
-        tag("div", kept(units, "host", "Host"), kept(units, "tool", "Tool"), class_="columns"),
-        tag("div", tag("h3", "Emulator"), pairs(flat(result["emulator"])))
-        if result["emulator"] else None,
-        kept(units, "guest", "Guest kernels and command lines"), boots(units),
-        tag("details", tag("summary", "The plan"),
-            tag("pre", json.dumps(result["plan"], indent=1, ensure_ascii=False), tabindex="0")),
-        tag("p", "sha256 of the result: ", tag("code", result["sha256"]), class_="hash"))
-
-
-def data_section(ident: str, number: int) -> Markup:
-    return section(
-        f"{ident}-data", "Raw data",
-        tag("p", tag("button", "result.json", type="button", class_="download", data_kind="json",
-                     data_result=number), " ",
-            tag("button", "samples.csv", type="button", class_="download", data_kind="csv",
-                data_result=number), class_="controls"),
-        note("All samples, from this page: nothing is fetched. result.json is what tools/compare and "
-             "tools/report take; its sha256 is that of the file it was made from."))
-
-
-# --- the page ----------------------------------------------------------------
-
-def article(result: Result, number: int) -> Markup:
-    ident = f"r{number + 1}"
-    return tag("article", opening(result), main_section(result, ident), split_section(result, ident),
-               lanes_section(result, ident, number), steps_section(result, ident),
-               scaling_section(result, ident), factorial_section(result, ident),
-               environment_section(result, ident), data_section(ident, number), id=ident)
-
-
-def contents(results: list[Result]) -> Markup | None:
-    if len(results) < 2:
-        return None
-    return tag("nav", tag("ol", *(tag("li", tag("a", result["name"], href=f"#r{number}"))
-                                  for number, result in enumerate(results, 1))),
-               aria_label="Results")
-
-
-def data_block(results: list[Result]) -> Markup:
-    """JSON that no text in it can end: a script element knows no escapes."""
-    text = json.dumps({"results": results, "csv": [export.csv_text(result) for result in results]},
-                      separators=(",", ":"))
-    for char in "<>&":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return tag("script", Markup(text), type="application/json", id="data")
-
-
-def render(results: list[Result]) -> str:
-    style, script = asset("report.css"), asset("report.js")
-    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    # Nothing is fetched, and no script runs but this one, whatever a result holds.
-    policy = (f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'; "
-              "img-src data:; base-uri 'none'; form-action 'none'")
-    page = tag(
-        "html",
-        tag("head", tag("meta", charset="utf-8"),
-            tag("meta", http_equiv="Content-Security-Policy", content=policy),
-            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            tag("meta", name="color-scheme", content="light dark"),
-            tag("title", "parkvmm: " + ", ".join(result["name"] for result in results)),
-            tag("link", rel="icon", href="data:,"), tag("style", style)),
-        tag("body", contents(results), tag("main", *map(article, results, range(len(results)))),
-            data_block(results), tag("script", script)), lang="en")
-    return f"<!DOCTYPE html>\n<!-- SPDX-License-Identifier: Apache-2.0 -->\n{page}\n"

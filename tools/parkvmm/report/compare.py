@@ -18,13 +18,15 @@ import pathlib
 import sys
 from typing import Any
 
-from . import results
-from .analysis import MEASURES, ms, table, values
+from parkvmm.bench import results
+from parkvmm.bench.analysis import MEASURES, values
+from parkvmm.bench.figures import ms
+from parkvmm.bench.markdown import table
+from parkvmm.bench.statistics import cliffs_delta, median, permutation_p
 from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
-from .statistics_of import cliffs_delta, median, permutation_p
-from .summary import is_insisted_on, unlocked
+from parkvmm.labels import VIRTUAL_TIME
+from parkvmm.report.summary import is_insisted_on, unlocked
 
-VIRTUAL = "kvm-on-tcg-icount"
 CHANCE = 0.01
 
 
@@ -52,7 +54,7 @@ def difference(label: str, old: dict[str, Any], new: dict[str, Any],
     before, after = values(old, measure), values(new, measure)
     if not before or not after or None in before or None in after or before == after:
         return None
-    exact = label == VIRTUAL
+    exact = label == VIRTUAL_TIME
     return Difference(old["id"], measure, median(before), median(after),
                       None if exact else permutation_p(before, after),
                       cliffs_delta(before, after))
@@ -105,7 +107,7 @@ def main(argv: list[str]) -> int:
             say(f"{path}: {others}")
     found = compare(old, new, measures)
     if not found:
-        exact = ", to the ns" if old["label"] == VIRTUAL else ""
+        exact = ", to the ns" if old["label"] == VIRTUAL_TIME else ""
         print(f"no difference{exact}: {len(old['units'])} units, label {old['label']}")
         return 0
     print(table(["unit", "measure", "old, ms", "new, ms", "change", "p", "Cliff's delta"],

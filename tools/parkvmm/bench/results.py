@@ -11,9 +11,9 @@ import json
 import pathlib
 from typing import Any
 
-from . import attribution
+from parkvmm.bench import attribution
+from parkvmm.bench.plan import Plan, Unit
 from parkvmm.failure import DIFFERS, Failure
-from .plan import Plan, Unit
 
 SCHEMA = pathlib.Path(__file__).with_name("schema.json")
 SCHEMA_VERSION = 1

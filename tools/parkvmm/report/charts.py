@@ -5,10 +5,11 @@ as SVG. Every figure that is drawn stands beside it as a number or in a title.""
 import math
 from typing import Iterable
 
-from .analysis import Effect, Unit, middle, signed, values
-from .attribution import WHO
-from .markup import Markup, join, tag
-from .summary import time_of
+from parkvmm.bench.analysis import Effect, Unit, middle, values
+from parkvmm.bench.attribution import WHO
+from parkvmm.bench.figures import signed
+from parkvmm.report.markup import Markup, join, tag
+from parkvmm.report.summary import time_of
 
 WHO_NAMES = {"firmware": "firmware model", "vmm": "VMM", "polling": "polling",
              "kernel": "guest kernel"}

@@ -18,11 +18,12 @@ import pathlib
 import re
 from typing import Any
 
-from .arms import ARMS, ROOT
 from parkvmm.debian import kernels
 from parkvmm.failure import USAGE, Failure
+from parkvmm.guest.arms import ARMS
+from parkvmm.paths import TOOLS
 
-PLANS = ROOT / "tools" / "plans"
+PLANS = TOOLS / "plans"
 SCHEMA_VERSION = 1
 MAX_CPUS = 512
 AXES: dict[str, list] = {

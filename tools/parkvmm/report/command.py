@@ -18,19 +18,22 @@ import pathlib
 import sys
 import tempfile
 
-from . import analysis, arms, page, results, summary
+from parkvmm.bench import markdown as text
+from parkvmm.bench import results
 from parkvmm.failure import USAGE, Failure, end_with
+from parkvmm.guest import arms
+from parkvmm.report import page, summary
 
 
 def markdown(result: results.Result) -> str:
     units = result["units"]
-    parts = [f"## {analysis.plain(result['name'])}\n",
-             analysis.plain(" ".join(summary.sentences(result))) + "\n",
+    parts = [f"## {text.plain(result['name'])}\n",
+             text.plain(" ".join(summary.sentences(result))) + "\n",
              f"`{result['label']}`: {summary.worth(result)}\n"]
-    if failures := analysis.failure_list(units):
+    if failures := text.failure_list(units):
         parts += ["### Failures\n", failures]
-    parts += ["### Medians\n", analysis.main_table(units)]
-    if factorial := analysis.factorial_table(units):
+    parts += ["### Medians\n", text.main_table(units)]
+    if factorial := text.factorial_table(units):
         parts += ["### The factorial\n", factorial]
     return "\n".join(parts)
 
@@ -58,7 +61,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 def screenshots(html: str, folder: pathlib.Path) -> None:
     arms.build("tools/setup", "--quiet", "report")
-    from . import browser  # needs what that has installed
+    from parkvmm.report import browser  # It imports what that has installed.
 
     with tempfile.TemporaryDirectory() as temporary:
         file = pathlib.Path(temporary) / "report.html"

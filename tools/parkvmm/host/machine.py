@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine that QEMU emulates."""
+
+import argparse
+import pathlib
+import re
+import subprocess
+
+from parkvmm.failure import UNAVAILABLE, Failure
+from parkvmm.labels import EMULATED, VIRTUAL_TIME
+
+QEMU = "qemu-system-aarch64"
+
+
+def qemu_version() -> str:
+    try:
+        text = subprocess.run([QEMU, "--version"], capture_output=True, text=True,
+                              check=True, timeout=30).stdout
+    except FileNotFoundError:
+        raise Failure(UNAVAILABLE, f"{QEMU} is missing; run tools/setup emulator") from None
+    except (subprocess.SubprocessError, OSError) as error:
+        raise Failure(UNAVAILABLE, f"{QEMU} does not run: {error}") from None
+    match = re.search(r"version (\d+\.\d+)", text)
+    return match[1] if match else "of unknown version"
+
+
+def label(options: argparse.Namespace) -> str:
+    return VIRTUAL_TIME if options.deterministic else EMULATED
+
+
+def escaped(path: pathlib.Path) -> str:
+    """Returns a path as a value in an option of QEMU, which takes two commas for one."""
+    return str(path).replace(",", ",,")
+
+
+def qemu_command(options: argparse.Namespace, run: pathlib.Path,
+                 initramfs: pathlib.Path) -> list[str]:
+    # randomize_kstack_offset=off: a random generator that is not ready yet makes
+    # every system call 25 times slower.
+    parameters = ["console=ttyAMA0", "quiet", "loglevel=4", "panic=-1", "oops=panic",
+                  "randomize_kstack_offset=off", f"parkvmm.label={label(options)}"]
+    accel = ["-accel", "tcg,thread=multi"]
+    if options.deterministic:
+        parameters.append("nokaslr")
+        accel = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
+                 "-seed", "1", "-rtc", "base=2026-01-01T00:00:00,clock=vm"]
+    if options.host_params:
+        parameters.append(options.host_params)
+    command = [
+        QEMU, "-M", f"virt,virtualization=on,gic-version={options.gic}",
+        "-cpu", options.cpu_model, "-smp", str(options.cpus), "-m", options.memory,
+        *accel, "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot",
+        "-kernel", str(options.host_kernel), "-initrd", str(initramfs),
+        "-append", " ".join(parameters),
+        "-chardev", f"file,id=console,path={escaped(run)}/console", "-serial", "chardev:console",
+        # Without ioeventfd the vCPU thread itself writes the output. It never waits,
+        # because the ports end in files. So no other thread disturbs virtual time.
+        "-device", "virtio-serial-pci,ioeventfd=off,max_ports=5"]
+    if options.disk:
+        path = escaped(options.disk.absolute())
+        command += ["-drive", f"file={path},if=none,id=disk,format=raw,snapshot=on",
+                    "-device", "virtio-blk-pci,drive=disk"]
+    for number, name in enumerate(("stdout", "stderr", "control", "results"), 1):
+        command += ["-chardev", f"file,id={name},path={escaped(run)}/{name}",
+                    "-device", f"virtserialport,nr={number},chardev={name}"]
+    return command
