@@ -4,7 +4,6 @@
 All runs of one kind of host share one boot of it; each test looks at one run.
 """
 
-import dataclasses
 import json
 import re
 

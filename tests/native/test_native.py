@@ -26,7 +26,9 @@ def machines() -> dict[str, pathlib.Path | None]:
         send_clone()
         return {release: None for release, _ in HOSTS}
     if reason := debian_root.can_make():
-        (pytest.fail if os.environ.get("PARKVMM_REQUIRE_KVM") else pytest.skip)(reason)
+        if os.environ.get("PARKVMM_REQUIRE_KVM"):
+            pytest.fail(reason)
+        pytest.skip(reason)
     return {}
 
 

@@ -76,7 +76,8 @@ def test_everything_is_shown_and_nothing_is_asked_for(driver, tmp_path, scheme, 
         found = all_of(driver, selector)
         assert found, selector
         # A segment may be thinner than a pixel, but what matters has a place.
-        assert any(element.rect["width"] > 0 and element.rect["height"] > 0 for element in found), selector
+        assert any(element.rect["width"] > 0 and element.rect["height"] > 0
+                   for element in found), selector
     assert complaints(driver) == []
     assert requests(driver) == []
 
@@ -110,7 +111,8 @@ def test_text_can_be_read_and_colours_told_apart(driver, tmp_path, scheme) -> No
             selector, name)
 
     ground = colour("body", "backgroundColor")
-    for selector in (".answer", ".question", ".note", ".unit", ".worth", ".failures b", "td", "summary"):
+    for selector in (".answer", ".question", ".note", ".unit", ".worth", ".failures b", "td",
+                     "summary"):
         assert contrast(colour(selector, "color"), ground) >= 4.5, selector
     for arm in all_of(driver, "#r1-scaling .arm text"):
         assert contrast(driver.execute_script("return getComputedStyle(arguments[0]).fill", arm),

@@ -77,6 +77,7 @@ def run_shown(words: list[str], deadline: int, cwd: pathlib.Path | None = None,
     with subprocess.Popen(["timeout", "--kill-after=30", str(deadline), *words], cwd=cwd,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, errors="replace") as process:
+        assert process.stdout
         for line in process.stdout:
             print(line, end="", flush=True)
             lines.append(line)

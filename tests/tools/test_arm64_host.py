@@ -142,7 +142,7 @@ def test_output_is_live_and_interrupt_leaves_nothing() -> None:
             [str(TOOL), "--emulated", "--cpus", "2", "--timeout", "50s", "--",
              "sh", "-c", "echo up; exec tail -f /dev/null"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "up\n"
+        assert process.stdout and process.stdout.readline() == "up\n"
         with open(f"/proc/{process.pid}/task/{process.pid}/children") as file:
             (qemu,) = file.read().split()
         assert "qemu" in processes_of_group(process.pid)[1]

@@ -25,6 +25,7 @@ from parkvmm.report import command as report
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+
 # --- plans -------------------------------------------------------------------
 
 def test_a_plan_is_a_product_of_its_axes() -> None:
@@ -410,6 +411,7 @@ def test_what_runs_dies_with_a_bench_that_is_killed(tmp_path) -> None:
               "processes.Processes().start(['sh', '-c', 'echo $$; exec sleep 300']).wait()\n")
     with subprocess.Popen([sys.executable, "-c", script], text=True, stdout=subprocess.PIPE,
                           env=os.environ | {"PYTHONPATH": str(ROOT / "tools")}) as bench_process:
+        assert bench_process.stdout
         pid = int(bench_process.stdout.readline())
         ended = os.pidfd_open(pid)
         bench_process.kill()
@@ -449,6 +451,7 @@ def test_an_interrupted_measurement_goes_on(tmp_path) -> None:
     words = words_of(tmp_path, cpus="1,2,3")
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, text=True,
                           stderr=subprocess.PIPE) as running:
+        assert running.stderr
         begun = 0
         for line in running.stderr:
             begun += line.endswith(" begins\n")

@@ -37,6 +37,7 @@ def test_two_builds_of_one_preset_wait_for_each_other(tree: pathlib.Path) -> Non
     with start(tree, "host", said_in, go_on_out) as first:
         assert os.read(said_out, 100) == b"begun\n"
         with start(tree, "host", said_in, go_on_out) as second:
+            assert second.stderr
             assert "another tools/build host is running" in second.stderr.readline()
             os.set_blocking(said_out, False)
             with pytest.raises(BlockingIOError):  # Its cmake has not begun.

@@ -5,7 +5,6 @@ import json
 import pathlib
 import re
 import subprocess
-import sys
 import threading
 
 import pytest
@@ -14,6 +13,7 @@ from parkvmm.debian import apt, kernels, lock, parts
 from parkvmm.failure import Failure, end_with
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+
 
 # --- the mirror --------------------------------------------------------------
 
@@ -95,7 +95,7 @@ def test_versions_are_compared_as_debian_does() -> None:
     assert apt.newest(offers).version == "1:1.10"
 
 
-class Mirror:
+class Mirror(apt.Apt):
     """An apt whose packages are files with their name and version in them."""
 
     def __init__(self, *packages: str, gone: str = "") -> None:
@@ -325,11 +325,12 @@ def test_a_kernel_for_another_machine_is_refused(tmp_path) -> None:
         kernels.arrange(tmp_path / "root", tmp_path, "debian:test")
 
 
-class Stale:
+class Stale(apt.Apt):
     """A mirror whose lists name kernels that it no longer has."""
 
     def __init__(self, has: str, failure: Failure) -> None:
-        self.has, self.failure, self.tried = has, failure, []
+        self.has, self.failure = has, failure
+        self.tried: list[str] = []
 
     def names(self, prefix: str) -> list[str]:
         return []

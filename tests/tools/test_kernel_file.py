@@ -98,8 +98,9 @@ def test_a_damaged_configuration_is_none(complaint) -> None:
 def test_bench_says_it_before_it_builds(tmp_path) -> None:
     (tmp_path / "Image").write_bytes(gzip.compress(image()))
     bench = subprocess.run(
-        [sys.executable, "-B", "-m", "parkvmm.bench.command", "--cpus", "4", "--out", tmp_path / "out",
-         tmp_path / "Image"], env=os.environ | {"PYTHONPATH": str(ROOT / "tools")}, text=True,
+        [sys.executable, "-B", "-m", "parkvmm.bench.command", "--cpus", "4", "--out",
+         tmp_path / "out", tmp_path / "Image"],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "tools")}, text=True,
         capture_output=True, timeout=60, check=False)
     assert bench.returncode == 2
     assert bench.stderr == (f"bench: {tmp_path}/Image is packed with gzip; unpack it, "

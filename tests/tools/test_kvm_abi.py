@@ -33,7 +33,9 @@ def installed_headers() -> pathlib.Path:
         pytest.skip(f"{COMPILER} is not here; tools/setup cross installs it")
     found = subprocess.run([COMPILER, "-M", "-x", "c", "-"], input="#include <linux/kvm.h>",
                            capture_output=True, text=True, check=True, timeout=60).stdout
-    return pathlib.Path(re.search(r"\S+/linux/kvm\.h", found)[0]).resolve().parents[1]
+    path = re.search(r"\S+/linux/kvm\.h", found)
+    assert path
+    return pathlib.Path(path[0]).resolve().parents[1]
 
 
 @pytest.fixture

@@ -220,11 +220,12 @@ def on_debian(name: str):
 
 def style() -> list[Case]:
     return (formatting() + step("style", "layering", ["tools/dev/check-layering"]) +
-            step("style", "SPDX lines", ["tools/dev/check-spdx"]))
+            step("style", "SPDX lines", ["tools/dev/check-spdx"]) +
+            step("style", "flake8", ["flake8"]) + step("style", "mypy", ["mypy"]))
 
 
 GROUPS = {
-    "style": (style, "formatting, layering, licence lines"),
+    "style": (style, "formatting, layering, licence lines, Python"),
     "unit": (unit("host"), "unit tests on this machine"),
     "asan": (unit("host-asan"), "the same under AddressSanitizer and UBSan"),
     "tsan": (unit("host-tsan"), "the same under ThreadSanitizer"),

@@ -2,10 +2,12 @@
 """Computes from the samples of a result what it says: medians, effects, curves."""
 
 import dataclasses
-from typing import Any, Iterable
+from typing import Any, Callable, Iterable
+
+import numpy
 
 from parkvmm.bench.attribution import PHASES, WHO
-from parkvmm.bench.statistics import interval, median, medians, quadratic_fit
+from parkvmm.bench.statistics import Cells, interval, median, medians, quadratic_fit
 
 Unit = dict[str, Any]
 MEASURES = (*PHASES, "total")
@@ -16,13 +18,20 @@ FIT_POINTS = 4  # fewer say nothing about a curve
 
 
 def values(unit: Unit, measure: str) -> list[int | None]:
-    """ns, of every sample; `change` is down and up: the CPUs' own part."""
+    """Returns ns of every sample. The measure `change` is down and up: the CPUs' own part."""
     if measure == "total":
         return [sample["total_ns"] for sample in unit["samples"]]
     if measure == "change":
-        return [None if None in (down, up) else down + up for down, up in
+        return [None if down is None or up is None else down + up for down, up in
                 zip(values(unit, "down"), values(unit, "up"))]
     return [sample["phase_ns"][measure] for sample in unit["samples"]]
+
+
+def complete(unit: Unit, measure: str) -> list[int]:
+    """Returns the same, or nothing if a sample was not seen."""
+    found = values(unit, measure)
+    known = [value for value in found if value is not None]
+    return known if len(known) == len(found) else []
 
 
 def middle(unit: Unit, measure: str) -> float | None:
@@ -30,7 +39,7 @@ def middle(unit: Unit, measure: str) -> float | None:
 
 
 def split(unit: Unit, phase: str) -> dict[str, float] | None:
-    """The median of each share, ns."""
+    """Returns the median of each share, ns."""
     parts = [sample["split_ns"].get(phase) for sample in unit["samples"]]
     if not parts or None in parts:
         return None
@@ -38,23 +47,23 @@ def split(unit: Unit, phase: str) -> dict[str, float] | None:
 
 
 def vmm_ns_per_cpu(unit: Unit) -> float | None:
-    """What the VMM itself takes to take a CPU down and up again."""
+    """Returns what the VMM itself spends on taking a CPU down and up again."""
     return median([sum(sample["split_ns"][phase]["vmm"] for phase in ("down", "up"))
                    / max(1, sample["cpus"] - 1)
                    for sample in unit["samples"] if sample["split_ns"]])
 
 
 def vmm_ns_of_median_cpu(unit: Unit) -> float | None:
-    """The same of the median CPU: of all CPUs together, some were released while
-    others worked, whose work is in that time wherever they share a clock."""
+    """Returns the same of the median CPU. Where CPUs share a clock, a CPU's own time
+    includes the work of others that ran while it was released."""
     found = [[cpu.get(part) for part in ("vmm_off_ns", "vmm_on_ns")]
              for sample in unit["samples"] for cpu in sample["per_cpu"]]
     return median([sum(both) for both in found if None not in both])
 
 
 def intervals(unit: Unit, way: str) -> list[int]:
-    """ns from one CPU to the next, all samples together: from CPU_OFF to CPU_OFF
-    (the first: from the kexec mark), or from CPU_ON to CPU_ON."""
+    """Returns ns from one CPU to the next, of all samples together: from CPU_OFF to
+    CPU_OFF, where the first counts from the kexec mark, or from CPU_ON to CPU_ON."""
     parts = {"down": ("kernel_before_off_ns",),
              "up": ("vmm_on_ns", "firmware_on_ns", "kernel_after_on_ns")}[way]
     # After the last CPU, the kernel goes on to its user space.
@@ -72,7 +81,7 @@ def back(unit: Unit) -> str:
 
 
 def steps(unit: Unit, way: str) -> list[tuple[str, float]]:
-    """ns of each step, all CPUs together, the longest first; [] if not marked."""
+    """Returns ns of each step of all CPUs together, the longest first."""
     sums = []
     for sample in unit["samples"]:
         total: dict[str, int] = {}
@@ -100,7 +109,7 @@ class Effect:
 
 
 def cells_of(units: Iterable[Unit]) -> list[tuple[str, dict[str, Unit]]]:
-    """Units that differ by their arm alone, and what they have in common."""
+    """Groups units that differ by their arm alone, by what they have in common."""
     groups: dict[str, dict[str, Unit]] = {}
     for unit in units:
         rest = unit["id"].removeprefix(unit["arm"] + "-")
@@ -108,32 +117,37 @@ def cells_of(units: Iterable[Unit]) -> list[tuple[str, dict[str, Unit]]]:
     return list(groups.items())
 
 
-def effects(names: Iterable[str], samples: list[list[int]], statistics) -> list[Effect]:
-    """What each of the statistics of several samples is."""
+Statistic = Callable[[Cells], numpy.ndarray]
+
+
+def effects(names: Iterable[str], samples: list[list[int]],
+            statistics: Iterable[Statistic]) -> list[Effect]:
+    """Returns each of the statistics of several samples, with its interval."""
     fewest = min(map(len, samples))
-    return [Effect(name, float(statistic(samples)), *interval(samples, statistic), fewest)
+    return [Effect(name, float(statistic([numpy.asarray(cell) for cell in samples])),
+                   *interval(samples, statistic), fewest)
             for name, statistic in zip(names, statistics)]
 
 
 def contrast(name: str, before: Unit, after: Unit, measure: str) -> Effect | None:
-    """By how much the median of a measure differs; None if it was not seen."""
-    samples = [values(before, measure), values(after, measure)]
-    if any(not cell or None in cell for cell in samples):
+    """Returns by how much the median of a measure differs, or None if it was not seen."""
+    samples = [complete(before, measure), complete(after, measure)]
+    if not all(samples):
         return None
     return effects([name], samples, [lambda cells: medians(cells[1]) - medians(cells[0])])[0]
 
 
 def factorial(arms: dict[str, Unit], measure: str) -> list[Effect]:
-    """Effects on the median of a measure; [] if an arm of the four is missing."""
+    """Returns effects on the median of a measure; none if one of the four arms is missing."""
     names = [name for row in FACTORIAL for name in row]
     if any(name not in arms for name in names):
         return []
-    samples = [values(arms[name], measure) for name in names]
-    if any(not cell or None in cell for cell in samples):
+    samples = [complete(arms[name], measure) for name in names]
+    if not all(samples):
         return []
 
-    def of(i: int):
-        def effect(cells):
+    def of(i: int) -> Statistic:
+        def effect(cells: Cells) -> numpy.ndarray:
             one, one_page, stop, stop_page = map(medians, cells)
             return ((stop + stop_page - one - one_page) / 2,
                     (one_page + stop_page - one - stop) / 2,
@@ -156,28 +170,28 @@ class Fit:
     def shares(self) -> tuple[float, float, float]:
         """Of the constant, of N, of N^2 at the largest N."""
         a, b, c = self.coefficients
-        parts = (a, b * self.largest, c * self.largest ** 2)
-        return tuple(part / sum(parts) for part in parts)
+        linear, square = b * self.largest, c * self.largest ** 2
+        whole = a + linear + square
+        return a / whole, linear / whole, square / whole
 
 
 def curves(units: Iterable[Unit]) -> dict[str, list[Unit]]:
-    """By arm, its units that differ by the number of CPUs alone, smallest first.
-    A lone CPU has nobody to take down."""
+    """Returns by arm the units that differ by the number of CPUs alone, smallest first.
+    Units with one CPU are left out: they have no other to take down."""
     by_arm: dict[str, list[Unit]] = {}
     for unit in units:
-        plain = unit["host_cpus"] == unit["cpus"] and unit["id"] == f"{unit['arm']}-{unit['cpus']}cpu"
-        if plain and unit["cpus"] > 1:
+        plain = unit["id"] == f"{unit['arm']}-{unit['cpus']}cpu"
+        if plain and unit["host_cpus"] == unit["cpus"] and unit["cpus"] > 1:
             by_arm.setdefault(unit["arm"], []).append(unit)
     return {arm: sorted(chosen, key=lambda unit: unit["cpus"])
             for arm, chosen in by_arm.items()}
 
 
-def fits(units: Iterable[Unit], measures=("down", "up")) -> list[Fit]:
+def fits(units: Iterable[Unit], measures: Iterable[str] = ("down", "up")) -> list[Fit]:
     found = []
     for arm, chosen in curves(units).items():
         for measure in measures:
-            points = [(unit["cpus"] - 1, middle(unit, measure)) for unit in chosen]
-            points = [(x, y) for x, y in points if y]
+            points = [(unit["cpus"] - 1, ns) for unit in chosen if (ns := middle(unit, measure))]
             if len(points) >= FIT_POINTS:
                 found.append(Fit(arm, measure, quadratic_fit(*zip(*points)), points[-1][0]))
     return found

@@ -17,7 +17,7 @@ add up to the whole, in each phase, without a rest.
 
 import dataclasses
 import itertools
-from typing import Any, Iterable, Iterator
+from typing import Any, Callable, Iterable, Iterator
 
 PHASES = ("prepare", "down", "jump", "early", "up", "userspace")
 WHO = ("firmware", "vmm", "polling", "kernel")
@@ -80,12 +80,22 @@ def is_call(event: Event, *names: str) -> bool:
     return event["event"] == "psci" and event["call"] in names
 
 
+def is_leave(event: Event) -> bool:
+    """Tells whether a CPU begins to go off, by CPU_OFF or by the park page."""
+    return is_call(event, "CPU_OFF") or event["event"] == "park-store"
+
+
+def is_start(event: Event) -> bool:
+    """Tells whether a CPU is called to start, by a CPU_ON that succeeds or by the park page."""
+    return (is_call(event, "CPU_ON") and event["result"] == 0) or event["event"] == "release-store"
+
+
 def mark_of(event: Event) -> int:
     return int(event["args"][0], 16) if event["event"] == "mark" else 0
 
 
 def windows(events: Iterable[Event]) -> Iterator[list[Event]]:
-    """The events of each kexec that came up: from its mark to the next up."""
+    """Yields the events of each kexec that came up, from its mark to the next up mark."""
     current: list[Event] = []
     for event in events:
         if mark_of(event) == MARK_KEXEC:
@@ -102,7 +112,7 @@ def find_spans(window: list[Event]) -> list[Span]:
     left_last = 0
     for event in window:
         ns, cpu = event["ns"], event["mpidr"]
-        if is_call(event, "CPU_OFF") or event["event"] == "park-store":
+        if is_leave(event):
             leaving[cpu] = (ns, "leaves")
             left_last = ns
         elif event["event"] == "park" and cpu in leaving:
@@ -115,7 +125,7 @@ def find_spans(window: list[Event]) -> list[Span]:
             begin = off_at.pop(target, ns)
             if left_last < begin < ns:
                 spans.append(Span(begin, ns, "polling", target, "is asked for"))
-        elif (is_call(event, "CPU_ON") and event["result"] == 0) or event["event"] == "release-store":
+        elif is_start(event):
             starting[event["args"][0]] = ns
         elif event["event"] == "release" and cpu in starting:
             modelled = event.get("firmware_ns", 0)
@@ -124,11 +134,11 @@ def find_spans(window: list[Event]) -> list[Span]:
 
 
 def find_lanes(window: list[Event]) -> list[Lane]:
-    """By MPIDR. Who is off or started for reasons not seen has no such moment."""
+    """Returns lanes by MPIDR. A moment that was not seen is None."""
     begin, lanes = window[0]["ns"], {}
     for event in window:
         ns, cpu = event["ns"] - begin, event["mpidr"]
-        if is_call(event, "CPU_OFF") or event["event"] == "park-store":
+        if is_leave(event):
             lanes[cpu] = Lane(cpu, left_ns=ns)
         elif event["event"] == "park" and cpu in lanes:
             lanes[cpu].off_ns = ns
@@ -136,7 +146,7 @@ def find_lanes(window: list[Event]) -> list[Lane]:
             lane = lanes.get(event["args"][0])
             if lane and lane.off_ns is not None and lane.known_ns is None:
                 lane.known_ns = ns
-        elif (is_call(event, "CPU_ON") and event["result"] == 0) or event["event"] == "release-store":
+        elif is_start(event):
             lanes.setdefault(event["args"][0], Lane(event["args"][0])).called_ns = ns
         elif event["event"] == "release" and cpu in lanes and lanes[cpu].called_ns is not None:
             lanes[cpu].started_ns = ns
@@ -144,7 +154,7 @@ def find_lanes(window: list[Event]) -> list[Lane]:
 
 
 def through_vmm(begin: int, end: int, modelled: int, cpu: str, what: str) -> list[Span]:
-    """What a firmware model adds comes first: then it is the VMM's own."""
+    """Divides a way through the VMM. The firmware model's time comes first, then the VMM's."""
     modelled = min(modelled, end - begin)
     spans = [Span(begin + modelled, end, "vmm", cpu, what)]
     if modelled:
@@ -153,19 +163,17 @@ def through_vmm(begin: int, end: int, modelled: int, cpu: str, what: str) -> lis
 
 
 def find_phases(window: list[Event]) -> dict[str, tuple[int, int]]:
-    """As vmm/measure/kexec_tracker.h has them; {} if PSCI was not ours to see."""
+    """Finds phases as vmm/measure/kexec_tracker.h does. There are none if KVM answered PSCI."""
     begin, up = window[0]["ns"], window[-1]["ns"]
 
-    def first(condition) -> int | None:
+    def first(condition: Callable[[Event], bool]) -> int | None:
         return next((event["ns"] for event in window if condition(event)), None)
 
     version = first(lambda e: is_call(e, "PSCI_VERSION"))
     if version is None:
         return {}
-    left = first(lambda e: e["ns"] <= version and (
-        is_call(e, "CPU_OFF") or e["event"] == "park-store"))
-    on = first(lambda e: e["ns"] >= version and (
-        (is_call(e, "CPU_ON") and e["result"] == 0) or e["event"] == "release-store"))
+    left = first(lambda e: e["ns"] <= version and is_leave(e))
+    on = first(lambda e: e["ns"] >= version and is_start(e))
     offs = [e["ns"] for e in window if e["event"] == "park" and e["ns"] <= version]
     starts = [e["ns"] for e in window if e["event"] == "release"]
     first_off, last_off = (version, version) if left is None else (left, max(offs))
@@ -175,7 +183,7 @@ def find_phases(window: list[Event]) -> dict[str, tuple[int, int]]:
 
 
 def divide(spans: Iterable[Span], begin: int, end: int) -> dict[str, int]:
-    """[begin, end) among WHO."""
+    """Divides [begin, end) among WHO."""
     inside = [span for span in spans if span.begin < end and span.end > begin]
     edges = sorted({begin, end} | {edge for span in inside for edge in (span.begin, span.end)
                                    if begin < edge < end})
@@ -197,7 +205,7 @@ def value_of(event: Event) -> int:
 
 
 def find_steps(window: list[Event]) -> list[Step]:
-    """Those that have ended. Those of a CPU are nested, whoever does them."""
+    """Finds steps that have ended. Steps of a CPU are nested, whichever CPU runs them."""
     steps: list[Step] = []
     open_: dict[int, list[list[int]]] = {}  # by CPU: number, begin, ns within
     for event in window:
@@ -218,7 +226,7 @@ def find_steps(window: list[Event]) -> list[Step]:
 
 
 def step_names(events: Iterable[Event]) -> dict[int, str]:
-    """As guest-init has said them (park.steps)."""
+    """Returns names of steps, as guest-init has stored them (park.steps)."""
     names: dict[int, str] = {}
     for event in events:
         if mark_of(event) == MARK_STEP_NAME:

@@ -76,10 +76,12 @@ def plan_of(options: argparse.Namespace) -> plans.Plan:
         return plan
     if not what and not arms:
         raise Failure(USAGE, "a plan, kernels or --arms are wanted; see tools/bench --help")
-    return plans.parse({
-        "schema_version": plans.SCHEMA_VERSION, "name": "adhoc", "groups": [{
-            "arms": arms or ["stock"], "kernels": what or [""], "cpus": options.cpus,
-            "firmware": options.firmware, "psci": options.psci} | ({"cycles": options.cycles} if options.cycles else {})]})
+    group = {"arms": arms or ["stock"], "kernels": what or [""], "cpus": options.cpus,
+             "firmware": options.firmware, "psci": options.psci}
+    if options.cycles:
+        group["cycles"] = options.cycles
+    return plans.parse({"schema_version": plans.SCHEMA_VERSION, "name": "adhoc",
+                        "groups": [group]})
 
 
 def require_kernels(plan: plans.Plan) -> None:

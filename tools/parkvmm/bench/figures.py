@@ -13,5 +13,5 @@ def signed(ns: float) -> str:
 
 
 def between(effect: Effect) -> str:
-    """Its interval; a lone sample has none."""
+    """Returns the interval of an effect. One sample has none."""
     return "-" if effect.samples < 2 else f"{signed(effect.low)} to {signed(effect.high)}"

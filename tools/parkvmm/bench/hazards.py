@@ -21,7 +21,8 @@ def words(path: pathlib.Path) -> list[str]:
         return []
 
 
-def find(cpus: int, samples: int, native: bool, root: pathlib.Path = pathlib.Path("/")) -> list[str]:
+def find(cpus: int, samples: int, native: bool,
+         root: pathlib.Path = pathlib.Path("/")) -> list[str]:
     """A sentence each, with the remedy. `cpus`: the most that a guest has."""
     if not native:
         return ["wall-clock time of an emulated machine says nothing about any machine: "

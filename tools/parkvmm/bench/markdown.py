@@ -12,7 +12,7 @@ from parkvmm.bench.statistics import median
 
 
 def plain(text: str) -> str:
-    """Text that is nothing but text in a cell or a line of Markdown."""
+    """Escapes text, so that it is nothing but text in a cell or a line of Markdown."""
     for char in "\\`*_[]|":
         text = text.replace(char, "\\" + char)
     return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").split())
@@ -55,8 +55,8 @@ def factorial_table(units: list[Unit]) -> str:
     for rest, arms in cells_of(units):
         for measure in ("down", "up", "change", "total"):
             for effect in factorial(arms, measure):
-                rows.append([plain(rest), "down + up" if measure == "change" else measure, effect.name,
-                             signed(effect.ns), between(effect)])
+                rows.append([plain(rest), "down + up" if measure == "change" else measure,
+                             effect.name, signed(effect.ns), between(effect)])
     return table(["machine", "of", "effect", "ms", "95 %"], rows) if rows else ""
 
 

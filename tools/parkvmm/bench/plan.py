@@ -105,8 +105,9 @@ def expand(group: dict[str, Any]) -> list[Unit]:
     for name, count in counts.items():
         if not isinstance(count, int) or count < (name == "cycles"):
             raise bad(f"{name} is {count!r}; a number is wanted, and a cycle at least")
-    return [Unit(*values, counts["cycles"], counts["warmup"])
-            for values in itertools.product(*axes.values())]
+    return [Unit(arm, cpus, host_cpus, firmware, psci, variant, kernel, memory, **counts)
+            for arm, cpus, host_cpus, firmware, psci, variant, kernel, memory
+            in itertools.product(*axes.values())]
 
 
 def parse(document: dict[str, Any]) -> Plan:

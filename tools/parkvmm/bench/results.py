@@ -23,7 +23,7 @@ Result = dict[str, Any]
 
 
 def steps_of(seen: attribution.Kexec, names: dict[int, str]) -> dict[str, Any]:
-    """On the way down and up: of each CPU, ns by step, without steps within."""
+    """Returns ns by way, CPU and step. The time of a step is without the steps inside of it."""
     found: dict[str, Any] = {}
     for step in seen.steps:
         way = "down" if step.end <= seen.phases["early"][0] else "up"
@@ -46,7 +46,7 @@ def sample_of(kexec: dict[str, Any], seen: attribution.Kexec | None,
 
 
 def read_unit(unit: Unit, folders: list[pathlib.Path]) -> dict[str, Any]:
-    """What the runs of a unit left; failures are told, not hidden."""
+    """Reads what the runs of a unit left, failures included."""
     samples, failures, identity = [], [], None
     for folder in folders:
         if not (folder / "results.json").exists():
@@ -59,10 +59,11 @@ def read_unit(unit: Unit, folders: list[pathlib.Path]) -> dict[str, Any]:
                 str(diagnosis["id"]) for diagnosis in results["diagnoses"]))
         with open(folder / "events.jsonl", encoding="utf-8") as lines:
             events = [json.loads(line) for line in lines]
-        seen, names = attribution.kexecs(events), attribution.step_names(events)
+        seen: list[attribution.Kexec | None] = [*attribution.kexecs(events)]
+        names = attribution.step_names(events)
         complete = [kexec for kexec in results["kexecs"] if kexec["total_ns"] is not None]
         if len(seen) != len(complete):
-            seen = [None] * len(complete)  # more events than the VMM keeps
+            seen = [None] * len(complete)  # There were more events than the VMM keeps.
         samples += [sample_of(kexec, kexec_seen, names)
                     for kexec, kexec_seen in zip(complete, seen)][unit.warmup:]
         identity = identity or {
@@ -100,8 +101,8 @@ def save(result: Result, path: pathlib.Path) -> None:
 
 
 def check(document: Any, name: str) -> Result:
-    """The document, if it is a result as it was written. Else a Failure whose
-    sentence says why not."""
+    """Returns the document if it is a result as it was written. Else the Failure says
+    why it is not."""
     import jsonschema  # Debian's python3-jsonschema
 
     schema = json.loads(SCHEMA.read_text())

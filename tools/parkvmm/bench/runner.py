@@ -6,7 +6,6 @@ changed: an interrupted plan goes on where it was.
 """
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import functools
 import hashlib

@@ -13,6 +13,7 @@ import os
 import pathlib
 import re
 import subprocess
+from typing import Callable
 
 from parkvmm import locks
 from parkvmm.failure import UNAVAILABLE, Failure
@@ -134,7 +135,8 @@ class Offer:
 class Apt:
     """Package lists of an architecture, read on first use. For one thread."""
 
-    def __init__(self, architecture: str, releases: tuple[str, ...], say) -> None:
+    def __init__(self, architecture: str, releases: tuple[str, ...],
+                 say: Callable[[str], None]) -> None:
         self.architecture = architecture
         self._suites = suites_of(*releases)
         self._say = say

@@ -132,4 +132,3 @@ def main(argv: list[str]) -> int:
     if not is_current(options.output, stamp, key):
         publish(tree, options.output, stamp, key)
     return 0
-

@@ -42,7 +42,7 @@ def stripped(path: pathlib.Path) -> pathlib.Path:
 def base_tree() -> Tree:
     """Returns the files that every command gets."""
     tree: Tree = {name: cpio.directory() for name in
-            ("dev", "parkvmm", "proc", "results", "run", "sys", "tmp")}
+                  ("dev", "parkvmm", "proc", "results", "run", "sys", "tmp")}
     tree["bin/busybox"] = cpio.regular(BUSYBOX, executable=True)
     tree["init"] = cpio.regular(INIT, executable=True)
     tree["dev/console"] = cpio.console()

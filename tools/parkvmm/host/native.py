@@ -73,4 +73,4 @@ def run_natively(options: argparse.Namespace, deadline: float) -> int:
             status = process.wait(deadline - time.monotonic())
         except subprocess.TimeoutExpired:
             raise overdue(options, "the command to end") from None
-        return status if status >= 0 else 128 - status
+    return status if status >= 0 else 128 - status

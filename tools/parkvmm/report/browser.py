@@ -60,7 +60,8 @@ def picture(driver: webdriver.Chrome, selector: str | None = None) -> bytes:
         margin = 16
         x, y = max(0, box[0] - margin), max(0, box[1] - margin)
         options |= {"captureBeyondViewport": True, "clip": {
-            "x": x, "y": y, "width": box[2] + 2 * margin, "height": box[3] + 2 * margin, "scale": 1}}
+            "x": x, "y": y, "width": box[2] + 2 * margin, "height": box[3] + 2 * margin,
+            "scale": 1}}
     return base64.b64decode(driver.execute_cdp_cmd("Page.captureScreenshot", options)["data"])
 
 

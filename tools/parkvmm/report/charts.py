@@ -101,8 +101,9 @@ def tick_text(decade: int) -> str:
 def curve_panel(curves: dict[str, list[Unit]], measure: str) -> Markup:
     """Medians over the number of CPUs, both logarithmic; a line over each point
     from the least to the most of its samples."""
-    points = {arm: [(unit["cpus"], middle(unit, measure), [v for v in values(unit, measure) if v])
-                    for unit in units if middle(unit, measure)] for arm, units in curves.items()}
+    points = {arm: [(unit["cpus"], ns, [v for v in values(unit, measure) if v])
+                    for unit in units if (ns := middle(unit, measure))]
+              for arm, units in curves.items()}
     points = {arm: found for arm, found in points.items() if found}
     if not points:
         return Markup("")
@@ -149,7 +150,8 @@ def curve_panel(curves: dict[str, list[Unit]], measure: str) -> Markup:
             tag("text", arm, x=WIDTH - RIGHT + 11, y=number(places[arm]), dy="0.32em"),
             class_=f"arm c{index % COLOURS}"))
     said = "; ".join(f"{arm} from {time_of(found[0][1])} with {found[0][0]} CPUs to "
-                     f"{time_of(found[-1][1])} with {found[-1][0]}" for arm, found in points.items())
+                     f"{time_of(found[-1][1])} with {found[-1][0]}"
+                     for arm, found in points.items())
     return tag("figure", tag("figcaption", f"{measure}, ms"),
                tag("svg", *drawn, viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img",
                    aria_label=f"{measure} by number of CPUs, logarithmic: {said}"))

@@ -15,14 +15,15 @@ cannot be compared; 2 usage.
 import argparse
 import dataclasses
 import pathlib
+import statistics
 import sys
 from typing import Any
 
 from parkvmm.bench import results
-from parkvmm.bench.analysis import MEASURES, values
+from parkvmm.bench.analysis import MEASURES, complete
 from parkvmm.bench.figures import ms
 from parkvmm.bench.markdown import table
-from parkvmm.bench.statistics import cliffs_delta, median, permutation_p
+from parkvmm.bench.statistics import cliffs_delta, permutation_p
 from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
 from parkvmm.labels import VIRTUAL_TIME
 from parkvmm.report.summary import is_insisted_on, unlocked
@@ -50,12 +51,12 @@ class Difference:
 
 def difference(label: str, old: dict[str, Any], new: dict[str, Any],
                measure: str) -> Difference | None:
-    """None if there is none, or nothing to compare."""
-    before, after = values(old, measure), values(new, measure)
-    if not before or not after or None in before or None in after or before == after:
+    """Returns None if there is none, or nothing to compare."""
+    before, after = complete(old, measure), complete(new, measure)
+    if not before or not after or before == after:
         return None
     exact = label == VIRTUAL_TIME
-    return Difference(old["id"], measure, median(before), median(after),
+    return Difference(old["id"], measure, statistics.median(before), statistics.median(after),
                       None if exact else permutation_p(before, after),
                       cliffs_delta(before, after))
 

@@ -42,12 +42,13 @@ def kept(units: list[Unit], part: str, title: str) -> Markup:
 
 def boots(units: list[Unit]) -> Markup:
     return tag("div", tag("h3", "Machines"), table(
-        "The machine of each unit", [head("unit"), head("vCPUs"), head("host CPUs"), head("memory"),
-                                     head("firmware model"), head("PSCI by"), head("kernel variant"),
-                                     head("kernel given"), head("first boot", "ms")],
+        "The machine of each unit",
+        [head("unit"), head("vCPUs"), head("host CPUs"), head("memory"), head("firmware model"),
+         head("PSCI by"), head("kernel variant"), head("kernel given"), head("first boot", "ms")],
         [tag("tr", name_cell(unit), *(cell(unit[axis]) for axis in (
             "cpus", "host_cpus", "memory", "firmware", "psci", "variant", "kernel")),
-             cell(ms(unit["run"]["boot_ns"] if unit["run"] else None))) for unit in units], "mixed"))
+             cell(ms(unit["run"]["boot_ns"] if unit["run"] else None))) for unit in units],
+        "mixed"))
 
 
 def environment_section(result: Result, ident: str) -> Markup:
@@ -70,5 +71,5 @@ def data_section(ident: str, number: int) -> Markup:
                      data_result=number), " ",
             tag("button", "samples.csv", type="button", class_="download", data_kind="csv",
                 data_result=number), class_="controls"),
-        note("All samples, from this page: nothing is fetched. result.json is what tools/compare and "
-             "tools/report take; its sha256 is that of the file it was made from."))
+        note("All samples, from this page: nothing is fetched. result.json is what tools/compare "
+             "and tools/report take; its sha256 is that of the file it was made from."))

@@ -27,10 +27,11 @@ def asset(name: str) -> Markup:
 
 def article(result: Result, number: int) -> Markup:
     ident = f"r{number + 1}"
-    return tag("article", opening(result), main_section(result, ident), split_section(result, ident),
-               lanes_section(result, ident, number), steps_section(result, ident),
-               scaling_section(result, ident), factorial_section(result, ident),
-               environment_section(result, ident), data_section(ident, number), id=ident)
+    return tag("article", opening(result), main_section(result, ident),
+               split_section(result, ident), lanes_section(result, ident, number),
+               steps_section(result, ident), scaling_section(result, ident),
+               factorial_section(result, ident), environment_section(result, ident),
+               data_section(ident, number), id=ident)
 
 
 def contents(results: list[Result]) -> Markup | None:
@@ -42,7 +43,7 @@ def contents(results: list[Result]) -> Markup | None:
 
 
 def data_block(results: list[Result]) -> Markup:
-    """JSON that no text in it can end: a script element knows no escapes."""
+    """Returns JSON in a script element, which no text in the JSON can end."""
     text = json.dumps({"results": results, "csv": [export.csv_text(result) for result in results]},
                       separators=(",", ":"))
     for char in "<>&":

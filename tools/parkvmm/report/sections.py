@@ -5,8 +5,6 @@ What can be drawn without a script is. The script draws the lanes of a chosen
 kexec.
 """
 
-from typing import Any, Iterable
-
 from parkvmm.bench import analysis
 from parkvmm.bench.analysis import MEASURES, Unit, middle, values
 from parkvmm.bench.attribution import WHO
@@ -114,10 +112,11 @@ def split_section(result: Result, ident: str) -> Markup | None:
         charts.legend((who, charts.WHO_NAMES[who]) for who in WHO),
         table("Who had the time down and up: medians of each share",
               [head("unit"), head("phase"), head("share, and below it the length"),
-               head("all", "ms"), *(head(charts.WHO_NAMES[who], "ms") for who in WHO)], rows, "split"),
-        note("The wide bar is the share of each; the thin line below it is the phase's time against "
-             "the longest of its kind here. In each kexec the parts add up to the phase; their medians "
-             "need not."))
+               head("all", "ms"), *(head(charts.WHO_NAMES[who], "ms") for who in WHO)],
+              rows, "split"),
+        note("The wide bar is the share of each; the thin line below it is the phase's time "
+             "against the longest of its kind here. In each kexec the parts add up to the phase; "
+             "their medians need not."))
 
 
 def lanes_section(result: Result, ident: str, number: int) -> Markup | None:
@@ -141,9 +140,10 @@ def lanes_section(result: Result, ident: str, number: int) -> Markup | None:
         tag("noscript", note("The lanes are drawn by the page's own script, which does not run "
                              "here.")),
         tag("details", tag("summary", "The same as a table"), tag("div", class_="lane-table")),
-        note("Time is counted from the moment the guest says that it calls kexec. The CPU that kexecs "
-             "runs all along, and has no lane. Off and not known to be is polling, above, only while no "
-             "other CPU leaves. What lasts shorter than a pixel is drawn a pixel wide."))
+        note("Time is counted from the moment the guest says that it calls kexec. The CPU that "
+             "kexecs runs all along, and has no lane. Off and not known to be is polling, above, "
+             "only while no other CPU leaves. What lasts shorter than a pixel is drawn a "
+             "pixel wide."))
 
 
 def steps_section(result: Result, ident: str) -> Markup | None:
@@ -181,12 +181,14 @@ def scaling_section(result: Result, ident: str) -> Markup | None:
         return None
     fits = analysis.fits(result["units"])
     rows = [tag("tr", tag("th", fit.arm, scope="row"), cell(fit.measure),
-                *(cell(minus(f"{value / 1e3:.3f}")) for value in fit.coefficients), cell(fit.largest + 1),
-                *(cell(minus(f"{share:.0%}".replace("%", " %"))) for share in fit.shares)) for fit in fits]
+                *(cell(minus(f"{value / 1e3:.3f}")) for value in fit.coefficients),
+                cell(fit.largest + 1),
+                *(cell(minus(f"{share:.0%}".replace("%", " %"))) for share in fit.shares))
+            for fit in fits]
     return section(
         f"{ident}-scaling", "How it grows with the number of CPUs", panels,
-        note("Medians; both axes are logarithmic. A line over a point reaches from the least to the "
-             "most of its samples."),
+        note("Medians; both axes are logarithmic. A line over a point reaches from the least to "
+             "the most of its samples."),
         table("The least squares of relative errors of constant + a N + b N², N the CPUs but the "
               "first; and what of it each term is at the most CPUs",
               [head("arm"), head("phase"), head("constant", "µs"), head("a", "µs"), head("b", "µs"),
@@ -221,6 +223,6 @@ def factorial_section(result: Result, ident: str) -> Markup | None:
         table("Effects on the medians, with 95 % intervals",
               [head("machine, phase"), head("effect"), head("less | more", class_="centre"),
                head("effect", "ms"), head("95 %", "ms")], rows, "factorial"),
-        note(f"One by one or all at once, CPU_OFF or the page: {one}, {one_page}, {stop}, {stop_page}. "
-             "Bootstrap intervals of the samples. The three effects on one measure share a scale, with "
-             "zero in its middle; a full dot has an interval without zero."))
+        note(f"One by one or all at once, CPU_OFF or the page: {one}, {one_page}, {stop}, "
+             f"{stop_page}. Bootstrap intervals of the samples. The three effects on one measure "
+             "share a scale, with zero in its middle; a full dot has an interval without zero."))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a result says, in sentences: no claim that its samples do not carry."""
+"""Says in sentences what a result says. It claims nothing that the samples do not carry."""
 
 import dataclasses
 from typing import Any, Iterable
@@ -16,16 +16,16 @@ RIVALS = (("hotplug", "stop"), ("stock", "module"))
 
 
 def is_insisted_on(result: dict[str, Any]) -> bool:
-    """The label is what the user said, not what the host was found to be."""
+    """Tells whether the user gave the label, in place of the one that was found."""
     return any(unit["run"] and unit["run"].get("label_insisted") for unit in result["units"])
 
 
 def unlocked(result: dict[str, Any]) -> str | None:
-    """Which packages took the place of locked ones, in a sentence."""
+    """Returns a sentence that names the packages in place of locked ones, or None."""
     packages = {package for unit in result["units"] if unit["run"]
                 for package in unit["run"].get("unlocked", [])}
-    return (f"Not with the packages of tools/packages.lock, so these are not the published figures: "
-            f"{', '.join(sorted(packages))}." if packages else None)
+    return ("Not with the packages of tools/packages.lock, so these are not the published "
+            f"figures: {', '.join(sorted(packages))}." if packages else None)
 
 
 def worth(result: dict[str, Any]) -> str:
@@ -34,7 +34,7 @@ def worth(result: dict[str, Any]) -> str:
 
 
 def time_of(ns: float) -> str:
-    """Three digits, in the unit that suits."""
+    """Returns a time with three digits, in the unit that suits."""
     for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
         if abs(ns) >= size:
             value = ns / size
@@ -47,7 +47,7 @@ def signed_time(ns: float) -> str:
 
 
 def share_of(part: float, whole: float) -> str:
-    """Never rounded to all or nothing."""
+    """Returns a percentage. It is not rounded to all or nothing."""
     share = part / whole if whole else 0
     if 0.995 <= share < 1:
         return "more than 99 %"
@@ -69,8 +69,8 @@ class Rivalry:
 
 
 def rivalry(units: Iterable[Unit]) -> Rivalry | None:
-    """Of the machine with the most CPUs; a plain one, if there is a choice."""
-    found = []
+    """Chooses rivals of the machine with the most CPUs, a plain one if there is a choice."""
+    found: list[tuple[int, bool, int, int, Rivalry]] = []
     for machine, arms in analysis.cells_of(units):
         for rank, (slow, fast) in enumerate(RIVALS):
             if slow in arms and fast in arms and middle(arms[slow], "down") and middle(
@@ -82,7 +82,7 @@ def rivalry(units: Iterable[Unit]) -> Rivalry | None:
 
 
 def of_units(units: list[Unit]) -> str:
-    """What came back, and what failed."""
+    """Says what came back, and what failed."""
     samples = [sample for unit in units for sample in unit["samples"]]
     good = sum(sample["cpus_back"] == sample["cpus"] for sample in samples)
     failed = sum(bool(unit["failures"]) for unit in units)
@@ -93,17 +93,18 @@ def of_units(units: list[Unit]) -> str:
 
 def of_rivals(rivals: Rivalry) -> str:
     slow, fast = middle(rivals.slow, "down"), middle(rivals.fast, "down")
-    kernel = analysis.split(rivals.slow, "down")["kernel"]
+    parts = analysis.split(rivals.slow, "down")
+    assert slow and fast and parts  # rivalry() takes no others.
     cpus = rivals.slow["cpus"]
     where = "" if rivals.machine == f"{cpus}cpu" else f" (machine {rivals.machine})"
     return (f"With {cpus} CPUs{where}, taking them down takes {time_of(slow)} one by one "
             f"({rivals.slow['arm']}) and {time_of(fast)} all at once ({rivals.fast['arm']}); "
-            f"{share_of(kernel, sum(analysis.split(rivals.slow, 'down').values()))} of the former "
+            f"{share_of(parts['kernel'], sum(parts.values()))} of the former "
             "is the guest kernel's.")
 
 
 def of_page(units: list[Unit]) -> str | None:
-    """The field's question: does a page help over simply stopping?"""
+    """Says whether a page helps where all CPUs stop at once."""
     cells = [(arms["stop"]["cpus"], machine, arms) for machine, arms in analysis.cells_of(units)
              if "stop" in arms and "park-host" in arms]
     for _, _, arms in sorted(cells, key=lambda cell: (-cell[0], len(cell[1]), cell[1])):
@@ -113,14 +114,14 @@ def of_page(units: list[Unit]) -> str | None:
                        ", which cannot be told from no change")
             between = ("one sample each" if effect.samples < 2 else
                        f"95 %: {signed_time(effect.low)} to {signed_time(effect.high)}")
-            return (f"Where all stop at once, a park page in place of CPU_OFF changes down and up of "
-                    f"{arms['stop']['cpus']} CPUs together by {signed_time(effect.ns)} "
+            return ("Where all stop at once, a park page in place of CPU_OFF changes down and up "
+                    f"of {arms['stop']['cpus']} CPUs together by {signed_time(effect.ns)} "
                     f"({between}){certain}.")
     return None
 
 
 def of_growth(units: list[Unit], rivals: Rivalry | None) -> str | None:
-    """Only of a fit that is a sum: what is far below zero has no share."""
+    """Says how the time grows. A fit with a term far below zero is no sum, so it has no shares."""
     for fit in analysis.fits(units, ("down",)):
         constant, linear, square = fit.shares
         if (rivals and fit.arm == rivals.slow["arm"] and abs(constant) < LITTLE
@@ -140,24 +141,29 @@ def of_steps(units: list[Unit]) -> str | None:
     unit = max(marked, key=lambda unit: (unit["cpus"], analysis.steps(unit, "down")[0][1]))
     found = analysis.steps(unit, "down")
     name, longest = found[0]
-    return (f"Of the steps by which {unit['arm']} takes {unit['cpus']} CPUs down, {name} has the most "
-            f"time: {time_of(longest)}, {share_of(longest, sum(ns for _, ns in found))} of all.")
+    return (f"Of the steps by which {unit['arm']} takes {unit['cpus']} CPUs down, {name} has the "
+            f"most time: {time_of(longest)}, {share_of(longest, sum(ns for _, ns in found))} of "
+            "all.")
 
 
 def time_and_owner(unit: Unit, phase: str) -> str:
-    parts = analysis.split(unit, phase)
-    who = max(parts, key=lambda who: parts[who])
-    return (f"{time_of(middle(unit, phase))}, {share_of(parts[who], sum(parts.values()))} of it "
+    parts, ns = analysis.split(unit, phase), middle(unit, phase)
+    assert parts and ns is not None  # of_slowest() takes no others.
+    who, part = max(parts.items(), key=lambda item: item[1])
+    return (f"{time_of(ns)}, {share_of(part, sum(parts.values()))} of it "
             f"{OWNERS[who]}")
 
 
 def of_slowest(units: list[Unit]) -> str | None:
-    """Where there is nothing to set against each other."""
-    seen = [unit for unit in units if middle(unit, "change") and analysis.split(unit, "down")]
+    """Describes the slowest unit, for results without rivals."""
+    seen = [(unit["cpus"], change, unit) for unit in units
+            if (change := middle(unit, "change")) and analysis.split(unit, "down")]
     if not seen:
         return None
-    unit = max(seen, key=lambda unit: (unit["cpus"], middle(unit, "change")))
-    return (f"A kexec of {unit['id']} takes {time_of(middle(unit, 'total'))}: its CPUs are down in "
+    *_, unit = max(seen, key=lambda item: item[:2])
+    total = middle(unit, "total")
+    assert total is not None  # Its parts were seen.
+    return (f"A kexec of {unit['id']} takes {time_of(total)}: its CPUs are down in "
             f"{time_and_owner(unit, 'down')}, and up again in {time_and_owner(unit, 'up')}.")
 
 
