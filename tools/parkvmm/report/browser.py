@@ -40,7 +40,7 @@ def browser(downloads: pathlib.Path | None = None) -> Iterator[webdriver.Chrome]
 
 def show(driver: webdriver.Chrome, page: pathlib.Path, scheme: str,
          size: tuple[int, int] = DESK) -> None:
-    """From disk, as somebody with this screen and this colour scheme has it."""
+    """Opens a page from disk, with this screen and this colour scheme."""
     width, height = size
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {
         "width": width, "height": height, "deviceScaleFactor": 2 if width < 600 else 1,
@@ -51,7 +51,7 @@ def show(driver: webdriver.Chrome, page: pathlib.Path, scheme: str,
 
 
 def picture(driver: webdriver.Chrome, selector: str | None = None) -> bytes:
-    """PNG of what is seen, or of all of an element."""
+    """Returns a PNG of what is seen, or of a whole element."""
     options: dict[str, Any] = {"format": "png"}
     if selector:
         box = driver.execute_script(
@@ -66,8 +66,8 @@ def picture(driver: webdriver.Chrome, selector: str | None = None) -> bytes:
 
 
 def screenshots(page: pathlib.Path) -> Iterator[tuple[str, bytes]]:
-    """By name: what is seen at first, at a desk and on a phone, and each section
-    of the first result."""
+    """Yields pictures by name: what is seen at first, at a desk and on a phone, and each
+    section of the first result."""
     with browser() as driver:
         for scheme in SCHEMES:
             show(driver, page, scheme, PHONE)
@@ -75,5 +75,5 @@ def screenshots(page: pathlib.Path) -> Iterator[tuple[str, bytes]]:
             show(driver, page, scheme)
             yield f"top-{scheme}", picture(driver)
             for section in driver.find_elements("css selector", "#r1 > section"):
-                ident = section.get_attribute("id")
+                ident = str(section.get_attribute("id"))
                 yield f"{ident.removeprefix('r1-')}-{scheme}", picture(driver, f"#{ident}")
