@@ -7,8 +7,9 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "psci-emul/park_abi.h"
+#include "fdt/device_node.h"
 #include "psci-emul/psci_abi.h"
 
 namespace fdt {
@@ -17,19 +18,12 @@ namespace {
 constexpr uint64_t kAffinityMask = 0xff00ffffff;
 
 constexpr uint32_t kGicPhandle = 1;
-constexpr uint32_t kClockPhandle = 2;
 constexpr uint32_t kStandbyPhandle = 3;
 constexpr uint32_t kClockHz = 24'000'000;
 
 // Cells of an interrupt specifier (arm,gic.yaml, arm,gic-v3.yaml).
-constexpr uint32_t kSpi = 0;
 constexpr uint32_t kPpi = 1;
-constexpr uint32_t kLevelHigh = 4;
 constexpr uint32_t kLevelLow = 8;
-
-std::string UnitName(absl::string_view name, uint64_t address) {
-  return absl::StrFormat("%s@%x", name, address);
-}
 
 absl::Status CheckAffinities(std::vector<uint64_t> affinities) {
   if (affinities.empty()) {
@@ -203,42 +197,8 @@ void WriteClock(TreeWriter& tree) {
   });
 }
 
-void WriteConsole(TreeWriter& tree, const WiredDevice& pl011) {
-  tree.Node(UnitName("pl011", pl011.registers.base), [&] {
-    tree.Strings("compatible", {"arm,pl011", "arm,primecell"});
-    tree.Reg({pl011.registers});
-    tree.Cells("interrupts", {kSpi, pl011.spi, kLevelHigh});
-    tree.Cells("clocks", {kClockPhandle, kClockPhandle});
-    tree.Strings("clock-names", {"uartclk", "apb_pclk"});
-  });
-}
-
-void WriteRealTimeClock(TreeWriter& tree, const WiredDevice& pl031) {
-  tree.Node(UnitName("pl031", pl031.registers.base), [&] {
-    tree.Strings("compatible", {"arm,pl031", "arm,primecell"});
-    tree.Reg({pl031.registers});
-    tree.Cells("interrupts", {kSpi, pl031.spi, kLevelHigh});
-    tree.Cells("clocks", {kClockPhandle});
-    tree.String("clock-names", "apb_pclk");
-  });
-}
-
-void WriteMark(TreeWriter& tree, const Region& mark) {
-  tree.Node(UnitName("mark", mark.base), [&] {
-    tree.String("compatible", "parkvmm,mark-1");
-    tree.Reg({mark});
-  });
-}
-
-void WritePark(TreeWriter& tree, const Region& park) {
-  tree.Node(UnitName("park", park.base), [&] {
-    tree.String("compatible", PARK_DEVICE_COMPATIBLE);
-    tree.Reg({park});
-  });
-}
-
 void WriteRoot(TreeWriter& tree, const MachineDescription& machine) {
-  const std::string console = UnitName("/pl011", machine.pl011.registers.base);
+  const std::string console = absl::StrCat("/", machine.console);
   tree.Node("", [&] {
     tree.Strings("compatible", {"parkvmm,virt", "linux,dummy-virt"});
     tree.String("model", "parkvmm");
@@ -253,10 +213,7 @@ void WriteRoot(TreeWriter& tree, const MachineDescription& machine) {
     WriteTimer(tree, PpiFlags(machine));
     WritePsci(tree);
     WriteClock(tree);
-    WriteConsole(tree, machine.pl011);
-    WriteRealTimeClock(tree, machine.pl031);
-    WriteMark(tree, machine.mark);
-    if (machine.park) WritePark(tree, *machine.park);
+    if (machine.write_devices) machine.write_devices(tree);
   });
 }
 

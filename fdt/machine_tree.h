@@ -3,6 +3,7 @@
 #define PARKVMM_FDT_MACHINE_TREE_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -30,25 +31,17 @@ struct GicV3 {
   std::vector<Region> redistributors;  // At least one, ascending.
 };
 
-// A device with one register window and one level-high interrupt.
-struct WiredDevice {
-  Region registers;
-  uint32_t spi = 0;  // 0 is the GIC's INTID 32.
-};
-
-// The machine as its guest is told of it. Plain values: whoever fills it in
-// has already decided where everything lies.
+// The machine as its guest sees it. The caller has already decided where
+// everything lies; devices write their own nodes.
 struct MachineDescription {
   // One per CPU in logical order: MPIDR_EL1 & 0xff00ffffff.
   std::vector<uint64_t> cpu_affinities;
   std::vector<Region> memory;
   std::vector<ReservedMemory> reserved_memory;
   std::variant<GicV2, GicV3> gic;
-  WiredDevice pl011;  // The console.
-  WiredDevice pl031;  // The real-time clock.
-  Region mark;        // Where the guest reports how far it has come.
-  // Where CPUs park (psci-emul/park_abi.h): a slot for each, in their order.
-  std::optional<Region> park;
+  std::string console;  // The name of its node, such as "pl011@9000000".
+  // Writes the devices' nodes, as children of the root. Empty: none.
+  std::function<void(TreeWriter&)> write_devices;
   bool idle_states = false;  // CPUs may idle by CPU_SUSPEND, in standby.
   std::string bootargs;
   std::optional<Region> initrd;
@@ -56,8 +49,9 @@ struct MachineDescription {
   std::optional<uint64_t> kaslr_seed;
 };
 
-// The blob for `machine`, at most kMaxTreeBytes. kInvalidArgument if it has no
-// CPU, no memory, or CPUs with the same or an impossible affinity. Any thread.
+// Returns the blob for `machine`, at most kMaxTreeBytes. kInvalidArgument if it
+// has no CPU, no memory, or CPUs with the same or an impossible affinity. Any
+// thread.
 absl::StatusOr<std::vector<uint8_t>> BuildMachineTree(
     const MachineDescription& machine);
 

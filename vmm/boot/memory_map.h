@@ -34,11 +34,17 @@ inline constexpr uint32_t kPl031Spi = 2;
 // Nothing lives here; a guest that probes `virt`'s slots finds none.
 inline constexpr auto kVirtioMmio = GuestRange::Fixed(0x0a000000, 0x4000);
 
-// The board's hole for devices of one's own, and ours.
+// The board's hole for devices that it does not have: ours.
 inline constexpr auto kPlatformBus = GuestRange::Fixed(0x0c000000, 0x2000000);
 inline constexpr auto kMarkDevice = GuestRange::Fixed(0x0c000000, kPageSize);
 inline constexpr auto kParkPages =
     GuestRange::Fixed(0x0c100000, kMaxCpus* kPageSize);
+// For devices that have no address of their own (slot_allocator.h).
+inline constexpr auto kSpareSlots = GuestRange::Fixed(0x0c300000, 0x1d00000);
+// SPI n is the GIC's INTID 32 + n. The GIC has this many; the board keeps the
+// first 48 for its own devices, and the rest is for those without one.
+inline constexpr uint32_t kSpis = 96;
+inline constexpr uint32_t kFirstSpareSpi = 48;
 
 // RAM is the first bytes of this.
 inline constexpr auto kRamWindow =
@@ -53,6 +59,7 @@ inline constexpr std::array kFixedRanges = {
     kVirtioMmio,
     kMarkDevice,
     kParkPages,
+    kSpareSlots,
     kRamWindow,
     kGicV3HighRedistributors,
 };
@@ -74,6 +81,7 @@ constexpr bool IsDeviceAddress(GuestAddress address) {
 static_assert(AscendingAndDisjoint(kFixedRanges));
 static_assert(kPlatformBus.Contains(kMarkDevice));
 static_assert(kPlatformBus.Contains(kParkPages));
+static_assert(kPlatformBus.Contains(kSpareSlots));
 
 }  // namespace vmm
 

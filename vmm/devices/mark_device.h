@@ -14,6 +14,8 @@ namespace vmm {
 // count; anything else is ignored.
 class MarkDevice : public MmioDevice {
  public:
+  static constexpr DeviceNeeds kNeeds = {.name = "mark"};
+
   struct Report {
     uint32_t vcpu;
     uint16_t code;
@@ -28,9 +30,11 @@ class MarkDevice : public MmioDevice {
 
   explicit MarkDevice(Listener listener) : listener_(std::move(listener)) {}
 
-  absl::string_view Name() const override { return "mark"; }
+  absl::string_view Name() const override { return kNeeds.name; }
   uint64_t Read(const MmioAccess& access) override;
-  void Write(const MmioAccess& access, uint64_t value) override;
+  AfterWrite Write(const MmioAccess& access, uint64_t value) override;
+  void Describe(fdt::TreeWriter& tree,
+                const fdt::DevicePlace& place) const override;
 
  private:
   const Listener listener_;

@@ -38,13 +38,12 @@ std::optional<uint64_t> MmioBus::Read(uint32_t vcpu, GuestAddress address,
       {vcpu, address.value() - slot->range.base().value(), size});
 }
 
-bool MmioBus::Write(uint32_t vcpu, GuestAddress address, unsigned size,
-                    uint64_t value) const {
+std::optional<AfterWrite> MmioBus::Write(uint32_t vcpu, GuestAddress address,
+                                         unsigned size, uint64_t value) const {
   const Slot* const slot = Find(address, size);
-  if (slot == nullptr) return false;
-  slot->device->Write(
+  if (slot == nullptr) return std::nullopt;
+  return slot->device->Write(
       {vcpu, address.value() - slot->range.base().value(), size}, value);
-  return true;
 }
 
 }  // namespace vmm

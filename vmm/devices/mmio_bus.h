@@ -14,21 +14,24 @@ namespace vmm {
 
 // Routes an access to the device that owns its whole range.
 //
-// Attach() while the machine is built, on one thread; then the map never
-// changes again, and any vCPU thread looks up without a lock. The bus does not
-// own devices: the machine does.
+// One thread calls Attach() while the machine is built. The map never changes
+// afterwards, so every vCPU thread looks up without a lock. The bus does not
+// own the devices; the machine does.
 class MmioBus {
  public:
   // kAlreadyExists if `range` overlaps an attached one.
   absl::Status Attach(GuestRange range, MmioDevice& device);
 
-  // nullopt if no device owns all of the access: the guest's mistake, to be
-  // answered with 0 and counted.
+  // Returns what the device answers, or nullopt if no device owns all of the
+  // access: that is the guest's mistake, which the caller answers with 0 and
+  // counts.
   std::optional<uint64_t> Read(uint32_t vcpu, GuestAddress address,
                                unsigned size) const;
-  // false likewise.
-  [[nodiscard]] bool Write(uint32_t vcpu, GuestAddress address, unsigned size,
-                           uint64_t value) const;
+  // Returns what the vCPU does next; nullopt as above.
+  [[nodiscard]] std::optional<AfterWrite> Write(uint32_t vcpu,
+                                                GuestAddress address,
+                                                unsigned size,
+                                                uint64_t value) const;
 
  private:
   struct Slot {

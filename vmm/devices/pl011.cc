@@ -104,7 +104,7 @@ uint64_t Pl011::Read(const MmioAccess& access) {
   }
 }
 
-void Pl011::Write(const MmioAccess& access, uint64_t value) {
+AfterWrite Pl011::Write(const MmioAccess& access, uint64_t value) {
   const auto word = static_cast<uint32_t>(value) & 0xffff;
   MutexLock lock(mutex_);
   switch (access.offset) {
@@ -138,6 +138,17 @@ void Pl011::Write(const MmioAccess& access, uint64_t value) {
       break;
   }
   UpdateInterrupt();
+  return AfterWrite::kDone;
+}
+
+void Pl011::Describe(fdt::TreeWriter& tree,
+                     const fdt::DevicePlace& place) const {
+  tree.Node(fdt::UnitName(Name(), place.registers.base), [&] {
+    tree.Strings("compatible", {"arm,pl011", "arm,primecell"});
+    fdt::WritePlace(tree, place);
+    tree.Cells("clocks", {fdt::kClockPhandle, fdt::kClockPhandle});
+    tree.Strings("clock-names", {"uartclk", "apb_pclk"});
+  });
 }
 
 }  // namespace vmm

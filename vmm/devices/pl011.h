@@ -18,8 +18,11 @@ namespace vmm {
 // waits, as on a real line.
 class Pl011 : public MmioDevice {
  public:
+  static constexpr DeviceNeeds kNeeds = {.name = "pl011", .interrupt = true};
+
   struct Host {
-    // Any vCPU thread, with the device's lock held: must not call back.
+    // Called by any vCPU thread with the device's lock held, so they must not
+    // call the device.
     std::function<void(uint8_t)> transmit;
     std::function<bool()> can_transmit;
     std::function<void(bool)> set_interrupt;
@@ -27,12 +30,14 @@ class Pl011 : public MmioDevice {
 
   explicit Pl011(Host host);
 
-  // Any thread. Takes what fits the receive queue; returns how much that was.
+  // Puts bytes into the receive queue; returns how many fit. Any thread.
   size_t Receive(absl::Span<const uint8_t> bytes);
 
-  absl::string_view Name() const override { return "pl011"; }
+  absl::string_view Name() const override { return kNeeds.name; }
   uint64_t Read(const MmioAccess& access) override;
-  void Write(const MmioAccess& access, uint64_t value) override;
+  AfterWrite Write(const MmioAccess& access, uint64_t value) override;
+  void Describe(fdt::TreeWriter& tree,
+                const fdt::DevicePlace& place) const override;
 
  private:
   uint32_t Flags() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

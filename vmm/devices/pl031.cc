@@ -33,7 +33,7 @@ uint64_t Pl031::Read(const MmioAccess& access) {
   }
 }
 
-void Pl031::Write(const MmioAccess& access, uint64_t value) {
+AfterWrite Pl031::Write(const MmioAccess& access, uint64_t value) {
   const auto word = static_cast<uint32_t>(value);
   switch (access.offset) {
     case kLoad:
@@ -48,6 +48,17 @@ void Pl031::Write(const MmioAccess& access, uint64_t value) {
     default:
       break;
   }
+  return AfterWrite::kDone;
+}
+
+void Pl031::Describe(fdt::TreeWriter& tree,
+                     const fdt::DevicePlace& place) const {
+  tree.Node(fdt::UnitName(Name(), place.registers.base), [&] {
+    tree.Strings("compatible", {"arm,pl031", "arm,primecell"});
+    fdt::WritePlace(tree, place);
+    tree.Cells("clocks", {fdt::kClockPhandle});
+    tree.String("clock-names", "apb_pclk");
+  });
 }
 
 }  // namespace vmm

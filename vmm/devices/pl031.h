@@ -15,12 +15,16 @@ namespace vmm {
 // the guest may set. No alarm: the interrupt never fires.
 class Pl031 : public MmioDevice {
  public:
+  static constexpr DeviceNeeds kNeeds = {.name = "pl031", .interrupt = true};
+
   // `now_s()`: seconds since 1970; any thread.
   explicit Pl031(std::function<int64_t()> now_s) : now_s_(std::move(now_s)) {}
 
-  absl::string_view Name() const override { return "pl031"; }
+  absl::string_view Name() const override { return kNeeds.name; }
   uint64_t Read(const MmioAccess& access) override;
-  void Write(const MmioAccess& access, uint64_t value) override;
+  AfterWrite Write(const MmioAccess& access, uint64_t value) override;
+  void Describe(fdt::TreeWriter& tree,
+                const fdt::DevicePlace& place) const override;
 
  private:
   const std::function<int64_t()> now_s_;

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/machine.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <random>
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "fdt/machine_tree.h"
 #include "psci-emul/park_abi.h"
@@ -16,7 +13,6 @@
 #include "vmm/boot/loader.h"
 #include "vmm/boot/memory_map.h"
 #include "vmm/boot/placement.h"
-#include "vmm/devices/mark_abi.h"
 
 namespace vmm {
 namespace {
@@ -78,7 +74,14 @@ void AddSeeds(std::optional<uint64_t> seed, fdt::MachineDescription& machine) {
   for (uint8_t& byte : machine.rng_seed) byte = static_cast<uint8_t>(next());
 }
 
-static_assert(kMaxCpus * PARK_DEVICE_STRIDE <= kParkPages.size());
+// Returns the name of the console's node.
+std::string ConsoleNode(absl::Span<const PlacedDevice> devices) {
+  for (const PlacedDevice& device : devices) {
+    if (!device.is_console) continue;
+    return fdt::UnitName(device.name, device.registers.base().value());
+  }
+  return "";
+}
 
 GuestRange ParkSlotsOf(uint64_t vcpus) {
   return *GuestRange::Make(kParkPages.base(), vcpus * PARK_DEVICE_STRIDE);
@@ -180,52 +183,37 @@ absl::Status Machine::Build(const MachineSpec& spec, const OpenVm& open_vm) {
   psci_ = std::make_unique<psci::Dispatcher>(*power_, [ram](uint64_t address) {
     return ram.Contains(GuestAddress(address));
   });
-  RETURN_IF_ERROR(CreateDevices());
+  RETURN_IF_ERROR(CreateDevices(spec));
   RETURN_IF_ERROR(CreatePark(spec, ram));
   RETURN_IF_ERROR(LoadGuest(spec));
   CreateThreads(std::move(vcpus), spec);
   return absl::OkStatus();
 }
 
-absl::Status Machine::CreateDevices() {
-  pl011_ = std::make_unique<Pl011>(Pl011::Host{
-      .transmit = [this](uint8_t byte) { console_.Put(byte); },
-      .can_transmit = [this] { return !console_.Full(); },
-      .set_interrupt =
-          [this](bool level) {
-            if (const auto set = vm_->SetSpi(kPl011Spi, level); !set.ok()) {
-              RequestStop({.kind = StopReason::Kind::kVmmError,
-                           .detail = std::string(set.message())});
-            }
-          },
-  });
-  pl031_ = std::make_unique<Pl031>([] { return time(nullptr); });
-  const auto record = [this](Event::Kind kind) {
-    return [this, kind](const MarkDevice::Report& report) {
-      events_->ring(report.vcpu)
-          .Push({.ns = clock_.Now(),
-                 .vcpu = report.vcpu,
-                 .kind = kind,
-                 .arguments = 2,
-                 .args = {report.code, report.value}});
-    };
-  };
-  mark_ = std::make_unique<MarkDevice>(MarkDevice::Listener{
-      .clock_ns = [this] { return clock_.Now(); },
-      .on_mark = record(Event::Kind::kMark),
-      .on_verdict =
-          [this, note = record(Event::Kind::kVerdict)](
-              const MarkDevice::Report& report) {
-            note(report);
-            RequestStop({.kind = StopReason::Kind::kVerdict,
-                         .vcpu = report.vcpu,
-                         .code = report.code,
-                         .value = report.value});
-          },
-  });
-  RETURN_IF_ERROR(bus_.Attach(kPl011, *pl011_));
-  RETURN_IF_ERROR(bus_.Attach(kPl031, *pl031_));
-  return bus_.Attach(kMarkDevice, *mark_);
+absl::Status Machine::CreateDevices(const MachineSpec& spec) {
+  ASSIGN_OR_RETURN(placed_, PlaceDevices(DevicesOf(spec)));
+  for (const PlacedDevice& placed : placed_) {
+    devices_.push_back(placed.make(
+        {.console = console_,
+         .console_input = console_input_,
+         .events = *events_,
+         .clock = clock_,
+         .request_stop =
+             [this](StopReason reason) { RequestStop(std::move(reason)); },
+         .set_interrupt =
+             [this, spi = placed.spi](bool level) {
+               if (spi) SetSpi(*spi, level);
+             }}));
+    RETURN_IF_ERROR(bus_.Attach(placed.registers, *devices_.back()));
+  }
+  return absl::OkStatus();
+}
+
+void Machine::SetSpi(uint32_t spi, bool level) {
+  const absl::Status set = vm_->SetSpi(spi, level);
+  if (set.ok()) return;
+  RequestStop({.kind = StopReason::Kind::kVmmError,
+               .detail = std::string(set.message())});
 }
 
 absl::Status Machine::CreatePark(const MachineSpec& spec, GuestRange ram) {
@@ -294,9 +282,13 @@ absl::Status Machine::LoadGuest(const MachineSpec& spec) {
       .cpu_affinities = mpidrs_,
       .memory = {RegionOf(ram)},
       .gic = DescribeGic(vm_->gic(), spec.vcpus),
-      .pl011 = {RegionOf(kPl011), kPl011Spi},
-      .pl031 = {RegionOf(kPl031), kPl031Spi},
-      .mark = RegionOf(kMarkDevice),
+      .console = ConsoleNode(placed_),
+      .write_devices =
+          [this](fdt::TreeWriter& tree) {
+            for (size_t i = 0; i < devices_.size(); ++i) {
+              devices_[i]->Describe(tree, placed_[i].place());
+            }
+          },
       .bootargs = spec.command_line,
   };
   if (places.park) {
@@ -308,7 +300,6 @@ absl::Status Machine::LoadGuest(const MachineSpec& spec) {
         spec.command_line.empty() ? "" : " ", spec.command_line);
   }
   machine.idle_states = spec.idle_states;
-  if (park_slots_ != nullptr) machine.park = RegionOf(ParkSlotsOf(spec.vcpus));
   if (placement.initrd) machine.initrd = RegionOf(*placement.initrd);
   AddSeeds(spec.seed, machine);
   ASSIGN_OR_RETURN(dtb_, fdt::BuildMachineTree(machine));
@@ -376,7 +367,7 @@ void Machine::Join() {
 }
 
 size_t Machine::SendInput(absl::Span<const uint8_t> bytes) {
-  return pl011_->Receive(bytes);
+  return console_input_(bytes);
 }
 
 std::vector<VcpuPostMortem> Machine::PostMortem() const {

@@ -17,14 +17,12 @@
 #include "psci-emul/power_table.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/guest_address.h"
-#include "vmm/boot/kernel_image.h"
 #include "vmm/boot/park_placement.h"
-#include "vmm/devices/mark_device.h"
 #include "vmm/devices/mmio_bus.h"
-#include "vmm/devices/pl011.h"
-#include "vmm/devices/pl031.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/console_buffer.h"
+#include "vmm/machine/device_list.h"
+#include "vmm/machine/machine_spec.h"
 #include "vmm/machine/stop.h"
 #include "vmm/machine/vcpu_thread.h"
 #include "vmm/measure/event_log.h"
@@ -34,28 +32,6 @@
 #include "vmm/park/park_watch.h"
 
 namespace vmm {
-
-// What there is to park in besides CPU_OFF (psci-emul/park_abi.h).
-enum class ParkMode {
-  kOff,    // Nothing.
-  kGuest,  // The park pages, where CPUs run the guest's own loop; we watch.
-  kHost,   // The park pages, where CPUs leave the guest, and the park device.
-};
-
-// What a machine is built from.
-struct MachineSpec {
-  KernelImage kernel;
-  std::vector<uint8_t> initrd;  // Empty: none.
-  std::string command_line;
-  uint64_t memory_bytes = uint64_t{1} << 30;
-  uint32_t vcpus = 1;
-  PsciHandler psci = PsciHandler::kVmm;
-  psci::FirmwareModel firmware;  // Needs PsciHandler::kVmm.
-  ParkMode park = ParkMode::kOff;
-  std::optional<GuestAddress> park_base;  // Of the park pages; else ours.
-  bool idle_states = false;  // The guest is told that CPUs may idle by PSCI.
-  std::optional<uint64_t> seed;  // Of the guest's randomness; else the host's.
-};
 
 // kInvalidArgument, in one sentence, for what no host could run.
 absl::Status Validate(const MachineSpec& spec);
@@ -85,7 +61,7 @@ class Machine {
   void Join();
 
   ConsoleBuffer& console() { return console_; }
-  // To the guest's UART; returns how much it took.
+  // Sends to the guest's UART; returns how many bytes it took.
   size_t SendInput(absl::Span<const uint8_t> bytes);
   EventLog& events() { return *events_; }
   // Looks at what has no event of its own. Now and then.
@@ -107,7 +83,8 @@ class Machine {
  private:
   Machine() = default;
   absl::Status Build(const MachineSpec& spec, const OpenVm& open_vm);
-  absl::Status CreateDevices();
+  absl::Status CreateDevices(const MachineSpec& spec);
+  void SetSpi(uint32_t spi, bool level);
   absl::Status CreatePark(const MachineSpec& spec, GuestRange ram);
   absl::Status CreateWatch(const MachineSpec& spec,
                            const psci::JudgeEntry& judge);
@@ -125,9 +102,9 @@ class Machine {
   std::vector<uint64_t> mpidrs_;
   std::vector<uint8_t> dtb_;
   std::unique_ptr<EventLog> events_;
-  std::unique_ptr<Pl011> pl011_;
-  std::unique_ptr<Pl031> pl031_;
-  std::unique_ptr<MarkDevice> mark_;
+  ConsoleInput console_input_;
+  std::vector<PlacedDevice> placed_;
+  std::vector<std::unique_ptr<MmioDevice>> devices_;  // As in `placed_`.
   MmioBus bus_;
   std::unique_ptr<psci::PowerTable> power_;
   std::unique_ptr<psci::Dispatcher> psci_;

@@ -11,14 +11,17 @@ class RecordingDevice : public MmioDevice {
  public:
   absl::string_view Name() const override { return "recorder"; }
   uint64_t Read(const MmioAccess& access) override { return access.offset; }
-  void Write(const MmioAccess& access, uint64_t value) override {
+  AfterWrite Write(const MmioAccess& access, uint64_t value) override {
     last = access;
     last_value = value;
     ++writes;
+    return next;
   }
+  void Describe(fdt::TreeWriter&, const fdt::DevicePlace&) const override {}
   MmioAccess last = {};
   uint64_t last_value = 0;
   int writes = 0;
+  AfterWrite next = AfterWrite::kDone;
 };
 
 class MmioBusTest : public testing::Test {
@@ -33,12 +36,18 @@ class MmioBusTest : public testing::Test {
 };
 
 TEST_F(MmioBusTest, RoutesWithOffsetSizeAndVcpu) {
-  EXPECT_TRUE(bus_.Write(3, GuestAddress(0x1104), 4, 0xabcd));
+  EXPECT_EQ(bus_.Write(3, GuestAddress(0x1104), 4, 0xabcd), AfterWrite::kDone);
   EXPECT_EQ(first_.writes, 0);
   EXPECT_EQ(second_.last.vcpu, 3u);
   EXPECT_EQ(second_.last.offset, 4u);
   EXPECT_EQ(second_.last.size, 4u);
   EXPECT_EQ(second_.last_value, 0xabcdu);
+}
+
+TEST_F(MmioBusTest, ReturnsWhatTheDeviceSaysTheVcpuDoesNext) {
+  EXPECT_EQ(bus_.Write(0, GuestAddress(0x1000), 4, 0), AfterWrite::kDone);
+  first_.next = AfterWrite::kPark;
+  EXPECT_EQ(bus_.Write(0, GuestAddress(0x1000), 4, 0), AfterWrite::kPark);
 }
 
 TEST_F(MmioBusTest, FirstAndLastByteBelongToTheDevice) {
@@ -48,7 +57,7 @@ TEST_F(MmioBusTest, FirstAndLastByteBelongToTheDevice) {
 
 TEST_F(MmioBusTest, AnAccessThatStraddlesTwoDevicesIsNobodys) {
   EXPECT_EQ(bus_.Read(0, GuestAddress(0x10fc), 8), std::nullopt);
-  EXPECT_FALSE(bus_.Write(0, GuestAddress(0x10fe), 4, 0));
+  EXPECT_EQ(bus_.Write(0, GuestAddress(0x10fe), 4, 0), std::nullopt);
 }
 
 TEST_F(MmioBusTest, OutsideOfEverythingIsNobodys) {

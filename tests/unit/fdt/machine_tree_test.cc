@@ -8,6 +8,9 @@
 #include <utility>
 
 #include "tests/support/tree_view.h"
+#include "vmm/devices/mark_device.h"
+#include "vmm/devices/pl011.h"
+#include "vmm/devices/pl031.h"
 
 namespace fdt {
 namespace {
@@ -27,6 +30,13 @@ std::vector<uint64_t> Affinities(uint64_t cpus) {
   return affinities;
 }
 
+// The devices that every machine has, where they always were.
+void WriteDevices(TreeWriter& tree) {
+  vmm::Pl011({}).Describe(tree, {{0x09000000, 0x1000}, 1});
+  vmm::Pl031({}).Describe(tree, {{0x09010000, 0x1000}, 2});
+  vmm::MarkDevice({}).Describe(tree, {{0x0c000000, 0x1000}, std::nullopt});
+}
+
 // What tests/golden/machine_4cpu.dts says.
 MachineDescription FourCpus() {
   return {
@@ -35,9 +45,8 @@ MachineDescription FourCpus() {
       .reserved_memory = {{"park", {0x5fe00000, 0x4000}}},
       .gic = GicV3{.distributor = {0x08000000, 0x10000},
                    .redistributors = {{0x080a0000, 0xf60000}}},
-      .pl011 = {.registers = {0x09000000, 0x1000}, .spi = 1},
-      .pl031 = {.registers = {0x09010000, 0x1000}, .spi = 2},
-      .mark = {0x0c000000, 0x1000},
+      .console = "pl011@9000000",
+      .write_devices = WriteDevices,
       .bootargs = "console=ttyAMA0 quiet",
       .initrd = Region{0x44000000, 0x123456},
       .rng_seed = {0xde, 0xad, 0xbe, 0xef},

@@ -468,9 +468,7 @@ std::vector<uint8_t> MachineTree() {
   machine.initrd = fdt::Region{0x48000000, 0x1000};
   machine.reserved_memory = {{.name = "park", .region = {0x7fff0000, 0x1000}}};
   machine.gic = fdt::GicV3{{0x8000000, 0x10000}, {{0x80a0000, 0x40000}}};
-  machine.pl011 = {{0x9000000, 0x1000}, 1};
-  machine.pl031 = {{0x9010000, 0x1000}, 2};
-  machine.mark = {0x9020000, 0x1000};
+  machine.console = "pl011@9000000";
   return fdt::BuildMachineTree(machine).value();
 }
 

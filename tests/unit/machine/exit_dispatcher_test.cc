@@ -19,7 +19,11 @@ class EchoDevice : public MmioDevice {
  public:
   absl::string_view Name() const override { return "echo"; }
   uint64_t Read(const MmioAccess&) override { return value; }
-  void Write(const MmioAccess&, uint64_t written) override { value = written; }
+  AfterWrite Write(const MmioAccess&, uint64_t written) override {
+    value = written;
+    return AfterWrite::kDone;
+  }
+  void Describe(fdt::TreeWriter&, const fdt::DevicePlace&) const override {}
   uint64_t value = 0x55;
 };
 

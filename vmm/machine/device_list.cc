@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/machine/device_list.h"
+
+#include <time.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "psci-emul/park_abi.h"
+#include "vmm/base/status_macros.h"
+#include "vmm/boot/memory_map.h"
+#include "vmm/boot/slot_allocator.h"
+#include "vmm/devices/mark_device.h"
+#include "vmm/devices/park_device.h"
+#include "vmm/devices/pl011.h"
+#include "vmm/devices/pl031.h"
+
+namespace vmm {
+namespace {
+
+static_assert(kMaxCpus * PARK_DEVICE_STRIDE <= kParkPages.size());
+
+std::unique_ptr<MmioDevice> MakeConsole(const DeviceDeps& deps) {
+  auto pl011 = std::make_unique<Pl011>(Pl011::Host{
+      .transmit = [&console =
+                       deps.console](uint8_t byte) { console.Put(byte); },
+      .can_transmit = [&console = deps.console] { return !console.Full(); },
+      .set_interrupt = deps.set_interrupt,
+  });
+  deps.console_input = [device = pl011.get()](absl::Span<const uint8_t> bytes) {
+    return device->Receive(bytes);
+  };
+  return pl011;
+}
+
+std::unique_ptr<MmioDevice> MakeRealTimeClock(const DeviceDeps&) {
+  return std::make_unique<Pl031>([] { return time(nullptr); });
+}
+
+std::unique_ptr<MmioDevice> MakeMarkDevice(const DeviceDeps& deps) {
+  const auto record = [&events = deps.events,
+                       &clock = deps.clock](Event::Kind kind) {
+    return [&events, &clock, kind](const MarkDevice::Report& report) {
+      events.ring(report.vcpu)
+          .Push({.ns = clock.Now(),
+                 .vcpu = report.vcpu,
+                 .kind = kind,
+                 .arguments = 2,
+                 .args = {report.code, report.value}});
+    };
+  };
+  return std::make_unique<MarkDevice>(MarkDevice::Listener{
+      .clock_ns = [&clock = deps.clock] { return clock.Now(); },
+      .on_mark = record(Event::Kind::kMark),
+      .on_verdict =
+          [note = record(Event::Kind::kVerdict),
+           stop = deps.request_stop](const MarkDevice::Report& report) {
+            note(report);
+            stop({.kind = StopReason::Kind::kVerdict,
+                  .vcpu = report.vcpu,
+                  .code = report.code,
+                  .value = report.value});
+          },
+  });
+}
+
+std::unique_ptr<MmioDevice> MakeParkDevice(const DeviceDeps&) {
+  return std::make_unique<ParkDevice>();
+}
+
+absl::StatusOr<PlacedDevice> Place(const DeviceEntry& device,
+                                   SlotAllocator& allocator) {
+  ASSIGN_OR_RETURN(const GuestRange registers,
+                   allocator.TakeSlot(device.needs.bytes, device.base));
+  std::optional<uint32_t> spi;
+  if (device.needs.interrupt) {
+    ASSIGN_OR_RETURN(spi, allocator.TakeSpi(device.spi));
+  }
+  return PlacedDevice{.name = std::string(device.needs.name),
+                      .registers = registers,
+                      .spi = spi,
+                      .is_console = device.is_console,
+                      .make = device.make};
+}
+
+}  // namespace
+
+std::vector<DeviceEntry> DevicesOf(const MachineSpec& spec) {
+  std::vector<DeviceEntry> devices = {
+      {.needs = Pl011::kNeeds,
+       .make = MakeConsole,
+       .base = kPl011.base(),
+       .spi = kPl011Spi,
+       .is_console = true},
+      {.needs = Pl031::kNeeds,
+       .make = MakeRealTimeClock,
+       .base = kPl031.base(),
+       .spi = kPl031Spi},
+      {.needs = MarkDevice::kNeeds,
+       .make = MakeMarkDevice,
+       .base = kMarkDevice.base()},
+  };
+  if (spec.park == ParkMode::kHost) {
+    devices.push_back({.needs = ParkDevice::Needs(spec.vcpus),
+                       .make = MakeParkDevice,
+                       .base = kParkPages.base()});
+  }
+  return devices;
+}
+
+absl::StatusOr<std::vector<PlacedDevice>> PlaceDevices(
+    absl::Span<const DeviceEntry> devices) {
+  SlotAllocator allocator;
+  std::vector<std::optional<PlacedDevice>> placed(devices.size());
+  for (const bool fixed : {true, false}) {
+    for (size_t i = 0; i < devices.size(); ++i) {
+      if ((devices[i].base || devices[i].spi) != fixed) continue;
+      absl::StatusOr<PlacedDevice> device = Place(devices[i], allocator);
+      if (!device.ok()) {
+        return absl::Status(device.status().code(),
+                            absl::StrCat(devices[i].needs.name, ": ",
+                                         device.status().message()));
+      }
+      placed[i] = *std::move(device);
+    }
+  }
+  std::vector<PlacedDevice> result;
+  result.reserve(placed.size());
+  for (auto& device : placed) result.push_back(*std::move(device));
+  return result;
+}
+
+}  // namespace vmm
