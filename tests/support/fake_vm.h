@@ -3,6 +3,7 @@
 #define PARKVMM_TESTS_SUPPORT_FAKE_VM_H_
 
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -32,13 +33,20 @@ class FakeVm : public Vm {
     for (auto& vcpu : owned_) result.push_back(std::move(vcpu));
     return result;
   }
-  absl::Status SetSpi(unsigned, bool) override { return absl::OkStatus(); }
+  absl::Status SetSpi(unsigned spi, bool level) override {
+    const std::lock_guard lock(spi_mutex_);
+    spi_levels.emplace_back(spi, level);
+    return absl::OkStatus();
+  }
 
   std::vector<FakeVcpu*> vcpus;  // Live as long as the machine.
   uint8_t* ram = nullptr;
   uint64_t ram_base = 0;
+  // In the order in which they were set; read it after the machine's end.
+  std::vector<std::pair<unsigned, bool>> spi_levels;
 
  private:
+  std::mutex spi_mutex_;
   const VmSpec spec_;
   std::vector<std::unique_ptr<FakeVcpu>> owned_;
 };

@@ -4,14 +4,22 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
 
 #include "vmm/devices/mmio_device.h"
+#include "vmm/machine/device_list.h"
 
 namespace vmm {
 
-// A device that is one file: a register that holds what is stored in it.
+// A device that is one file: a register that holds what is stored in it, and an
+// interrupt that follows bit 0.
 class ToyDevice : public MmioDevice {
  public:
+  explicit ToyDevice(std::function<void(bool)> set_interrupt)
+      : set_interrupt_(std::move(set_interrupt)) {}
+
   static constexpr DeviceNeeds kNeeds = {
       .name = "toy", .bytes = 0x200, .interrupt = true};
 
@@ -19,6 +27,7 @@ class ToyDevice : public MmioDevice {
   uint64_t Read(const MmioAccess&) override { return value_; }
   AfterWrite Write(const MmioAccess&, uint64_t value) override {
     value_ = value;
+    set_interrupt_((value & 1) != 0);
     return AfterWrite::kDone;
   }
   void Describe(fdt::TreeWriter& tree,
@@ -30,8 +39,13 @@ class ToyDevice : public MmioDevice {
   }
 
  private:
-  std::atomic<uint64_t> value_ = 0x70;
+  const std::function<void(bool)> set_interrupt_;
+  std::atomic<uint64_t> value_ = 0;
 };
+
+inline std::unique_ptr<MmioDevice> MakeToyDevice(const DeviceDeps& deps) {
+  return std::make_unique<ToyDevice>(deps.set_interrupt);
+}
 
 }  // namespace vmm
 

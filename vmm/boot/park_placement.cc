@@ -19,10 +19,10 @@ constexpr uint64_t RoundUp(uint64_t bytes) {
   return (bytes + kParkGuard - 1) / kParkGuard * kParkGuard;
 }
 
-ParkPlacement PlacementOf(uint64_t base, uint64_t length) {
+ParkPlacement PlacementOf(uint64_t base, uint64_t length, uint64_t stride) {
   return {*GuestRange::Make(GuestAddress(base - kParkGuard),
                             length + 2 * kParkGuard),
-          *GuestRange::Make(GuestAddress(base), length)};
+          *GuestRange::Make(GuestAddress(base), length), stride};
 }
 
 absl::StatusOr<ParkPlacement> PlaceAt(GuestRange ram, uint64_t base,
@@ -41,8 +41,8 @@ absl::StatusOr<ParkPlacement> PlaceAt(GuestRange ram, uint64_t base,
         base, ram.base().value(), end, kParkGuard >> 10));
   }
   const uint64_t room = end - base;
-  if (room >= wanted + kParkGuard) return PlacementOf(base, wanted);
-  if (room >= needed + kParkGuard) return PlacementOf(base, needed);
+  if (room >= wanted + kParkGuard) return PlacementOf(base, wanted, page);
+  if (room >= needed + kParkGuard) return PlacementOf(base, needed, page);
   return absl::InvalidArgumentError(absl::StrFormat(
       "--park-base %#x leaves %d KiB to the end of RAM, too little for a page "
       "for each CPU and a guard: %d KiB",
@@ -63,7 +63,8 @@ absl::StatusOr<ParkPlacement> PlacePark(GuestRange ram, const ParkWish& wish) {
         "RAM; give it more with --memory, or say --park off",
         wish.vcpus, ram.size() >> 20));
   }
-  return PlacementOf(ram.last().value() + 1 - kParkGuard - wanted, wanted);
+  return PlacementOf(ram.last().value() + 1 - kParkGuard - wanted, wanted,
+                     page);
 }
 
 absl::Status CheckApart(const ParkPlacement& park, const Placement& boot,

@@ -22,6 +22,7 @@ inline constexpr uint64_t kParkGuard = 65536;
 struct ParkPlacement {
   GuestRange window;  // All that is taken from the guest's RAM.
   GuestRange pages;   // Between two guards; cpuparkmem= names its start.
+  uint64_t stride = kParkUnit;  // From one CPU's page to the next.
 };
 
 struct ParkWish {

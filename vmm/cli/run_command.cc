@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/cli/run_command.h"
 
+#include <unistd.h>
+
 #include <iostream>
 #include <utility>
 
@@ -14,6 +16,7 @@
 #include "vmm/base/log.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/kvm/host_label.h"
+#include "vmm/machine/plan.h"
 #include "vmm/run/results.h"
 
 namespace vmm {
@@ -60,7 +63,6 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   }
   spec.idle_states = options.idle_states;
   spec.seed = options.seed;
-  RETURN_IF_ERROR(Validate(spec));
   return spec;
 }
 
@@ -123,21 +125,40 @@ ExitCode Usage(const absl::Status& status) {
   return ExitCode::kUsage;
 }
 
+absl::StatusOr<nlohmann::json> PlanJson(const RunOptions& options) {
+  ASSIGN_OR_RETURN(const MachineSpec spec, SpecOf(options));
+  ASSIGN_OR_RETURN(const MachinePlan plan, Plan(spec));
+  return ToJson(plan);
+}
+
+// Prints the configuration, with the machine's plan if its kernel is at hand.
+// Fails where the run would, once the kernel can be read.
+ExitCode DryRun(const RunOptions& options) {
+  nlohmann::json config = ToJson(options);
+  absl::Status status;
+  if (access(options.kernel.c_str(), R_OK) == 0) {
+    const auto plan = PlanJson(options);
+    status = plan.status();
+    if (plan.ok()) config["plan"] = *plan;
+  }
+  std::cout << config.dump(2) << "\n" << std::flush;
+  return status.ok() ? ExitCode::kOk : Usage(status);
+}
+
 }  // namespace
 
 ExitCode RunCommand(const RunOptions& options) {
   const auto session = SessionOf(options);
   if (!session.ok()) return Usage(session.status());
-  if (options.dry_run) {
-    std::cout << ToJson(options).dump(2) << "\n" << std::flush;
-    return ExitCode::kOk;
-  }
+  if (options.dry_run) return DryRun(options);
   const auto spec = SpecOf(options);
   if (!spec.ok()) return Usage(spec.status());
+  const auto plan = Plan(*spec);
+  if (!plan.ok()) return Usage(plan.status());
   if (const auto writable = CheckWritable(options.results); !writable.ok()) {
     return Usage(writable);
   }
-  const auto result = RunSession(*spec, *session);
+  const auto result = RunSession(*spec, *plan, *session);
   if (!result.ok()) {
     LogError(result.status().message());
     return ExitCodeOf(result.status(), options);

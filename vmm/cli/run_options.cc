@@ -14,6 +14,8 @@ namespace {
 using nlohmann::json;
 
 constexpr uint64_t kMaxConfigBytes = uint64_t{1} << 20;
+// What --dry-run adds to the configuration; it follows from the rest.
+constexpr absl::string_view kPlanKey = "plan";
 
 // What the command line would have said.
 std::vector<std::string> Words(const json& value) {
@@ -147,8 +149,10 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
                   "options from a JSON file, as --dry-run prints them; the "
                   "command line wins")
       ->type_name("FILE");
-  command.add_flag("--dry-run", options.dry_run,
-                   "print the effective configuration as JSON, run nothing");
+  command.add_flag(
+      "--dry-run", options.dry_run,
+      "print the effective configuration and the machine's plan as "
+      "JSON, run nothing");
   command.add_flag("--skip-if-no-kvm", options.skip_if_no_kvm,
                    "exit 77, not 69, where this host cannot run it");
   command.add_flag("-v,--verbose", options.verbose,
@@ -166,6 +170,7 @@ absl::Status ApplyConfigFile(CLI::App& command, const RunOptions& options) {
   const json config = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object()) return complain("not a JSON object");
   for (const auto& [key, value] : config.items()) {
+    if (key == kPlanKey) continue;
     CLI::Option* const option = FindOption(command, key);
     if (option == nullptr) return complain(absl::StrCat("unknown key ", key));
     if (option->count() > 0 || SaysNothing(value)) continue;

@@ -46,9 +46,11 @@ struct RunOptions {
 // Adds `vmm run`'s options to `command`; parsing fills `options`.
 void DefineRunOptions(CLI::App& command, RunOptions& options);
 
-// After parsing: fills in what --config FILE says and the command line does
-// not. The file holds a JSON object whose keys are the long option names, as
-// --dry-run prints it. kInvalidArgument names the file and the key.
+// Fills in what --config FILE says and the command line does not; call it after
+// parsing. The file holds a JSON object whose keys are the long option names,
+// as
+// --dry-run prints it; the key "plan" is ignored. kInvalidArgument names the
+// file and the key.
 absl::Status ApplyConfigFile(CLI::App& command, const RunOptions& options);
 
 // What --park means: "off", "guest" or "host".

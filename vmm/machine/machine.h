@@ -6,7 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -23,6 +23,7 @@
 #include "vmm/machine/console_buffer.h"
 #include "vmm/machine/device_list.h"
 #include "vmm/machine/machine_spec.h"
+#include "vmm/machine/plan.h"
 #include "vmm/machine/stop.h"
 #include "vmm/machine/vcpu_thread.h"
 #include "vmm/measure/event_log.h"
@@ -33,20 +34,23 @@
 
 namespace vmm {
 
-// kInvalidArgument, in one sentence, for what no host could run.
-absl::Status Validate(const MachineSpec& spec);
-
-// One virtual machine from its creation to its end. Methods belong to one
-// thread, but for RequestStop().
+// One virtual machine from its creation to its end. One thread calls its
+// methods; any thread may call RequestStop().
 class Machine {
  public:
   using OpenVm =
       std::function<absl::StatusOr<std::unique_ptr<Vm>>(const VmSpec&)>;
 
-  // kInvalidArgument: the spec. kFailedPrecondition: this host cannot. Others:
-  // ours. `open_vm` is a test's way in.
+  // Builds the machine that `plan` describes and loads what `spec` holds into
+  // it; `plan` is Plan(spec). `open_vm` lets tests bring a VM of their own.
+  //
+  // kFailedPrecondition: this host cannot run it. Other errors are the VMM's.
   static absl::StatusOr<std::unique_ptr<Machine>> Create(
-      const MachineSpec& spec, const OpenVm& open_vm = OpenKvm);
+      const MachineSpec& spec, MachinePlan plan,
+      const OpenVm& open_vm = OpenKvm);
+  // Plans and builds; for tests. Errors as Plan()'s, too.
+  static absl::StatusOr<std::unique_ptr<Machine>> Create(
+      const MachineSpec& spec, const OpenVm& open_vm);
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
   ~Machine();
@@ -81,11 +85,11 @@ class Machine {
   std::optional<SpinTotals> Spinning() const;
 
  private:
-  Machine() = default;
+  explicit Machine(MachinePlan plan) : plan_(std::move(plan)) {}
   absl::Status Build(const MachineSpec& spec, const OpenVm& open_vm);
-  absl::Status CreateDevices(const MachineSpec& spec);
+  absl::Status CreateDevices();
   void SetSpi(uint32_t spi, bool level);
-  absl::Status CreatePark(const MachineSpec& spec, GuestRange ram);
+  absl::Status CreatePark(const MachineSpec& spec);
   absl::Status CreateWatch(const MachineSpec& spec,
                            const psci::JudgeEntry& judge);
   absl::Status LoadGuest(const MachineSpec& spec);
@@ -94,6 +98,7 @@ class Machine {
 
   // Construction order; what is below uses what is above. Threads come last:
   // they are joined first.
+  const MachinePlan plan_;
   Clock clock_;
   StopLatch latch_;
   ConsoleBuffer console_;
@@ -103,8 +108,7 @@ class Machine {
   std::vector<uint8_t> dtb_;
   std::unique_ptr<EventLog> events_;
   ConsoleInput console_input_;
-  std::vector<PlacedDevice> placed_;
-  std::vector<std::unique_ptr<MmioDevice>> devices_;  // As in `placed_`.
+  std::vector<std::unique_ptr<MmioDevice>> devices_;  // In the plan's order.
   MmioBus bus_;
   std::unique_ptr<psci::PowerTable> power_;
   std::unique_ptr<psci::Dispatcher> psci_;

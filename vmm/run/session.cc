@@ -98,8 +98,9 @@ bool StdinIsOurs() {
 
 class Session {
  public:
-  Session(const MachineSpec& spec, const SessionOptions& options)
-      : spec_(spec), options_(options) {}
+  Session(const MachineSpec& spec, const MachinePlan& plan,
+          const SessionOptions& options)
+      : spec_(spec), plan_(plan), options_(options) {}
 
   absl::StatusOr<SessionResult> Run();
 
@@ -120,6 +121,7 @@ class Session {
   }
 
   const MachineSpec& spec_;
+  const MachinePlan& plan_;
   const SessionOptions& options_;
   const Clock clock_;  // Of the session: a reboot does not restart it.
   Signals signals_;
@@ -155,7 +157,7 @@ absl::Status WriteFile(const std::string& path,
 
 absl::Status Session::Prepare() {
   machine_.reset();  // Before a reboot: two at once would be twice the RAM.
-  ASSIGN_OR_RETURN(machine_, Machine::Create(spec_));
+  ASSIGN_OR_RETURN(machine_, Machine::Create(spec_, plan_));
   tracker_.emplace(machine_->mpidrs());
   watch_.emplace(options_.allowed_splats);
   panic_ns_ = 0;
@@ -359,8 +361,9 @@ void Session::ReportPostMortem(const StopReason& stop) const {
 }  // namespace
 
 absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
+                                         const MachinePlan& plan,
                                          const SessionOptions& options) {
-  return Session(spec, options).Run();
+  return Session(spec, plan, options).Run();
 }
 
 }  // namespace vmm

@@ -43,12 +43,13 @@ struct SessionResult {
   uint64_t lost_events = 0;
 };
 
-// Runs a machine to its end on the calling thread: guest console to stdout,
-// stdin to the guest, a live line per kexec and everything else on stderr.
-// Takes SIGINT, SIGTERM and SIGHUP for itself while it lasts. Never waits past
-// the timeout. Errors as Machine::Create()'s, and kInvalidArgument for output
-// files that cannot be written.
+// Runs the machine that `plan` describes, Plan(spec), to its end on the calling
+// thread: guest console to stdout, stdin to the guest, a live line per kexec
+// and everything else on stderr. Takes SIGINT, SIGTERM and SIGHUP for itself
+// while it lasts. Never waits past the timeout. Errors as Machine::Create()'s,
+// and kInvalidArgument for output files that cannot be written.
 absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
+                                         const MachinePlan& plan,
                                          const SessionOptions& options);
 
 }  // namespace vmm

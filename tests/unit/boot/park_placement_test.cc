@@ -43,7 +43,8 @@ TEST(ParkPlacementTest, EveryMemorySizeAndPageSizeIsAligned) {
       ASSERT_TRUE(park.ok()) << park.status();
       EXPECT_EQ(park->pages.base().value() % kParkGuard, 0u);
       EXPECT_EQ(park->pages.size() % kParkGuard, 0u);
-      EXPECT_GE(park->pages.size(), 16 * std::max(page, 4096u));
+      EXPECT_EQ(park->stride, std::max(page, 4096u));
+      EXPECT_GE(park->pages.size(), 16 * park->stride);
       EXPECT_TRUE(Ram(mib).Contains(park->window));
     }
   }

@@ -13,9 +13,7 @@ namespace {
 using testing::HasSubstr;
 
 DeviceEntry Toy() {
-  return {.needs = ToyDevice::kNeeds, .make = [](const DeviceDeps&) {
-            return std::make_unique<ToyDevice>();
-          }};
+  return {.needs = ToyDevice::kNeeds, .make = MakeToyDevice};
 }
 
 std::vector<PlacedDevice> Placed(const std::vector<DeviceEntry>& devices) {

@@ -15,14 +15,16 @@
 #include "psci-emul/park_abi.h"
 #include "psci-emul/psci_abi.h"
 #include "tests/support/fake_vm.h"
+#include "tests/support/toy_device.h"
+#include "tests/support/tree_view.h"
 #include "vmm/boot/memory_map.h"
 #include "vmm/devices/mark_abi.h"
 
 namespace vmm {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
-using testing::HasSubstr;
 using testing::StartsWith;
 using Kind = StopReason::Kind;
 
@@ -39,11 +41,17 @@ class MachineTest : public testing::Test {
   }
   void Create(uint32_t vcpus) { Create(Spec(vcpus)); }
   void Create(const MachineSpec& machine_spec) {
-    auto machine = Machine::Create(machine_spec, [this](const VmSpec& spec) {
-      auto vm = std::make_unique<FakeVm>(spec);
-      vm_ = vm.get();
-      return vm;
-    });
+    auto plan = Plan(machine_spec);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    Create(machine_spec, *std::move(plan));
+  }
+  void Create(const MachineSpec& machine_spec, MachinePlan plan) {
+    auto machine = Machine::Create(machine_spec, std::move(plan),
+                                   [this](const VmSpec& spec) {
+                                     auto vm = std::make_unique<FakeVm>(spec);
+                                     vm_ = vm.get();
+                                     return vm;
+                                   });
     ASSERT_TRUE(machine.ok()) << machine.status();
     machine_ = *std::move(machine);
   }
@@ -254,17 +262,30 @@ TEST_F(MachineTest, DestructionMayMeetTheGuestsOwnStop) {
   }
 }
 
-TEST_F(MachineTest, ImpossibleSpecsAreRefusedInOneSentence) {
-  const auto refusal = [](const MachineSpec& spec) {
-    return std::string(Validate(spec).message());
-  };
-  MachineSpec spec = Spec(0);
-  EXPECT_EQ(refusal(spec), "--cpus must be 1 to 512");
-  spec = Spec(513);
-  EXPECT_EQ(refusal(spec), "--cpus must be 1 to 512");
-  spec = Spec(1);
-  spec.memory_bytes = (64 << 20) + 4096;
-  EXPECT_THAT(refusal(spec), StartsWith("--memory must be a multiple of 2M"));
+// One more line of the list, and the guest has one more device.
+TEST_F(MachineTest, ADeviceOfTheListIsOnTheBusAndInTheDeviceTree) {
+  const MachineSpec spec = Spec(1);
+  std::vector<DeviceEntry> devices = DevicesOf(spec);
+  devices.push_back({.needs = ToyDevice::kNeeds, .make = MakeToyDevice});
+  auto plan = Plan(spec, devices);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  Create(spec, *std::move(plan));
+
+  const TreeView tree(machine_->dtb());
+  EXPECT_THAT(tree.Strings("/toy@c300000", "compatible"),
+              ElementsAre("parkvmm,toy"));
+  EXPECT_THAT(tree.Cells("/toy@c300000", "reg"),
+              ElementsAre(0, 0x0c300000, 0, 0x200));
+  EXPECT_THAT(tree.Cells("/toy@c300000", "interrupts"), ElementsAre(0, 48, 4));
+
+  Vcpu(0).Then(MmioWrite{GuestAddress(0x0c300010), 4, 0x77});
+  Vcpu(0).Then(MmioRead{GuestAddress(0x0c300010), 4});
+  Calls(0, PSCI_SYSTEM_OFF);
+  Run();
+  EXPECT_THAT(Vcpu(0).calls(), Contains("answer 0x77"));
+  EXPECT_EQ(vm_->spi_levels,
+            (std::vector<std::pair<unsigned, bool>>{{48, true}}));
+  EXPECT_EQ(machine_->Mistakes().unowned_accesses, 0u);
 }
 
 // What a kernel that parks has to find, and where it must not allocate.
@@ -288,32 +309,6 @@ TEST_F(MachineTest, ParkPagesAndSlotsAreAnnounced) {
     EXPECT_EQ(absl::StrContains(tree, PARK_DEVICE_COMPATIBLE), c.slots);
     EXPECT_EQ((*machine)->park().has_value(), c.pages);
   }
-}
-
-TEST_F(MachineTest, WhatCannotBeParkedInIsRefused) {
-  const auto refusal = [this](auto change) {
-    MachineSpec spec = Spec(2);
-    spec.park = ParkMode::kHost;
-    change(spec);
-    const absl::Status status = Validate(spec);
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    return std::string(status.message());
-  };
-  EXPECT_THAT(refusal([](MachineSpec& spec) { spec.psci = PsciHandler::kKvm; }),
-              HasSubstr("--park host needs --psci vmm"));
-  EXPECT_THAT(refusal([](MachineSpec& spec) {
-                spec.command_line = "quiet cpuparkmem=0x1000";
-              }),
-              HasSubstr("cpuparkmem= in --params"));
-  EXPECT_THAT(refusal([](MachineSpec& spec) {
-                spec.park = ParkMode::kOff;
-                spec.park_base = GuestAddress(0x42000000);
-              }),
-              HasSubstr("--park-base is nothing without"));
-  EXPECT_THAT(refusal([](MachineSpec& spec) {
-                spec.park_base = GuestAddress(0x40080000);
-              }),
-              HasSubstr("overlap the kernel"));
 }
 
 // --- Modelled firmware ------------------------------------------------------
@@ -443,15 +438,6 @@ TEST_F(MachineFirmwareTest, AStopInterruptsCpuOff) {
   poll(nullptr, 0, 10);
   StopsAtOnceWithCpu1(psci::PowerState::kOn);
   EXPECT_EQ(machine_->PostMortem()[1].pc, 0xfeedu);
-}
-
-TEST_F(MachineFirmwareTest, KvmsPsciHasNone) {
-  MachineSpec spec = Spec(2);
-  spec.psci = PsciHandler::kKvm;
-  EXPECT_TRUE(Validate(spec).ok());
-  spec.firmware.on_ns = 1;
-  EXPECT_THAT(std::string(Validate(spec).message()),
-              HasSubstr("--firmware needs --psci vmm"));
 }
 
 }  // namespace
