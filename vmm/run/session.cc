@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "vmm/base/errno_status.h"
+#include "vmm/base/event_loop.h"
 #include "vmm/base/log.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/base/unique_fd.h"
@@ -26,11 +27,9 @@ namespace {
 
 using Kind = StopReason::Kind;
 
-// How often the session looks at what has no wake-up of its own: a console
-// line without an end, events, the clock.
-constexpr int kTickMs = 100;
-// How often parked CPUs are looked at.
-constexpr int64_t kInspectNs = 100'000'000;
+// How often the session looks at what wakes nobody up: a console line without
+// an end, events, parked CPUs, the clock.
+constexpr int64_t kTickNs = 100'000'000;
 // Events younger than this may still be on their way (EventLog::Drain).
 constexpr int64_t kEventSettleNs = 50'000'000;
 // A panic with neither reset nor crash kernel after this is a hang.
@@ -109,9 +108,9 @@ class Session {
   absl::Status Prepare();
   absl::Status Loop();
   void TakeConsole();
-  void TakeInput();
+  void ReadInput();
+  void SendInput();
   absl::Status TakeEvents(int64_t until_ns);
-  void Inspect();
   void CheckDeadlines();
   std::string AwaitedThing() const;
   void ReportBoot();
@@ -135,7 +134,6 @@ class Session {
   std::optional<KexecTracker> tracker_;
   std::optional<ConsoleWatch> watch_;
   int64_t panic_ns_ = 0;
-  int64_t inspected_ns_ = 0;
   bool heading_printed_ = false;
   SessionResult result_;
 };
@@ -227,30 +225,45 @@ absl::StatusOr<StopReason> Session::RunMachine() {
 }
 
 absl::Status Session::Loop() {
-  while (!machine_->stop_reason()) {
-    std::array<pollfd, 6> fds = {{
-        {machine_->stop_fd(), POLLIN, 0},
-        {signals_.fd(), POLLIN, 0},
-        {output_.pending() ? -1 : machine_->console().fd(), POLLIN, 0},
-        {output_.pending() ? STDOUT_FILENO : -1, POLLOUT, 0},
-        {input_open_ && input_.empty() ? STDIN_FILENO : -1, POLLIN, 0},
-        {machine_->events().fd(), POLLIN, 0},
-    }};
-    if (poll(fds.data(), fds.size(), kTickMs) < 0 && errno != EINTR) {
-      return ErrnoStatus("poll");
-    }
-    if (fds[1].revents != 0) {
-      machine_->RequestStop(
-          {.kind = Kind::kInterrupt, .detail = signals_.Take()});
-    }
-    if (fds[3].revents != 0) output_.WriteSome();
-    if (!output_.pending()) TakeConsole();
-    if (fds[4].revents != 0 || !input_.empty()) TakeInput();
-    RETURN_IF_ERROR(TakeEvents(machine_->clock().Now() - kEventSettleNs));
-    Inspect();
+  EventLoop loop;
+  loop.Add("stop", machine_->stop_fd(), POLLIN, [&] {
+    loop.Stop();
+    return absl::OkStatus();
+  });
+  loop.Add("signals", signals_.fd(), POLLIN, [this] {
+    machine_->RequestStop(
+        {.kind = Kind::kInterrupt, .detail = signals_.Take()});
+    return absl::OkStatus();
+  });
+  const auto console =
+      loop.Add("console", machine_->console().fd(), POLLIN, nullptr);
+  const auto output = loop.Add("stdout", STDOUT_FILENO, POLLOUT, [this] {
+    output_.WriteSome();
+    return absl::OkStatus();
+  });
+  const auto input = loop.Add("stdin", STDIN_FILENO, POLLIN, [this] {
+    ReadInput();
+    return absl::OkStatus();
+  });
+  loop.Add("events", machine_->events().fd(), POLLIN, nullptr);
+  const auto set_interest = [&] {
+    loop.Enable(console, !output_.pending());
+    loop.Enable(output, output_.pending());
+    loop.Enable(input, input_open_ && input_.empty());
+  };
+  loop.SetTick(kTickNs, [this] {
+    machine_->Inspect();
     CheckDeadlines();
-  }
-  return absl::OkStatus();
+    return absl::OkStatus();
+  });
+  loop.SetRoundEnd([&] {
+    if (!output_.pending()) TakeConsole();
+    SendInput();
+    set_interest();
+    return TakeEvents(machine_->clock().Now() - kEventSettleNs);
+  });
+  set_interest();
+  return loop.Run();
 }
 
 void Session::TakeConsole() {
@@ -260,29 +273,29 @@ void Session::TakeConsole() {
   if (!watch_->panic().empty() && panic_ns_ == 0) panic_ns_ = clock_.Now();
 }
 
-void Session::TakeInput() {
-  if (input_.empty()) {
-    std::array<uint8_t, 256> typed;
-    const ssize_t size = read(STDIN_FILENO, typed.data(), typed.size());
-    if (size <= 0) {
-      input_open_ = size < 0 && (errno == EINTR || errno == EAGAIN);
-      return;
-    }
-    const auto bytes =
-        absl::MakeConstSpan(typed.data(), static_cast<size_t>(size));
-    if (!terminal_.active()) {
-      input_.assign(bytes.begin(), bytes.end());
-    } else {
-      EscapeKeys::Result keys = keys_.Feed(bytes);
-      input_ = std::move(keys.to_guest);
-      if (keys.help) {
-        LogInfo("ctrl-a x: end the run; ctrl-a ctrl-a: send ctrl-a");
-      }
-      if (keys.quit) {
-        machine_->RequestStop({.kind = Kind::kInterrupt, .detail = "ctrl-a x"});
-      }
-    }
+void Session::ReadInput() {
+  std::array<uint8_t, 256> typed;
+  const ssize_t size = read(STDIN_FILENO, typed.data(), typed.size());
+  if (size <= 0) {
+    input_open_ = size < 0 && (errno == EINTR || errno == EAGAIN);
+    return;
   }
+  const auto bytes =
+      absl::MakeConstSpan(typed.data(), static_cast<size_t>(size));
+  if (!terminal_.active()) {
+    input_.assign(bytes.begin(), bytes.end());
+    return;
+  }
+  EscapeKeys::Result keys = keys_.Feed(bytes);
+  input_ = std::move(keys.to_guest);
+  if (keys.help) LogInfo("ctrl-a x: end the run; ctrl-a ctrl-a: send ctrl-a");
+  if (keys.quit) {
+    machine_->RequestStop({.kind = Kind::kInterrupt, .detail = "ctrl-a x"});
+  }
+}
+
+void Session::SendInput() {
+  if (input_.empty()) return;
   const size_t taken = machine_->SendInput(input_);
   input_.erase(input_.begin(), input_.begin() + static_cast<ptrdiff_t>(taken));
 }
@@ -304,13 +317,6 @@ void Session::ReportBoot() {
   if (options_.verbose) {
     LogPlain(PerCpuTable(boots.back(), machine_->mpidrs()));
   }
-}
-
-void Session::Inspect() {
-  const int64_t now = clock_.Now();
-  if (now - inspected_ns_ < kInspectNs) return;
-  inspected_ns_ = now;
-  machine_->Inspect();
 }
 
 std::string Session::AwaitedThing() const {
