@@ -8,6 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -53,7 +56,123 @@ absl::StatusOr<size_t> Append(int fd, const std::string& path, size_t room,
   return static_cast<size_t>(got);
 }
 
+absl::Status CannotWrite(const std::string& path) {
+  return ErrnoStatus(absl::StrCat("cannot write ", path));
+}
+
+std::string TemporaryFor(const std::string& path) { return path + ".tmp"; }
+
+absl::Status WriteTo(int fd, const std::string& path,
+                     absl::string_view content) {
+  return WriteAll(path, content, [fd](const char* bytes, size_t size) {
+    return write(fd, bytes, size);
+  });
+}
+
+// Returns whether a new file may take the place of `path`: it is a regular
+// file, or nothing at all. An error says why nothing can be written there.
+absl::StatusOr<bool> IsReplaceable(const std::string& path) {
+  struct stat info = {};
+  if (stat(path.c_str(), &info) != 0) {
+    if (errno == ENOENT) return true;
+    return CannotWrite(path);
+  }
+  if (S_ISDIR(info.st_mode)) {
+    errno = EISDIR;
+    return CannotWrite(path);
+  }
+  return S_ISREG(info.st_mode);
+}
+
+// Returns the file that a symbolic link leads to, so that the link stays.
+std::string Resolved(const std::string& path) {
+  const std::unique_ptr<char, decltype(&free)> real(
+      realpath(path.c_str(), nullptr), free);
+  return real ? std::string(real.get()) : path;
+}
+
+absl::StatusOr<UniqueFd> OpenTemporary(const std::string& temporary) {
+  UniqueFd file(
+      open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!file.valid()) return CannotWrite(temporary);
+  return file;
+}
+
+absl::Status WriteTemporary(const std::string& temporary,
+                            absl::string_view content) {
+  ASSIGN_OR_RETURN(UniqueFd file, OpenTemporary(temporary));
+  RETURN_IF_ERROR(WriteTo(file.get(), temporary, content));
+  // Some file systems report a full disk only here.
+  if (close(file.Release()) != 0) return CannotWrite(temporary);
+  return absl::OkStatus();
+}
+
+absl::Status Replace(const std::string& path, absl::string_view content) {
+  const std::string temporary = TemporaryFor(path);
+  absl::Status status = WriteTemporary(temporary, content);
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
+    status = CannotWrite(path);
+  }
+  if (!status.ok()) unlink(temporary.c_str());
+  return status;
+}
+
 }  // namespace
+
+absl::Status WriteAll(
+    const std::string& path, absl::string_view content,
+    absl::FunctionRef<ssize_t(const char* bytes, size_t size)> write_some) {
+  while (!content.empty()) {
+    const ssize_t taken = write_some(content.data(), content.size());
+    if (taken < 0 && errno == EINTR) continue;
+    if (taken < 0) return CannotWrite(path);
+    if (taken == 0) {
+      return absl::DataLossError(
+          absl::StrCat("cannot write ", path, ": it takes no more"));
+    }
+    content.remove_prefix(static_cast<size_t>(taken));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteFile(const std::string& path, absl::string_view content) {
+  ASSIGN_OR_RETURN(const bool replaceable, IsReplaceable(path));
+  if (replaceable) return Replace(Resolved(path), content);
+  const UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file.valid()) return CannotWrite(path);
+  return WriteTo(file.get(), path, content);
+}
+
+absl::Status WriteFile(const std::string& path,
+                       absl::Span<const uint8_t> content) {
+  return WriteFile(
+      path, absl::string_view(reinterpret_cast<const char*>(content.data()),
+                              content.size()));
+}
+
+absl::Status CheckWritable(const std::string& path) {
+  ASSIGN_OR_RETURN(const bool replaceable, IsReplaceable(path));
+  if (!replaceable) {
+    return access(path.c_str(), W_OK) == 0 ? absl::OkStatus()
+                                           : CannotWrite(path);
+  }
+  const std::string temporary = TemporaryFor(Resolved(path));
+  RETURN_IF_ERROR(OpenTemporary(temporary).status());
+  unlink(temporary.c_str());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<FileStream> FileStream::Open(std::string path, Start start) {
+  const int where = start == Start::kAtEnd ? O_APPEND : O_TRUNC;
+  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | where, 0666));
+  if (!fd.valid()) return CannotWrite(path);
+  return FileStream(std::move(path), std::move(fd));
+}
+
+absl::Status FileStream::Write(absl::string_view content) {
+  if (status_.ok()) status_ = WriteTo(fd_.get(), path_, content);
+  return status_;
+}
 
 absl::StatusOr<std::vector<uint8_t>> ReadFile(const std::string& path,
                                               uint64_t max_size) {

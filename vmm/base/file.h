@@ -2,19 +2,67 @@
 #ifndef PARKVMM_VMM_BASE_FILE_H_
 #define PARKVMM_VMM_BASE_FILE_H_
 
+#include <sys/types.h>
+
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "vmm/base/unique_fd.h"
 
 namespace vmm {
 
-// All bytes of a file or pipe. The error names `path`: kInvalidArgument if it
-// is a directory or holds more than `max_size` bytes, else what open() or
+// Returns all bytes of a file or pipe. The error names `path`: kInvalidArgument
+// if it is a directory or holds more than `max_size` bytes, else what open() or
 // read() said, such as kNotFound. Any thread; a pipe blocks.
 absl::StatusOr<std::vector<uint8_t>> ReadFile(const std::string& path,
                                               uint64_t max_size);
+
+// Writes a file whole or not at all: beside `path`, as PATH.tmp, which then
+// takes its place. After an error the old file is as it was. What is no regular
+// file, such as a pipe or /dev/stdout, is written to as it is. The error is one
+// line with the path. Any thread; a pipe blocks.
+absl::Status WriteFile(const std::string& path, absl::string_view content);
+absl::Status WriteFile(const std::string& path,
+                       absl::Span<const uint8_t> content);
+
+// Returns OK if WriteFile(path) could work now, and leaves nothing behind.
+absl::Status CheckWritable(const std::string& path);
+
+// A file that grows while its writer runs. One thread.
+class FileStream {
+ public:
+  enum class Start { kEmpty, kAtEnd };
+
+  // Opens `path`, or creates it. Errors as WriteFile()'s.
+  static absl::StatusOr<FileStream> Open(std::string path, Start start);
+
+  // Appends all of `content`. After an error, part of it may be in the file;
+  // every later call returns the same error and writes nothing.
+  absl::Status Write(absl::string_view content);
+
+ private:
+  FileStream(std::string path, UniqueFd fd)
+      : path_(std::move(path)), fd_(std::move(fd)) {}
+
+  std::string path_;
+  UniqueFd fd_;
+  absl::Status status_;
+};
+
+// Calls `write_some`, which is write() or a test's, until it has taken all of
+// `content`; an interrupted call is made again. It returns how many bytes it
+// took, or -1 with errno set. The error names `path`.
+absl::Status WriteAll(
+    const std::string& path, absl::string_view content,
+    absl::FunctionRef<ssize_t(const char* bytes, size_t size)> write_some);
 
 }  // namespace vmm
 

@@ -155,8 +155,9 @@ ExitCode RunCommand(const RunOptions& options) {
   if (!spec.ok()) return Usage(spec.status());
   const auto plan = Plan(*spec);
   if (!plan.ok()) return Usage(plan.status());
-  if (const auto writable = CheckWritable(options.results); !writable.ok()) {
-    return Usage(writable);
+  if (!options.results.empty()) {
+    const absl::Status writable = CheckWritable(options.results);
+    if (!writable.ok()) return Usage(writable);
   }
   const auto result = RunSession(*spec, *plan, *session);
   if (!result.ok()) {
@@ -164,11 +165,11 @@ ExitCode RunCommand(const RunOptions& options) {
     return ExitCodeOf(result.status(), options);
   }
   if (!options.results.empty()) {
+    const nlohmann::json results = ResultsJson(
+        {.config = ToJson(options), .arm = options.arm, .label = options.label},
+        *spec, *result);
     const absl::Status written =
-        WriteResults(options.results, ResultsJson({.config = ToJson(options),
-                                                   .arm = options.arm,
-                                                   .label = options.label},
-                                                  *spec, *result));
+        WriteFile(options.results, absl::StrCat(results.dump(2), "\n"));
     if (!written.ok()) return Usage(written);
   }
   Caveat(options);

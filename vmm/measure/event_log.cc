@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/measure/event_log.h"
 
-#include <fcntl.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
@@ -10,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "psci-emul/smccc.h"
-#include "vmm/base/errno_status.h"
+#include "vmm/base/status_macros.h"
 
 namespace vmm {
 namespace {
@@ -50,15 +49,14 @@ EventLog::EventLog(std::vector<uint64_t> mpidrs)
 }
 
 absl::Status EventLog::WriteTo(const std::string& path, bool append) {
-  path_ = path;
-  file_ = UniqueFd(open(
-      path.c_str(),
-      O_WRONLY | O_CREAT | O_CLOEXEC | (append ? O_APPEND : O_TRUNC), 0666));
-  return file_.valid() ? absl::OkStatus() : ErrnoStatus(path);
+  ASSIGN_OR_RETURN(file_,
+                   FileStream::Open(path, append ? FileStream::Start::kAtEnd
+                                                 : FileStream::Start::kEmpty));
+  return absl::OkStatus();
 }
 
-// By hand, for there may be millions: every value is a number or a name of
-// ours, nothing needs escaping.
+// Formats the line by hand, because there may be millions. Every value is a
+// number or a name that the VMM chose, so nothing needs escaping.
 std::string EventLog::Line(const Event& event) const {
   std::string line = absl::StrFormat(
       R"({"ns":%d,"vcpu":%d,"mpidr":"0x%x","event":"%s")", event.ns, event.vcpu,
@@ -95,29 +93,19 @@ absl::Status EventLog::Drain(int64_t until_ns,
   const auto end = std::find_if(
       pending_.begin(), pending_.end(),
       [until_ns](const Event& event) { return event.ns >= until_ns; });
+  std::string lines;
   for (auto event = pending_.begin(); event != end; ++event) {
     each(*event);
-    if (!file_.valid()) continue;
+    if (!file_) continue;
     if (lines_ < kMaxLines) {
       ++lines_;
-      absl::StrAppend(&unwritten_, Line(*event));
+      absl::StrAppend(&lines, Line(*event));
     } else {
       ++lost_lines_;
     }
   }
   pending_.erase(pending_.begin(), end);
-  return Flush();
-}
-
-absl::Status EventLog::Flush() {
-  while (!unwritten_.empty()) {
-    const ssize_t written =
-        write(file_.get(), unwritten_.data(), unwritten_.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return ErrnoStatus(path_);
-    unwritten_.erase(0, static_cast<size_t>(written));
-  }
-  return absl::OkStatus();
+  return file_ ? file_->Write(lines) : absl::OkStatus();
 }
 
 uint64_t EventLog::lost() const {

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "vmm/base/file.h"
 #include "vmm/base/unique_fd.h"
 #include "vmm/measure/event.h"
 #include "vmm/measure/event_ring.h"
@@ -33,26 +35,24 @@ class EventLog {
   // Readable when a ring fills up: Drain() soon. For poll().
   int fd() const { return wake_.get(); }
 
-  // Creates `path`; empties it, or goes on at its end.
+  // Writes lines to `path` from now on: to an empty file, or to its end.
   absl::Status WriteTo(const std::string& path, bool append);
   // Calls `each`, in order, with every event stamped before `until_ns`, and
-  // writes it. A vCPU may be between its stamp and its push, so callers stay a
-  // little behind the clock until all vCPUs have stopped.
+  // writes its line. A vCPU may be between its stamp and its push, so callers
+  // stay a little behind the clock until all vCPUs have stopped. After an error
+  // of the file every later call returns it, too.
   absl::Status Drain(int64_t until_ns,
                      const std::function<void(const Event&)>& each);
   uint64_t lost() const;
 
  private:
-  absl::Status Flush();
   std::string Line(const Event& event) const;
 
   const std::vector<uint64_t> mpidrs_;
   const UniqueFd wake_;
   std::vector<std::unique_ptr<EventRing>> rings_;
   std::vector<Event> pending_;  // Drained, not yet old enough.
-  UniqueFd file_;
-  std::string path_;
-  std::string unwritten_;
+  std::optional<FileStream> file_;
   uint64_t lines_ = 0;
   uint64_t lost_lines_ = 0;
 };

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/run/results.h"
 
-#include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <string>
 
 #include "absl/strings/ascii.h"
@@ -11,7 +9,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "nlohmann/json.hpp"
-#include "vmm/base/errno_status.h"
 #include "vmm/base/file.h"
 #include "vmm/base/sha256.h"
 #include "vmm/kvm/host_label.h"
@@ -118,8 +115,6 @@ json StopJson(const SessionResult& session) {
   return stop;
 }
 
-std::string TemporaryFor(const std::string& path) { return path + ".tmp"; }
-
 }  // namespace
 
 json ResultsJson(const RunRequest& request, const MachineSpec& spec,
@@ -172,24 +167,6 @@ json ResultsJson(const RunRequest& request, const MachineSpec& spec,
         {"unknown_calls", session.mistakes.unknown_calls}}},
       {"lost_events", session.lost_events},
   };
-}
-
-absl::Status CheckWritable(const std::string& path) {
-  if (path.empty()) return absl::OkStatus();
-  const std::string temporary = TemporaryFor(path);
-  if (!std::ofstream(temporary)) return ErrnoStatus(temporary);
-  std::remove(temporary.c_str());
-  return absl::OkStatus();
-}
-
-absl::Status WriteResults(const std::string& path, const json& results) {
-  const std::string temporary = TemporaryFor(path);
-  std::ofstream file(temporary);
-  file << results.dump(2) << "\n";
-  file.close();
-  if (!file) return ErrnoStatus(temporary);
-  if (rename(temporary.c_str(), path.c_str()) != 0) return ErrnoStatus(path);
-  return absl::OkStatus();
 }
 
 }  // namespace vmm

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "nlohmann/json.hpp"
 #include "vmm/machine/machine.h"
 #include "vmm/run/session.h"
@@ -25,13 +24,6 @@ struct RunRequest {
 // the new.
 nlohmann::json ResultsJson(const RunRequest& request, const MachineSpec& spec,
                            const SessionResult& session);
-
-// Before the run: whether WriteResults(path) could work. OK for no path.
-absl::Status CheckWritable(const std::string& path);
-
-// Whole or not at all: written beside `path`, then renamed.
-absl::Status WriteResults(const std::string& path,
-                          const nlohmann::json& results);
 
 }  // namespace vmm
 

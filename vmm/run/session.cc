@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/run/session.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -13,8 +12,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "vmm/base/errno_status.h"
 #include "vmm/base/event_loop.h"
+#include "vmm/base/file.h"
 #include "vmm/base/log.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/base/unique_fd.h"
@@ -138,19 +137,9 @@ class Session {
   SessionResult result_;
 };
 
-// What stands in the way of a file that the user named is the user's.
+// Turns an error about a file that the user named into a usage error.
 absl::Status AsUsage(const absl::Status& status) {
   return status.ok() ? status : absl::InvalidArgumentError(status.message());
-}
-
-absl::Status WriteFile(const std::string& path,
-                       absl::Span<const uint8_t> bytes) {
-  UniqueFd file(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (!file.valid()) return ErrnoStatus(path);
-  const ssize_t written = write(file.get(), bytes.data(), bytes.size());
-  if (written != static_cast<ssize_t>(bytes.size())) return ErrnoStatus(path);
-  return absl::OkStatus();
 }
 
 absl::Status Session::Prepare() {

@@ -3,9 +3,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <fstream>
+#include <functional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -69,6 +74,201 @@ TEST(ReadFileTest, RefusesWhatIsTooLarge) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("larger than 4 bytes"));
   // It has no size to be judged by beforehand.
   EXPECT_FALSE(ReadFile("/dev/zero", 1 << 20).ok());
+}
+
+std::string Contents(const std::string& path) {
+  const auto bytes = ReadFile(path, 1 << 20);
+  EXPECT_TRUE(bytes.ok()) << bytes.status();
+  return bytes.ok() ? Text(*bytes) : "";
+}
+
+bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+// While it lives, this process can write no file beyond `bytes`.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old_);
+    const rlimit limit = {bytes, old_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() { setrlimit(RLIMIT_FSIZE, &old_); }
+
+ private:
+  rlimit old_ = {};
+};
+
+class WriteFileTest : public testing::Test {
+ protected:
+  ~WriteFileTest() override {
+    unlink(path_.c_str());
+    unlink((path_ + ".tmp").c_str());
+  }
+  const std::string path_ = absl::StrCat(
+      testing::TempDir(),
+      testing::UnitTest::GetInstance()->current_test_info()->name());
+};
+
+TEST_F(WriteFileTest, CreatesAndReplaces) {
+  ASSERT_TRUE(WriteFile(path_, "a longer text").ok());
+  EXPECT_EQ(Contents(path_), "a longer text");
+  ASSERT_TRUE(WriteFile(path_, std::vector<uint8_t>{'n', 'e', 'w'}).ok());
+  EXPECT_EQ(Contents(path_), "new");
+  EXPECT_FALSE(Exists(path_ + ".tmp"));
+}
+
+TEST_F(WriteFileTest, AFailureHalfwayLeavesTheOldFileAndNothingElse) {
+  ASSERT_TRUE(WriteFile(path_, "old").ok());
+  absl::Status status;
+  {
+    const FileSizeLimit limit(1000);
+    status = WriteFile(path_, std::string(5000, 'x'));
+  }
+  EXPECT_EQ(status.message(),
+            absl::StrCat("cannot write ", path_, ".tmp: File too large"));
+  EXPECT_EQ(Contents(path_), "old");
+  EXPECT_FALSE(Exists(path_ + ".tmp"));
+}
+
+TEST_F(WriteFileTest, ALinkStaysALink) {
+  const std::string target = path_ + ".target";
+  ASSERT_TRUE(WriteFile(target, "old").ok());
+  ASSERT_EQ(symlink(target.c_str(), path_.c_str()), 0);
+  ASSERT_TRUE(WriteFile(path_, "new").ok());
+  EXPECT_EQ(Contents(target), "new");
+  char where[256];
+  EXPECT_GT(readlink(path_.c_str(), where, sizeof(where)), 0);
+  unlink(target.c_str());
+}
+
+TEST_F(WriteFileTest, APipeIsWrittenToAsItIs) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const std::string path = absl::StrCat("/dev/fd/", ends[1]);
+  EXPECT_TRUE(CheckWritable(path).ok());
+  ASSERT_TRUE(WriteFile(path, "piped").ok());
+  char got[8] = {};
+  EXPECT_EQ(read(ends[0], got, sizeof(got)), 5);
+  EXPECT_STREQ(got, "piped");
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST_F(WriteFileTest, AFullDeviceIsNamedAndStays) {
+  EXPECT_EQ(WriteFile("/dev/full", "x"),
+            absl::ResourceExhaustedError(
+                "cannot write /dev/full: No space left on device"));
+  EXPECT_TRUE(Exists("/dev/full"));
+  EXPECT_FALSE(Exists("/dev/full.tmp"));
+}
+
+TEST_F(WriteFileTest, WhereNothingCanBeWrittenIsKnownBeforehand) {
+  for (const auto& try_it : {std::function([](const std::string& path) {
+                               return WriteFile(path, "x");
+                             }),
+                             std::function(CheckWritable)}) {
+    EXPECT_EQ(try_it("/nowhere/file").message(),
+              "cannot write /nowhere/file.tmp: No such file or directory");
+    EXPECT_EQ(try_it("/proc").message(), "cannot write /proc: Is a directory");
+  }
+}
+
+TEST_F(WriteFileTest, ACheckLeavesNothingBehindAndTheOldFileAlone) {
+  EXPECT_TRUE(CheckWritable(path_).ok());
+  EXPECT_FALSE(Exists(path_));
+  ASSERT_TRUE(WriteFile(path_, "old").ok());
+  EXPECT_TRUE(CheckWritable(path_).ok());
+  EXPECT_EQ(Contents(path_), "old");
+  EXPECT_FALSE(Exists(path_ + ".tmp"));
+}
+
+TEST(WriteAllTest, GoesOnAfterPartialAndInterruptedWrites) {
+  std::string got;
+  int calls = 0;
+  const absl::Status status = WriteAll(
+      "f", "0123456789", [&](const char* bytes, size_t size) -> ssize_t {
+        if (++calls % 2 == 0) {
+          errno = EINTR;
+          return -1;
+        }
+        const size_t some = std::min<size_t>(size, 3);
+        got.append(bytes, some);
+        return static_cast<ssize_t>(some);
+      });
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(got, "0123456789");
+}
+
+TEST(WriteAllTest, EndsWithTheFirstError) {
+  int calls = 0;
+  const absl::Status status =
+      WriteAll("f", "0123456789", [&](const char*, size_t) -> ssize_t {
+        if (++calls == 1) return 4;
+        errno = EIO;
+        return -1;
+      });
+  EXPECT_EQ(status.message(), "cannot write f: Input/output error");
+  EXPECT_EQ(calls, 2);
+}
+
+TEST(WriteAllTest, DoesNotTryForEverWhereNothingIsTaken) {
+  const absl::Status status =
+      WriteAll("f", "x", [](const char*, size_t) -> ssize_t { return 0; });
+  EXPECT_EQ(status.message(), "cannot write f: it takes no more");
+}
+
+class FileStreamTest : public WriteFileTest {
+ protected:
+  FileStream Open(FileStream::Start start) {
+    auto stream = FileStream::Open(path_, start);
+    EXPECT_TRUE(stream.ok()) << stream.status();
+    return *std::move(stream);
+  }
+};
+
+TEST_F(FileStreamTest, AppendsAndIsReadableMeanwhile) {
+  FileStream stream = Open(FileStream::Start::kEmpty);
+  ASSERT_TRUE(stream.Write("one\n").ok());
+  EXPECT_EQ(Contents(path_), "one\n");
+  ASSERT_TRUE(stream.Write("").ok());
+  ASSERT_TRUE(stream.Write("two\n").ok());
+  EXPECT_EQ(Contents(path_), "one\ntwo\n");
+}
+
+TEST_F(FileStreamTest, BeginsEmptyOrAtTheEnd) {
+  ASSERT_TRUE(Open(FileStream::Start::kEmpty).Write("old").ok());
+  ASSERT_TRUE(Open(FileStream::Start::kAtEnd).Write("more").ok());
+  EXPECT_EQ(Contents(path_), "oldmore");
+  Open(FileStream::Start::kEmpty);
+  EXPECT_EQ(Contents(path_), "");
+}
+
+TEST_F(FileStreamTest, AnErrorStays) {
+  FileStream stream = Open(FileStream::Start::kEmpty);
+  absl::Status status;
+  {
+    const FileSizeLimit limit(1000);
+    status = stream.Write(std::string(5000, 'x'));
+  }
+  EXPECT_EQ(status.message(),
+            absl::StrCat("cannot write ", path_, ": File too large"));
+  EXPECT_EQ(stream.Write("after it"), status);
+  EXPECT_EQ(Contents(path_), std::string(1000, 'x'));
+}
+
+TEST_F(FileStreamTest, AFullDeviceIsNamed) {
+  auto stream = FileStream::Open("/dev/full", FileStream::Start::kAtEnd);
+  ASSERT_TRUE(stream.ok()) << stream.status();
+  EXPECT_EQ(stream->Write("x").message(),
+            "cannot write /dev/full: No space left on device");
+}
+
+TEST_F(FileStreamTest, AMissingFolderIsNamed) {
+  EXPECT_EQ(FileStream::Open("/nowhere/events", FileStream::Start::kEmpty)
+                .status()
+                .message(),
+            "cannot write /nowhere/events: No such file or directory");
 }
 
 }  // namespace

@@ -110,6 +110,28 @@ TEST_F(EventLogTest, EachLineIsAJsonObject) {
       R"({"ns":9,"vcpu":1,"mpidr":"0x1","event":"release","firmware_ns":5})");
 }
 
+TEST_F(EventLogTest, GoesOnAtTheEndOfAFileOrEmptiesIt) {
+  for (const bool append : {false, true, false}) {
+    ASSERT_TRUE(log_.WriteTo(path_, append).ok());
+    log_.ring(0).Push({.ns = 1, .kind = Event::Kind::kOff});
+    Drain(INT64_MAX);
+    const std::string line = R"({"ns":1,"vcpu":0,"mpidr":"0x0","event":"park"})"
+                             "\n";
+    EXPECT_EQ(Contents(path_), append ? line + line : line);
+  }
+}
+
+TEST_F(EventLogTest, AFullDiskIsNamedAndRemembered) {
+  ASSERT_TRUE(log_.WriteTo("/dev/full", false).ok());
+  log_.ring(0).Push({.ns = 1});
+  const auto drain = [this] {
+    return log_.Drain(INT64_MAX, [](const auto&) {});
+  };
+  EXPECT_EQ(drain().message(),
+            "cannot write /dev/full: No space left on device");
+  EXPECT_FALSE(drain().ok());
+}
+
 TEST_F(EventLogTest, AnUnwritableFileIsNamed) {
   const absl::Status status = log_.WriteTo("/nowhere/events", false);
   EXPECT_THAT(status.message(), testing::HasSubstr("/nowhere/events"));
