@@ -22,6 +22,7 @@ class FakeVm : public Vm {
       vcpus.push_back(owned_.back().get());
     }
   }
+  const VmSpec& spec() const { return spec_; }
   GicVersion gic() const override { return GicVersion::kV3; }
   absl::Status AddRam(GuestRange range, void* memory) override {
     ram = static_cast<uint8_t*>(memory);

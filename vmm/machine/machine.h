@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "psci-emul/dispatcher.h"
 #include "psci-emul/firmware_model.h"
 #include "psci-emul/park_slots.h"
@@ -107,7 +108,10 @@ class Machine {
   std::vector<uint64_t> mpidrs_;
   std::vector<uint8_t> dtb_;
   std::unique_ptr<EventLog> events_;
-  ConsoleInput console_input_;
+  // Takes everything until a console device has taken its place.
+  ConsoleInput console_input_ = [](absl::Span<const uint8_t> bytes) {
+    return bytes.size();
+  };
   std::vector<std::unique_ptr<MmioDevice>> devices_;  // In the plan's order.
   MmioBus bus_;
   std::unique_ptr<psci::PowerTable> power_;

@@ -262,6 +262,18 @@ TEST_F(MachineTest, DestructionMayMeetTheGuestsOwnStop) {
   }
 }
 
+TEST_F(MachineTest, VmAndTreeHaveTheRedistributorsOfThePlan) {
+  for (const uint32_t vcpus : {123u, 124u}) {
+    Create(vcpus);
+    const bool high = vcpus > 123;
+    EXPECT_EQ(vm_->spec().last_address, high ? kGicV3HighRedistributors.last()
+                                             : GuestAddress(0x43ffffff));
+    EXPECT_THAT(TreeView(machine_->dtb())
+                    .Cells("/intc@8000000", "#redistributor-regions"),
+                ElementsAre(high ? 2 : 1));
+  }
+}
+
 // One more line of the list, and the guest has one more device.
 TEST_F(MachineTest, ADeviceOfTheListIsOnTheBusAndInTheDeviceTree) {
   const MachineSpec spec = Spec(1);
