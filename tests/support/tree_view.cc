@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "tests/support/scratch.h"
 
 namespace {
 
@@ -21,16 +22,9 @@ std::string Slurp(const std::string& path) {
   return content.str();
 }
 
-// A name of this test's own: ctest runs tests of one binary at once.
-std::string ScratchPath(absl::string_view suffix) {
-  const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-  return absl::StrCat(testing::TempDir(), test->test_suite_name(), ".",
-                      test->name(), suffix);
-}
-
 DtcOutput Dtc(absl::string_view arguments) {
-  const std::string tree = ScratchPath(".out");
-  const std::string complaints = ScratchPath(".err");
+  const std::string tree = vmm::ScratchPath("out");
+  const std::string complaints = vmm::ScratchPath("err");
   const std::string command =
       absl::StrCat("dtc -s ", arguments, " >", tree, " 2>", complaints);
   EXPECT_EQ(std::system(command.c_str()), 0)
@@ -98,7 +92,7 @@ std::vector<std::string> TreeView::Strings(const std::string& path,
 }
 
 DtcOutput DecompileTree(const std::vector<uint8_t>& blob) {
-  const std::string path = ScratchPath(".dtb");
+  const std::string path = vmm::ScratchPath("dtb");
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(blob.data()),
              static_cast<std::streamsize>(blob.size()));

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/scratch.h"
 
 namespace vmm {
 namespace {
@@ -21,7 +22,7 @@ namespace {
 using testing::HasSubstr;
 
 std::string FileOf(const std::string& name, const std::string& content) {
-  std::string path = absl::StrCat(testing::TempDir(), name);
+  std::string path = ScratchPath(name);
   std::ofstream(path, std::ios::binary) << content;
   return path;
 }
@@ -105,9 +106,7 @@ class WriteFileTest : public testing::Test {
     unlink(path_.c_str());
     unlink((path_ + ".tmp").c_str());
   }
-  const std::string path_ = absl::StrCat(
-      testing::TempDir(),
-      testing::UnitTest::GetInstance()->current_test_info()->name());
+  const std::string path_ = ScratchPath("written");
 };
 
 TEST_F(WriteFileTest, CreatesAndReplaces) {

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "nlohmann/json.hpp"
+#include "tests/support/scratch.h"
 
 namespace vmm {
 namespace {
@@ -31,7 +32,7 @@ class DryRunTest : public testing::Test {
     return json::parse(testing::internal::GetCapturedStdout(), nullptr, false);
   }
 
-  const std::string kernel_ = testing::TempDir() + "/dry-run-kernel";
+  const std::string kernel_ = ScratchPath("kernel");
   RunOptions options_;
   std::string errors_;
 };
@@ -49,7 +50,7 @@ TEST_F(DryRunTest, PrintsThePlanBesideTheConfiguration) {
 }
 
 TEST_F(DryRunTest, WhatItPrintsIsAConfigFile) {
-  const std::string path = testing::TempDir() + "/dry-run.json";
+  const std::string path = ScratchPath("json");
   std::ofstream(path) << Run(ExitCode::kOk).dump();
   RunOptions again;
   CLI::App app;

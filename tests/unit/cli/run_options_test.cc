@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "nlohmann/json.hpp"
+#include "tests/support/scratch.h"
 
 namespace vmm {
 namespace {
@@ -24,9 +25,7 @@ class RunOptionsTest : public testing::Test {
     return ApplyConfigFile(app_, options_);
   }
   std::string ConfigFile(const std::string& text) {
-    std::string path =
-        testing::TempDir() + "/" +
-        testing::UnitTest::GetInstance()->current_test_info()->name() + ".json";
+    std::string path = ScratchPath("json");
     std::ofstream(path) << text;
     return path;
   }

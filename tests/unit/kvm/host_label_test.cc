@@ -7,6 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/support/scratch.h"
+
 namespace vmm {
 namespace {
 
@@ -110,7 +112,7 @@ TEST(HostLabelTest, WhoInsistsIsToldOfInTheReason) {
 }
 
 TEST(HostLabelTest, SignsAreReadFromTheirFiles) {
-  const std::string root = testing::TempDir() + "/host_label";
+  const std::string root = ScratchPath("root");
   const std::string tree = root + "/sys/firmware/devicetree/base";
   std::filesystem::remove_all(root);
   for (const std::string& folder :

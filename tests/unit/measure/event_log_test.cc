@@ -10,6 +10,7 @@
 
 #include "nlohmann/json.hpp"
 #include "psci-emul/psci_abi.h"
+#include "tests/support/scratch.h"
 
 namespace vmm {
 namespace {
@@ -33,9 +34,7 @@ class EventLogTest : public testing::Test {
             .ok());
     return stamps;
   }
-  const std::string path_ =
-      testing::TempDir() + "/" +
-      testing::UnitTest::GetInstance()->current_test_info()->name();
+  const std::string path_ = ScratchPath("events");
   EventLog log_{{0x0, 0x1}};
 };
 
