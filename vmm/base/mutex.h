@@ -2,6 +2,8 @@
 #ifndef PARKVMM_VMM_BASE_MUTEX_H_
 #define PARKVMM_VMM_BASE_MUTEX_H_
 
+#include <chrono>
+#include <condition_variable>
 #include <mutex>
 
 #include "absl/base/thread_annotations.h"
@@ -16,6 +18,7 @@ class ABSL_LOCKABLE Mutex {
   void unlock() ABSL_UNLOCK_FUNCTION() { mutex_.unlock(); }
 
  private:
+  friend class CondVar;
   std::mutex mutex_;
 };
 
@@ -31,6 +34,25 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
 
  private:
   Mutex& mutex_;
+};
+
+// std::condition_variable for a Mutex. Waits take no predicate, because the
+// analysis does not see into one: callers wait in a loop.
+class CondVar {
+ public:
+  // Any thread, with or without the mutex.
+  void NotifyAll() { changed_.notify_all(); }
+  // Returns once notified or after `how_long`, now and then earlier. `mutex` is
+  // free meanwhile.
+  void WaitFor(Mutex& mutex, std::chrono::nanoseconds how_long)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    std::unique_lock<std::mutex> held(mutex.mutex_, std::adopt_lock);
+    changed_.wait_for(held, how_long);
+    held.release();
+  }
+
+ private:
+  std::condition_variable changed_;
 };
 
 }  // namespace vmm

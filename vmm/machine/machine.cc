@@ -201,9 +201,11 @@ void Machine::Start() {
 void Machine::RequestStop(StopReason reason) {
   if (!latch_.Set(std::move(reason))) return;
   if (power_ == nullptr) return;  // Building it failed: nothing runs.
+  // None of these waits for a lock, so a vCPU that does not come back on its
+  // own is kicked whatever the others do.
   power_->Shutdown();
-  if (park_region_ != nullptr) park_region_->Shutdown();
   for (const auto& thread : threads_) thread->Stop();
+  if (park_region_ != nullptr) park_region_->Shutdown();
 }
 
 void Machine::Join() {

@@ -61,12 +61,9 @@ void VcpuThread::Start() {
 }
 
 void VcpuThread::Stop() {
-  {
-    const std::lock_guard lock(answer_mutex_);
-    stopping_ = true;
-    answered_.notify_all();
-  }
+  stopping_ = true;
   vcpu_->Kick();
+  answered_.NotifyAll();
 }
 
 void VcpuThread::Join() {
@@ -78,13 +75,17 @@ std::optional<Whereabouts> VcpuThread::Ask() {
       machine_.power.StateOf(id_) != psci::PowerState::kOn) {
     return std::nullopt;
   }
-  const std::lock_guard alone(asking_);
-  std::unique_lock lock(answer_mutex_);
+  const MutexLock alone(asking_);
+  const MutexLock lock(answer_mutex_);
   answer_.reset();
   asked_ = true;
   vcpu_->Nudge();
-  answered_.wait_for(lock, kAnswerDeadline,
-                     [this] { return answer_.has_value() || stopping_; });
+  const auto end = std::chrono::steady_clock::now() + kAnswerDeadline;
+  while (!answer_ && !stopping_) {
+    const auto left = end - std::chrono::steady_clock::now();
+    if (left <= left.zero()) break;
+    answered_.WaitFor(answer_mutex_, left);
+  }
   asked_ = false;
   return answer_;
 }
@@ -92,10 +93,10 @@ std::optional<Whereabouts> VcpuThread::Ask() {
 absl::Status VcpuThread::Answer() {
   ASSIGN_OR_RETURN(const uint64_t pc, vcpu_->Read(GuestRegister::kPc));
   ASSIGN_OR_RETURN(const uint64_t sctlr, vcpu_->Read(GuestRegister::kSctlrEl1));
-  const std::lock_guard lock(answer_mutex_);
+  const MutexLock lock(answer_mutex_);
   asked_ = false;
   answer_ = Whereabouts{pc, Stage1{.sctlr = sctlr}.MmuIsOn()};
-  answered_.notify_all();
+  answered_.NotifyAll();
   return absl::OkStatus();
 }
 

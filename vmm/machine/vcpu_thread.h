@@ -3,17 +3,17 @@
 #define PARKVMM_VMM_MACHINE_VCPU_THREAD_H_
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "psci-emul/firmware_model.h"
 #include "psci-emul/power_table.h"
+#include "vmm/base/mutex.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/machine/exit_dispatcher.h"
 #include "vmm/machine/stop.h"
@@ -61,7 +61,8 @@ class VcpuThread {
   ~VcpuThread();
 
   void Start();
-  // Any thread: no guest instruction after the one that is executing.
+  // Any thread: no guest instruction after the one that is executing. Takes no
+  // lock.
   void Stop();
   // Any thread: out of the guest, and in again.
   void Nudge() { vcpu_->Nudge(); }
@@ -100,11 +101,11 @@ class VcpuThread {
   EventRing& events_;
   ExitDispatcher dispatcher_;
   std::atomic<bool> stopping_ = false;
-  std::mutex asking_;  // One at a time.
+  Mutex asking_;  // One at a time. Taken before answer_mutex_.
   std::atomic<bool> asked_ = false;
-  std::mutex answer_mutex_;
-  std::condition_variable answered_;
-  std::optional<Whereabouts> answer_;
+  Mutex answer_mutex_ ABSL_ACQUIRED_AFTER(asking_);
+  CondVar answered_;
+  std::optional<Whereabouts> answer_ ABSL_GUARDED_BY(answer_mutex_);
   VcpuPostMortem post_mortem_;
   std::thread thread_;
 };

@@ -19,8 +19,9 @@ using psci::VcpuId;
 
 // A running vCPU hears a nudge at once.
 constexpr std::chrono::seconds kWatchDeadline(5);
-// And how often those that have left meanwhile are counted out.
-constexpr std::chrono::milliseconds kWatchTick(1);
+// How often a wait looks whether it is over without having been notified. A
+// stop takes no lock, so a waiter may miss its notification.
+constexpr std::chrono::milliseconds kTick(1);
 // How long the first CPU to park waits for another one. Who sends them away
 // sends all at once; who sends one at a time has time.
 constexpr std::chrono::microseconds kGather(100);
@@ -70,8 +71,9 @@ ParkRegion::ParkRegion(const ParkPlacement& placement, GuardedWindow window,
       block_bytes_(BlockBytes(placement.window, kMaxBlocks)),
       machine_(std::move(machine)),
       window_(std::move(window)),
+      flags_(std::make_unique<Flags[]>(machine_.power.size())),
       pages_(placement.pages.size() / kParkUnit),
-      cpus_(std::make_unique<Cpu[]>(machine_.power.size())),
+      cpus_(machine_.power.size()),
       occupants_(placement.window.size() / block_bytes_) {
   for (size_t i = 0; i < occupants_.size(); ++i) all_blocks_.set(i);
 }
@@ -98,50 +100,86 @@ void ParkRegion::Note(ParkFault fault, VcpuId who, GuestAddress place,
 
 absl::Status ParkRegion::Watch(VcpuId self, Vcpu& vcpu) {
   RETURN_IF_ERROR(vcpu.WatchStores(watched_));
-  const std::lock_guard lock(mutex_);
-  cpus_[Index(self)].watches = true;
-  changed_.notify_all();
+  const MutexLock lock(mutex_);
+  flags_[Index(self)].watches = true;
+  changed_.NotifyAll();
   return absl::OkStatus();
 }
 
 // Nobody waits for a CPU that is off.
 absl::Status ParkRegion::EndWatch(VcpuId self, Vcpu& vcpu) {
+  if (!flags_[Index(self)].watches) return absl::OkStatus();
   {
-    const std::lock_guard lock(mutex_);
-    if (!cpus_[Index(self)].watches) return absl::OkStatus();
-    cpus_[Index(self)].watches = false;
+    const MutexLock lock(mutex_);
+    flags_[Index(self)].watches = false;
   }
   return vcpu.EndDebug();
 }
 
+bool ParkRegion::IsAwaited(uint32_t cpu) const {
+  return !flags_[cpu].watches && !stopped_ &&
+         machine_.power.StateOf(VcpuId{cpu}) == psci::PowerState::kOn;
+}
+
 // Pages are about to be opened. From here on no CPU runs without watching:
 // whoever is in the guest is called out, whoever is off will see must_watch_.
-absl::Status ParkRegion::AwaitWatchers(VcpuId self, Vcpu& vcpu, Lock& lock) {
+absl::Status ParkRegion::AwaitWatchers(VcpuId self, Vcpu& vcpu) {
   must_watch_ = true;
-  if (!cpus_[Index(self)].watches) {
-    lock.unlock();
+  if (!flags_[Index(self)].watches) {
+    mutex_.unlock();
     const absl::Status watches = Watch(self, vcpu);
-    lock.lock();
+    mutex_.lock();
     RETURN_IF_ERROR(watches);
   }
   const auto end = std::chrono::steady_clock::now() + kWatchDeadline;
   for (uint32_t i = 0; i < machine_.power.size(); ++i) {
-    const auto awaited = [&] {
-      return !cpus_[i].watches && !stopped_ &&
-             machine_.power.StateOf(VcpuId{i}) == psci::PowerState::kOn;
-    };
-    if (awaited()) machine_.nudge(i);
-    while (awaited()) {
+    if (IsAwaited(i)) machine_.nudge(i);
+    while (IsAwaited(i)) {
       if (std::chrono::steady_clock::now() >= end) {
         return absl::InternalError(absl::StrFormat(
             "waited %d s for vCPU %d to leave the guest and watch its park "
             "page",
             kWatchDeadline.count(), i));
       }
-      changed_.wait_for(lock, kWatchTick);
+      changed_.WaitFor(mutex_, kTick);
     }
   }
   return absl::OkStatus();
+}
+
+// --- Who is busy with the window ---------------------------------------------
+
+void ParkRegion::AwaitChange() {
+  changed_.WaitFor(mutex_, kTick);
+  EndLongStep();
+}
+
+// The guest chooses the instruction that is stepped over, and can make it last
+// for ever. Called out of the guest, its vCPU comes back to the same one.
+void ParkRegion::EndLongStep() {
+  if (stepper_ && std::chrono::steady_clock::now() - step_began_ >= kTick) {
+    machine_.nudge(*stepper_);
+  }
+}
+
+bool ParkRegion::BeginWork() {
+  while (busy_ && !stopped_) AwaitChange();
+  if (stopped_) return false;
+  busy_ = true;
+  return true;
+}
+
+void ParkRegion::EndWork() {
+  busy_ = false;
+  changed_.NotifyAll();
+}
+
+absl::Status ParkRegion::SetWritableUnlocked(const Blocks& blocks,
+                                             bool writable) {
+  mutex_.unlock();
+  absl::Status status = SetWritable(blocks, writable);
+  mutex_.lock();
+  return status;
 }
 
 // --- Stores ------------------------------------------------------------------
@@ -151,15 +189,15 @@ absl::StatusOr<ParkRegion::Outcome> ParkRegion::OnStore(VcpuId self, Vcpu& vcpu,
   ASSIGN_OR_RETURN(
       const GuestStore store,
       ReadStore(vcpu, exit, machine_.memory, placement_.window, kParkUnit));
-  Lock lock(mutex_);
-  if (IsMagicOf(store)) return Enter(self, PageOf(store.data->address));
-  // Whoever closes the window now holds no lock meanwhile.
-  changed_.wait(lock, [this] { return !closing_; });
+  if (IsMagicOf(store)) {
+    const MutexLock lock(mutex_);
+    return Enter(self, PageOf(store.data->address));
+  }
   if (store.data && placement_.window.Contains(store.data->address)) {
-    return Apply(self, vcpu, store, lock);
+    return Apply(self, vcpu, store);
   }
   return LetThrough(self, vcpu, store,
-                    std::holds_alternative<StoreRefused>(exit), lock);
+                    std::holds_alternative<StoreRefused>(exit));
 }
 
 // A CPU that parks runs the loop of a page; who stores a magic from elsewhere
@@ -175,19 +213,31 @@ bool ParkRegion::IsMagicOf(const GuestStore& store) const {
 }
 
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::Apply(VcpuId self, Vcpu& vcpu,
-                                                      const GuestStore& store,
-                                                      Lock& lock) {
+                                                      const GuestStore& store) {
+  absl::StatusOr<bool> vacant = false;
+  {
+    const MutexLock lock(mutex_);
+    if (!BeginWork()) return Outcome{};
+    vacant = ApplyBoth(self, store);
+    EndWork();
+  }
+  RETURN_IF_ERROR(vacant.status());
+  RETURN_IF_ERROR(vcpu.WritePc(store.pc + 4));
+  // Nobody is there, and more will follow: somebody wipes, or fills.
+  if (*vacant) {
+    RETURN_IF_ERROR(OpenVacant(self, vcpu, store.data->address).status());
+  }
+  return Outcome{};
+}
+
+absl::StatusOr<bool> ParkRegion::ApplyBoth(VcpuId self,
+                                           const GuestStore& store) {
   ASSIGN_OR_RETURN(bool vacant, ApplyOne(self, *store.data));
   if (store.second) {
     ASSIGN_OR_RETURN(const bool also, ApplyOne(self, *store.second));
     vacant = vacant || also;
   }
-  RETURN_IF_ERROR(vcpu.WritePc(store.pc + 4));
-  // Nobody is there, and more will follow: somebody wipes, or fills.
-  if (vacant) {
-    RETURN_IF_ERROR(OpenVacant(self, vcpu, store.data->address, lock).status());
-  }
-  return Outcome{};
+  return vacant;
 }
 
 absl::StatusOr<bool> ParkRegion::ApplyOne(VcpuId self,
@@ -198,10 +248,10 @@ absl::StatusOr<bool> ParkRegion::ApplyOne(VcpuId self,
   const bool is_magic =
       size == 8 && offset == PARK_PAGE_MAGIC && value == PARK_MAGIC;
   const bool is_exit = size == 8 && offset == PARK_PAGE_EXIT;
-  Page* const page = Find(page_address);
+  const Page* const page = Find(page_address);
   if (page != nullptr && is_exit && value != 0) {
     ASSIGN_OR_RETURN(const bool taken,
-                     TakeExit(*page, page_address, value, self));
+                     TakeExit(self, self, page_address, value));
     if (taken) return false;
   }
   window_.Store(address, size, value);
@@ -216,37 +266,61 @@ absl::StatusOr<bool> ParkRegion::ApplyOne(VcpuId self,
   return true;
 }
 
-// What it is, is not known; where it goes, neither.
+// Handles a store that cannot be decoded.
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::LetThrough(
-    VcpuId self, Vcpu& vcpu, const GuestStore& store, bool refused,
-    Lock& lock) {
-  if (refused || writable_.none()) {
-    ASSIGN_OR_RETURN(const bool opened,
-                     OpenVacant(self, vcpu, store.target, lock));
+    VcpuId self, Vcpu& vcpu, const GuestStore& store, bool refused) {
+  bool opens = refused;
+  if (!opens) {
+    const MutexLock lock(mutex_);
+    opens = writable_.none();
+  }
+  if (opens) {
+    ASSIGN_OR_RETURN(const bool opened, OpenVacant(self, vcpu, store.target));
     if (opened) return Outcome{};  // If that was not it, it comes back.
   }
-  return StepOver(self, vcpu, store);
+  const MutexLock lock(mutex_);
+  if (!BeginWork()) return Outcome{};
+  absl::StatusOr<Outcome> outcome = StepOver(self, vcpu, store);
+  EndWork();
+  return outcome;
+}
+
+absl::StatusOr<VcpuExit> ParkRegion::RunOneInstruction(VcpuId self, Vcpu& vcpu,
+                                                       const Blocks& closed) {
+  RETURN_IF_ERROR(SetWritable(closed, true));
+  RETURN_IF_ERROR(vcpu.Step());
+  absl::StatusOr<VcpuExit> exit = vcpu.Run();
+  RETURN_IF_ERROR(flags_[Index(self)].watches ? vcpu.WatchStores(watched_)
+                                              : vcpu.EndDebug());
+  RETURN_IF_ERROR(SetWritable(closed, false));
+  return exit;
+}
+
+// Takes what was stored to the exits of pages while nobody could see it.
+absl::Status ParkRegion::TakeStoredExits(VcpuId self) {
+  for (size_t i = 0; parked_ != 0 && i < pages_.size(); ++i) {
+    if (pages_[i].occupant == kNobody) continue;
+    const GuestAddress exit = PageAt(i) + PARK_PAGE_EXIT;
+    if (const uint64_t value = window_.Load(exit)) {
+      ASSIGN_OR_RETURN(const bool taken,
+                       TakeExit(self, self, PageAt(i), value));
+      if (taken) window_.Store(exit, 0);
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ParkRegion::Outcome> ParkRegion::StepOver(
     VcpuId self, Vcpu& vcpu, const GuestStore& store) {
   const Blocks closed = all_blocks_ & ~writable_;
-  RETURN_IF_ERROR(SetWritable(closed, true));
-  RETURN_IF_ERROR(vcpu.Step());
-  const absl::StatusOr<VcpuExit> exit = vcpu.Run();
-  RETURN_IF_ERROR(vcpu.WatchStores(watched_));
-  RETURN_IF_ERROR(SetWritable(closed, false));
+  stepper_ = Index(self);
+  step_began_ = std::chrono::steady_clock::now();
+  mutex_.unlock();
+  const absl::StatusOr<VcpuExit> exit = RunOneInstruction(self, vcpu, closed);
+  mutex_.lock();
+  stepper_.reset();
   RETURN_IF_ERROR(exit.status());
-
-  for (size_t i = 0; parked_ != 0 && i < pages_.size(); ++i) {
-    Page& page = pages_[i];
-    if (page.occupant == kNobody) continue;
-    const GuestAddress address = PageAt(i);
-    if (const uint64_t value = window_.Load(address + PARK_PAGE_EXIT)) {
-      ASSIGN_OR_RETURN(const bool taken, TakeExit(page, address, value, self));
-      if (taken) window_.Store(address + PARK_PAGE_EXIT, 0);
-    }
-  }
+  RETURN_IF_ERROR(TakeStoredExits(self));
   Outcome outcome;
   if (std::holds_alternative<StoreRefused>(*exit)) {
     return absl::InternalError(
@@ -303,7 +377,7 @@ ParkRegion::Outcome ParkRegion::Enter(VcpuId self, GuestAddress address) {
   }
   *page = {.occupant = Index(self), .loop = loop};
   cpu.page = address;
-  cpu.in_page = true;
+  flags_[Index(self)].in_page = true;
   Occupy(address);
   return kParks;
 }
@@ -312,30 +386,32 @@ ParkRegion::Outcome ParkRegion::Enter(VcpuId self, GuestAddress address) {
 // does it for all that come meanwhile: closing takes KVM's lock on its page
 // tables, and who is about to enter its loop would wait for that, spinning.
 absl::Status ParkRegion::Announce(VcpuId self) {
-  std::unique_lock lock(mutex_);
+  const MutexLock lock(mutex_);
   cpus_[Index(self)].off = true;
   ++arrivals_;
+  while (busy_ && !closing_ && !stopped_) AwaitChange();
+  if (stopped_) return absl::OkStatus();
   if (closing_) {
-    if (AllHaveCome()) changed_.notify_all();
+    if (AllHaveCome()) changed_.NotifyAll();
     return absl::OkStatus();
   }
-  closing_ = true;
+  busy_ = closing_ = true;
   uint64_t seen = 0;
   for (int i = 0; i < kGatherings && seen != arrivals_; ++i) {
     if (AllHaveCome() || stopped_) break;
     seen = arrivals_;
-    changed_.wait_for(lock, kGather);
+    changed_.WaitFor(mutex_, kGather);
   }
-  absl::Status status = CloseForNewcomers(lock);
+  absl::Status status = CloseForNewcomers(self);
   closing_ = false;
-  changed_.notify_all();
+  EndWork();
   return status;
 }
 
 // All but the one that sends the others away.
 bool ParkRegion::AllHaveCome() const { return machine_.power.CountOn() <= 1; }
 
-absl::Status ParkRegion::CloseForNewcomers(Lock& lock) {
+absl::Status ParkRegion::CloseForNewcomers(VcpuId self) {
   std::vector<uint32_t> newcomers;
   for (;;) {
     newcomers.clear();
@@ -348,37 +424,34 @@ absl::Status ParkRegion::CloseForNewcomers(Lock& lock) {
     }
     if (newcomers.empty()) return absl::OkStatus();
     blocks = AllHaveCome() ? all_blocks_ : blocks & writable_;
-    lock.unlock();
-    const absl::Status closed = SetWritable(blocks, false);
-    lock.lock();
-    RETURN_IF_ERROR(closed);
+    RETURN_IF_ERROR(SetWritableUnlocked(blocks, false));
     HasClosed(blocks);
     for (const uint32_t i : newcomers) {
-      if (!cpus_[i].announced) RETURN_IF_ERROR(AnnounceNow(VcpuId{i}));
+      if (!cpus_[i].announced) RETURN_IF_ERROR(AnnounceNow(self, VcpuId{i}));
     }
   }
 }
 
-absl::Status ParkRegion::AnnounceNow(VcpuId self) {
-  Cpu& cpu = cpus_[Index(self)];
+absl::Status ParkRegion::AnnounceNow(VcpuId self, VcpuId who) {
+  Cpu& cpu = cpus_[Index(who)];
   cpu.announced = true;
   if (!cpu.page) return absl::OkStatus();
-  Page& page = *Find(*cpu.page);
-  if (page.occupant != Index(self)) return absl::OkStatus();
+  if (Find(*cpu.page)->occupant != Index(who)) return absl::OkStatus();
   const GuestAddress address = *cpu.page;
   window_.Store(address + PARK_PAGE_MAGIC, PARK_MAGIC);
   if (const uint64_t exit = window_.Load(address + PARK_PAGE_EXIT)) {
-    Note(ParkFault::kReleaseBeforePark, self, address, exit);
+    Note(ParkFault::kReleaseBeforePark, who, address, exit);
     window_.Store(address + PARK_PAGE_EXIT, 0);
-    return TakeExit(page, address, exit, self).status();
+    return TakeExit(self, who, address, exit).status();
   }
   return absl::OkStatus();
 }
 
 // --- Out ---------------------------------------------------------------------
 
-absl::StatusOr<bool> ParkRegion::TakeExit(Page& page, GuestAddress address,
-                                          uint64_t exit, VcpuId by) {
+absl::StatusOr<bool> ParkRegion::TakeExit(VcpuId self, VcpuId by,
+                                          GuestAddress address, uint64_t exit) {
+  Page& page = *Find(address);
   if (page.occupant == kNobody) {
     // Nobody has come yet: it waits in the page.
     if (!page.released) return false;
@@ -390,30 +463,30 @@ absl::StatusOr<bool> ParkRegion::TakeExit(Page& page, GuestAddress address,
     Note(*fault, cpu, address, exit);
     return true;
   }
-  machine_.events.ring(Index(by)).Push(
-      {.ns = machine_.clock.Now(),
-       .vcpu = Index(by),
-       .kind = Event::Kind::kReleaseStore,
-       .arguments = 3,
-       .args = {static_cast<uint64_t>(machine_.power.MpidrOf(cpu)), exit,
-                address.value()}});
+  machine_.events.ring(Index(self))
+      .Push({.ns = machine_.clock.Now(),
+             .vcpu = Index(by),
+             .kind = Event::Kind::kReleaseStore,
+             .arguments = 3,
+             .args = {static_cast<uint64_t>(machine_.power.MpidrOf(cpu)), exit,
+                      address.value()}});
   // Closing takes longer than starting a CPU, and what is open is vacant, so
   // not where it comes from: it need not wait for that, nor watch.
   const Blocks open = writable_;
   HasClosed(open);
   // It may run before Release() returns; then it finds nothing left to do.
-  cpus_[Index(cpu)].in_page = false;
+  flags_[Index(cpu)].in_page = false;
   if (!machine_.power.Release(cpu, psci::Door::kPage,
                               {exit, address.value()})) {
     if (!cpus_[Index(cpu)].announced) {  // On its way in: Announce() finds it.
-      cpus_[Index(cpu)].in_page = true;
-      RETURN_IF_ERROR(SetWritable(open, false));
+      flags_[Index(cpu)].in_page = true;
+      RETURN_IF_ERROR(SetWritableUnlocked(open, false));
       return false;
     }
     Note(ParkFault::kDoubleRelease, by, address, exit);  // CPU_ON was first.
   }
   Vacate(page, address);
-  RETURN_IF_ERROR(SetWritable(open, false));
+  RETURN_IF_ERROR(SetWritableUnlocked(open, false));
   return true;
 }
 
@@ -427,7 +500,7 @@ void ParkRegion::Occupy(GuestAddress address) {
 void ParkRegion::Vacate(Page& page, GuestAddress address) {
   window_.Store(address + PARK_PAGE_MAGIC, 0);
   cpus_[page.occupant].page.reset();
-  cpus_[page.occupant].in_page = false;
+  flags_[page.occupant].in_page = false;
   page = {.released = true};
   const size_t block = BlockOf(address);
   if (--occupants_[block] == 0) occupied_.reset(block);
@@ -435,8 +508,8 @@ void ParkRegion::Vacate(Page& page, GuestAddress address) {
 }
 
 void ParkRegion::Leave(VcpuId self) {
-  if (!cpus_[Index(self)].in_page) return;
-  const std::lock_guard lock(mutex_);
+  if (!flags_[Index(self)].in_page) return;
+  const MutexLock lock(mutex_);
   // CPU_ON was faster than whoever closes the window: nobody is to announce it.
   cpus_[Index(self)].announced = true;
   const auto address = cpus_[Index(self)].page;
@@ -483,20 +556,21 @@ absl::Status ParkRegion::SetWritable(const Blocks& blocks, bool writable) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> ParkRegion::OpenVacant(VcpuId self, Vcpu& vcpu,
-                                            std::optional<GuestAddress> target,
-                                            Lock& lock) {
+absl::StatusOr<bool> ParkRegion::OpenVacant(
+    VcpuId self, Vcpu& vcpu, std::optional<GuestAddress> target) {
+  const MutexLock lock(mutex_);
   if (ToOpen(target).none()) return false;
-  if (writable_.none()) {
-    ++openers_;
-    const absl::Status all_watch = AwaitWatchers(self, vcpu, lock);
-    changed_.wait(lock, [this] { return !closing_; });
-    --openers_;
-    RETURN_IF_ERROR(all_watch);
+  ++openers_;  // Until it is open, must_watch_ stays.
+  absl::Status status =
+      writable_.none() ? AwaitWatchers(self, vcpu) : absl::OkStatus();
+  if (status.ok() && BeginWork()) {
+    const Blocks blocks = ToOpen(target);
+    writable_ |= blocks;
+    status = SetWritableUnlocked(blocks, true);
+    EndWork();
   }
-  const Blocks blocks = ToOpen(target);
-  RETURN_IF_ERROR(SetWritable(blocks, true));
-  writable_ |= blocks;
+  --openers_;
+  RETURN_IF_ERROR(status);
   return true;
 }
 
@@ -509,7 +583,8 @@ void ParkRegion::HasClosed(const Blocks& blocks) {
 // --- From outside ------------------------------------------------------------
 
 void ParkRegion::Inspect() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
+  EndLongStep();
   if (writable_.none() && parked_ == 0) return;
   const bool overdue =
       parked_ != 0 && machine_.clock.Now() - first_park_ns_ > kMagicDeadlineNs;
@@ -541,9 +616,8 @@ void ParkRegion::Inspect() {
 }
 
 void ParkRegion::Shutdown() {
-  const std::lock_guard lock(mutex_);
   stopped_ = true;
-  changed_.notify_all();
+  changed_.NotifyAll();
 }
 
 }  // namespace vmm

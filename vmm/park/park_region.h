@@ -4,19 +4,20 @@
 
 #include <atomic>
 #include <bitset>
-#include <condition_variable>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "psci-emul/park_slots.h"
 #include "psci-emul/power_table.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/mutex.h"
 #include "vmm/boot/park_placement.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/measure/event_log.h"
@@ -45,6 +46,11 @@ namespace vmm {
 // can write to a page, every vCPU that runs watches, but for one that has just
 // been released, until the pages are closed behind it; its own is closed.
 //
+// Opening the window, closing it, and the instruction that is stepped over
+// while it is open exclude each other. Whoever does one of them marks the
+// window as busy and lets go of the lock, so that no lock is held while a vCPU
+// runs or the host changes its page tables.
+//
 // README.md has what each of these costs, and what else was tried.
 class ParkRegion {
  public:
@@ -67,7 +73,7 @@ class ParkRegion {
   // Before each Run(): true if it has to Watch() first.
   bool NeedsWatch(psci::VcpuId self) const {
     return must_watch_.load(std::memory_order_seq_cst) &&
-           !cpus_[Index(self)].watches;
+           !flags_[Index(self)].watches.load(std::memory_order_relaxed);
   }
   absl::Status Watch(psci::VcpuId self, Vcpu& vcpu);
   // While it is off.
@@ -87,15 +93,16 @@ class ParkRegion {
 
   // --- Any thread -----------------------------------------------------------
 
-  // Looks at pages that nothing happens to. Now and then.
+  // Looks at pages that nothing happens to, and ends a step that lasts. Now and
+  // then.
   void Inspect();
-  // No vCPU waits for another any more.
+  // No vCPU waits for another any more. Takes no lock. Callers kick the vCPUs
+  // first.
   void Shutdown();
 
  private:
   static constexpr uint32_t kNobody = UINT32_MAX;
 
-  using Lock = std::unique_lock<std::mutex>;
   // What is opened and closed as one, by number from the window on: a page of
   // the host, or several where a guest with larger pages has a large window.
   // Sets that are copied in a few words, for everybody waits meanwhile.
@@ -109,12 +116,15 @@ class ParkRegion {
     bool noted = false;     // That it is not as it should be.
   };
   struct Cpu {
-    bool watches = false;    // Written by its own thread, under mutex_.
     bool off = false;        // Since it parked;
     bool announced = false;  // and its magic is there for all to see.
     std::optional<GuestAddress> page;
+  };
+  // Written with mutex_ held, read by the CPU's own thread without it.
+  struct Flags {
+    std::atomic<bool> watches = false;  // Written by its own thread.
     // Whether Leave() has to look: a CPU that was released need not wait for
-    // mutex_, which who released it holds.
+    // mutex_.
     std::atomic<bool> in_page = false;
   };
 
@@ -122,68 +132,105 @@ class ParkRegion {
              Machine machine);
 
   // nullptr outside the pages (in a guard, or anywhere else).
-  Page* Find(GuestAddress page);
+  Page* Find(GuestAddress page) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   GuestAddress PageAt(size_t index) const;
   size_t BlockOf(GuestAddress address) const;
-
-  // With mutex_ held; these let go of it for a while.
-  absl::Status AwaitWatchers(psci::VcpuId self, Vcpu& vcpu, Lock& lock);
-  // Whether there was anything to open. `target`: of the store, if known.
-  absl::StatusOr<bool> OpenVacant(psci::VcpuId self, Vcpu& vcpu,
-                                  std::optional<GuestAddress> target,
-                                  Lock& lock);
-  absl::StatusOr<Outcome> Apply(psci::VcpuId self, Vcpu& vcpu,
-                                const GuestStore& store, Lock& lock);
-  absl::StatusOr<Outcome> LetThrough(psci::VcpuId self, Vcpu& vcpu,
-                                     const GuestStore& store, bool refused,
-                                     Lock& lock);
-  absl::Status CloseForNewcomers(Lock& lock);
-
-  // With mutex_ held throughout.
-  // Whether it went where nobody is.
-  absl::StatusOr<bool> ApplyOne(psci::VcpuId self,
-                                const GuestStore::Data& data);
-  absl::StatusOr<Outcome> StepOver(psci::VcpuId self, Vcpu& vcpu,
-                                   const GuestStore& store);
-  bool IsMagicOf(const GuestStore& store) const;
-  Outcome Enter(psci::VcpuId self, GuestAddress page);
-  bool AllHaveCome() const;
-  absl::Status AnnounceNow(psci::VcpuId self);
-  // Whether `exit` is dealt with; else it belongs into the page.
-  absl::StatusOr<bool> TakeExit(Page& page, GuestAddress address, uint64_t exit,
-                                psci::VcpuId by);
-  void Occupy(GuestAddress address);
-  void Vacate(Page& page, GuestAddress address);
-  Blocks ToOpen(std::optional<GuestAddress> target) const;
   absl::Status SetWritable(const Blocks& blocks, bool writable);
-  void HasClosed(const Blocks& blocks);
+  bool IsMagicOf(const GuestStore& store) const;
   void Note(psci::ParkFault fault, psci::VcpuId who, GuestAddress place,
             uint64_t value);
+
+  // Returns whether there was anything to open. `target`: of the store, if
+  // known.
+  absl::StatusOr<bool> OpenVacant(psci::VcpuId self, Vcpu& vcpu,
+                                  std::optional<GuestAddress> target);
+  absl::StatusOr<Outcome> Apply(psci::VcpuId self, Vcpu& vcpu,
+                                const GuestStore& store);
+  absl::StatusOr<Outcome> LetThrough(psci::VcpuId self, Vcpu& vcpu,
+                                     const GuestStore& store, bool refused);
+  absl::StatusOr<VcpuExit> RunOneInstruction(psci::VcpuId self, Vcpu& vcpu,
+                                             const Blocks& closed);
+
+  // These let go of mutex_ for a while.
+  //
+  // Blocks for a moment, or until something has changed.
+  void AwaitChange() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Blocks until nobody else is busy with the window, and makes it the caller's
+  // until EndWork(). Returns false if the machine stops.
+  bool BeginWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndWork() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AwaitWatchers(psci::VcpuId self, Vcpu& vcpu)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // Between BeginWork() and EndWork(). These let go of mutex_, too.
+  absl::Status SetWritableUnlocked(const Blocks& blocks, bool writable)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Returns whether it went where nobody is.
+  absl::StatusOr<bool> ApplyOne(psci::VcpuId self, const GuestStore::Data& data)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<bool> ApplyBoth(psci::VcpuId self, const GuestStore& store)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<Outcome> StepOver(psci::VcpuId self, Vcpu& vcpu,
+                                   const GuestStore& store)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status TakeStoredExits(psci::VcpuId self)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CloseForNewcomers(psci::VcpuId self)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status AnnounceNow(psci::VcpuId self, psci::VcpuId cpu)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Returns whether `exit` is dealt with; else it belongs into the page. `self`
+  // is the thread's vCPU, `by` the one that stored it.
+  absl::StatusOr<bool> TakeExit(psci::VcpuId self, psci::VcpuId by,
+                                GuestAddress address, uint64_t exit)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  // With mutex_ held throughout.
+  Outcome Enter(psci::VcpuId self, GuestAddress page)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsAwaited(uint32_t cpu) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool AllHaveCome() const;
+  void Occupy(GuestAddress address) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Vacate(Page& page, GuestAddress address)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Blocks ToOpen(std::optional<GuestAddress> target) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void HasClosed(const Blocks& blocks) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void EndLongStep() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ParkPlacement placement_;
   const GuestRange watched_;
   const uint64_t block_bytes_;
   const Machine machine_;
-  std::atomic<bool> must_watch_ = false;
-
-  std::mutex mutex_;
-  std::condition_variable changed_;
   GuardedWindow window_;
-  std::vector<Page> pages_;
-  const std::unique_ptr<Cpu[]> cpus_;
+  const std::unique_ptr<Flags[]> flags_;
+  std::atomic<bool> must_watch_ = false;
+  std::atomic<bool> stopped_ = false;
   Blocks all_blocks_;
-  std::vector<uint32_t> occupants_;  // By block;
-  Blocks occupied_;                  // those that have any.
+
+  // Taken before the locks of DiagnosisLog and of a vCPU's Nudge().
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<Page> pages_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Cpu> cpus_ ABSL_GUARDED_BY(mutex_);
+  std::vector<uint32_t> occupants_ ABSL_GUARDED_BY(mutex_);  // By block;
+  Blocks occupied_ ABSL_GUARDED_BY(mutex_);  // those that have any.
   // What the guest can write to, or what TakeExit() is about to close: not
   // where CPUs are parked, nor what nobody has written to since they came.
-  Blocks writable_;
-  uint32_t openers_ = 0;  // They wait until all watch.
-  uint32_t parked_ = 0;
-  uint64_t arrivals_ = 0;
-  uint64_t loop_ = 0;  // The first bytes of this round's loop.
-  int64_t first_park_ns_ = 0;
-  bool closing_ = false;  // Somebody closes pages, without the lock.
-  bool stopped_ = false;
+  Blocks writable_ ABSL_GUARDED_BY(mutex_);
+  // CPUs that wait until all watch, or that are about to open something.
+  uint32_t openers_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint32_t parked_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t arrivals_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The first bytes of this round's loop.
+  uint64_t loop_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t first_park_ns_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Somebody is between BeginWork() and EndWork();
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;  // closes it for newcomers;
+  // or runs one instruction, since then.
+  std::optional<uint32_t> stepper_ ABSL_GUARDED_BY(mutex_);
+  std::chrono::steady_clock::time_point step_began_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace vmm

@@ -51,25 +51,26 @@ ParkWatch::~ParkWatch() { Stop(); }
 void ParkWatch::Start() {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "park-watch");
-    std::unique_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     while (!stopped_) {
-      lock.unlock();
+      mutex_.unlock();
       Look();
       const bool busy = std::any_of(
           pages_.begin(), pages_.end(),
           [](const Page& page) { return page.state == State::kPrepared; });
-      lock.lock();
-      stopped_changed_.wait_for(lock, busy ? kBusyTick : kIdleTick,
-                                [this] { return stopped_; });
+      mutex_.lock();
+      if (!stopped_) {
+        stopped_changed_.WaitFor(mutex_, busy ? kBusyTick : kIdleTick);
+      }
     }
   });
 }
 
 void ParkWatch::Stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopped_ = true;
-    stopped_changed_.notify_all();
+    stopped_changed_.NotifyAll();
   }
   if (thread_.joinable()) thread_.join();
 }

@@ -2,19 +2,19 @@
 #ifndef PARKVMM_VMM_PARK_PARK_WATCH_H_
 #define PARKVMM_VMM_PARK_PARK_WATCH_H_
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "psci-emul/park_slots.h"
 #include "psci-emul/power_table.h"
 #include "vmm/base/clock.h"
+#include "vmm/base/mutex.h"
 #include "vmm/boot/park_placement.h"
 #include "vmm/measure/event_ring.h"
 #include "vmm/park/diagnosis_log.h"
@@ -108,9 +108,9 @@ class ParkWatch {
   int64_t first_park_ns_ = 0;  // Of this round; 0: none.
   bool asked_ = false;         // All CPUs, in this round.
 
-  std::mutex mutex_;
-  std::condition_variable stopped_changed_;
-  bool stopped_ = false;
+  Mutex mutex_;
+  CondVar stopped_changed_;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -119,6 +119,39 @@ TEST(MachineStopTest, AnyStopAtAnyMomentJoinsAllWithinASecond) {
   }
 }
 
+// A guest whose code is what it likes: each CPU's store into the park window is
+// stepped over, and that instruction ends only when the vCPU is kicked.
+TEST(MachineStopTest, AStopFindsCpusWhoseStepDoesNotEnd) {
+  FakeVm* vm = nullptr;
+  auto machine = Machine::Create(
+      {.kernel = *ParseRaw("stub", std::vector<uint8_t>(64, 0x42)),
+       .memory_bytes = uint64_t{16} << 20,
+       .vcpus = kCpus,
+       .park = ParkMode::kHost,
+       .seed = 1},
+      [&vm](const VmSpec& spec) {
+        auto made = std::make_unique<FakeVm>(spec);
+        vm = made.get();
+        return made;
+      });
+  ASSERT_TRUE(machine.ok()) << machine.status();
+  std::promise<void> steps;
+  vm->vcpus[0]->on_run = [&, runs = 0]() mutable {
+    if (++runs == 3) steps.set_value();
+  };
+  vm->vcpus[0]->Then(StoreRefused{});  // Opens what is vacant.
+  vm->vcpus[0]->Then(StoreRefused{});  // Is stepped over.
+  (*machine)->Start();
+  ASSERT_EQ(steps.get_future().wait_for(std::chrono::seconds(5)),
+            std::future_status::ready);
+  const auto asked = std::chrono::steady_clock::now();
+  (*machine)->Inspect();
+  (*machine)->RequestStop({.kind = StopReason::Kind::kInterrupt});
+  const auto joined =
+      std::async(std::launch::async, [&] { (*machine)->Join(); });
+  EXPECT_EQ(joined.wait_until(asked + kLimit), std::future_status::ready);
+}
+
 TEST(MachineStopTest, AStopThatMeetsTheGuestsOwnJoinsAllWithinASecond) {
   for (uint32_t seed = 0; seed < kRounds; ++seed) {
     StopAtRandom(kRounds + seed, By::kGuest);

@@ -4,9 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstring>
+#include <future>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "psci-emul/park_abi.h"
 #include "tests/support/fake_vcpu.h"
@@ -17,6 +20,7 @@ namespace {
 using psci::Door;
 using psci::ParkFault;
 using psci::VcpuId;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -455,6 +459,78 @@ TEST_F(ParkRegionTest, APairOfStoresParksAsWell) {
   ASSERT_TRUE(in.ok());
   EXPECT_TRUE(in->parks);
   EXPECT_EQ(Get(page + PARK_PAGE_MAGIC), 0u);  // Not before it is off.
+}
+
+// The guest makes the instruction that is stepped over a WFI: the fake runs
+// until it is nudged. Everybody else goes on, and calls it back.
+class ParkRegionStepTest : public ParkRegionTest {
+ protected:
+  // CPU 0 steps over an instruction that does not end, on a thread of its own.
+  void BeginStep() {
+    Prepare();
+    Park(1, PageOfCpu(1));
+    Park(2, PageOfCpu(2));
+    on_nudge_ = [this](uint32_t cpu) { vcpus_[cpu]->Nudge(); };
+    std::promise<void> runs;
+    vcpus_[0]->on_run = [&runs, once = std::make_shared<bool>(false)] {
+      if (!std::exchange(*once, true)) runs.set_value();
+    };
+    stepper_ = std::jthread([this] {
+      const auto outcome = StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), kEntry);
+      EXPECT_TRUE(outcome.ok()) << outcome.status();
+      EXPECT_TRUE(outcome->then &&
+                  std::holds_alternative<Interrupted>(*outcome->then));
+    });
+    ASSERT_EQ(runs.get_future().wait_for(kLimit), std::future_status::ready);
+  }
+  static constexpr std::chrono::seconds kLimit{5};
+  std::jthread stepper_;
+};
+
+TEST_F(ParkRegionStepTest, AnInspectionEndsAStepThatLasts) {
+  BeginStep();
+  // However long that takes here: none of these waits for the step.
+  while (nudged_.empty()) region_->Inspect();
+  stepper_.join();
+  EXPECT_THAT(nudged_, Contains(0u));
+}
+
+TEST_F(ParkRegionStepTest, AReleaseByAnotherCpuEndsAStepThatLasts) {
+  BeginStep();
+  Put(kEntry + 4, &kStoreExit, 4);
+  const auto release = StoreAt(3, kEntry + 4, kStoreExit, PageOfCpu(2), kEntry);
+  ASSERT_TRUE(release.ok()) << release.status();
+  EXPECT_EQ(power_.StateOf(VcpuId{2}), psci::PowerState::kOnPending);
+  stepper_.join();
+}
+
+TEST_F(ParkRegionStepTest, ACpuThatParksEndsAStepThatLasts) {
+  BeginStep();
+  Park(3, PageOfCpu(3));
+  EXPECT_EQ(Get(PageOfCpu(3) + PARK_PAGE_MAGIC), PARK_MAGIC);
+  stepper_.join();
+}
+
+TEST_F(ParkRegionStepTest, AStopWaitsForNoStep) {
+  BeginStep();
+  vcpus_[0]->Kick();
+  region_->Shutdown();
+  stepper_.join();
+}
+
+// Nobody wakes those who wait for the window but the stop.
+TEST_F(ParkRegionStepTest, AStopEndsTheWaitForAStep) {
+  BeginStep();
+  on_nudge_ = nullptr;
+  auto waits = std::async(std::launch::async, [this] {
+    Put(kEntry + 4, &kStoreExit, 4);
+    return StoreAt(3, kEntry + 4, kStoreExit, PageOfCpu(2), kEntry);
+  });
+  region_->Shutdown();
+  const auto outcome = waits.get();
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(power_.StateOf(VcpuId{2}), psci::PowerState::kOff);
+  vcpus_[0]->Kick();
 }
 
 TEST_F(ParkRegionTest, AnEfaultThatIsNotOursIsNotRetriedForEver) {
