@@ -48,6 +48,11 @@ class Samples {
     Print("[bench] ", name..., " nanoseconds ",
           Nanoseconds(sorted_[count_ / 2]) / rounds_per_sample, " of ", count_);
   }
+  // The sample that nothing else delayed, if any.
+  void ReportFastest(auto... name) const {
+    Print("[bench] ", name..., "_fastest nanoseconds ", Nanoseconds(sorted_[0]),
+          " of ", count_);
+  }
 
  private:
   static constexpr uint64_t kMost = 101;

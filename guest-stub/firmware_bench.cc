@@ -28,6 +28,7 @@ void Measure(const char* name, uint32_t count) {
     Sleep(SettleMicroseconds(count));
   }
   samples.Report(1, name);
+  samples.ReportFastest(name);
 }
 
 }  // namespace

@@ -56,7 +56,8 @@ def test_none_takes_no_time() -> None:
 
 
 def test_cpu_on_takes_that_much_longer() -> None:
-    longer = figures(PARALLEL)["cpu_on_one"] - figures(NONE)["cpu_on_one"]
+    # The host may do something else in most rounds of a run, but not in all.
+    longer = figures(PARALLEL)["cpu_on_one_fastest"] - figures(NONE)["cpu_on_one_fastest"]
     print(longer)
     assert abs(longer - ON) < NEAR
 
