@@ -116,8 +116,8 @@ class ParkRegion {
     bool noted = false;     // That it is not as it should be.
   };
   struct Cpu {
-    bool off = false;        // Since it parked;
-    bool announced = false;  // and its magic is there for all to see.
+    bool off = false;        // It has left the guest since it parked.
+    bool announced = false;  // The guest can see its magic.
     std::optional<GuestAddress> page;
   };
   // Written with mutex_ held, read by the CPU's own thread without it.
@@ -165,7 +165,7 @@ class ParkRegion {
   // Between BeginWork() and EndWork(). These let go of mutex_, too.
   absl::Status SetWritableUnlocked(const Blocks& blocks, bool writable)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Returns whether it went where nobody is.
+  // Returns whether the page that the store went to is vacant.
   absl::StatusOr<bool> ApplyOne(psci::VcpuId self, const GuestStore::Data& data)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<bool> ApplyBoth(psci::VcpuId self, const GuestStore& store)
@@ -213,8 +213,8 @@ class ParkRegion {
   CondVar changed_;
   std::vector<Page> pages_ ABSL_GUARDED_BY(mutex_);
   std::vector<Cpu> cpus_ ABSL_GUARDED_BY(mutex_);
-  std::vector<uint32_t> occupants_ ABSL_GUARDED_BY(mutex_);  // By block;
-  Blocks occupied_ ABSL_GUARDED_BY(mutex_);  // those that have any.
+  std::vector<uint32_t> occupants_ ABSL_GUARDED_BY(mutex_);  // By block.
+  Blocks occupied_ ABSL_GUARDED_BY(mutex_);  // Blocks with an occupant.
   // What the guest can write to, or what TakeExit() is about to close: not
   // where CPUs are parked, nor what nobody has written to since they came.
   Blocks writable_ ABSL_GUARDED_BY(mutex_);
@@ -225,10 +225,11 @@ class ParkRegion {
   // The first bytes of this round's loop.
   uint64_t loop_ ABSL_GUARDED_BY(mutex_) = 0;
   int64_t first_park_ns_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Somebody is between BeginWork() and EndWork();
+  // A thread is between BeginWork() and EndWork().
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;
-  bool closing_ ABSL_GUARDED_BY(mutex_) = false;  // closes it for newcomers;
-  // or runs one instruction, since then.
+  // That thread closes pages for the CPUs that have just parked.
+  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
+  // That thread's vCPU, while it runs one instruction.
   std::optional<uint32_t> stepper_ ABSL_GUARDED_BY(mutex_);
   std::chrono::steady_clock::time_point step_began_ ABSL_GUARDED_BY(mutex_);
 };

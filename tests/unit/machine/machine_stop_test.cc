@@ -76,13 +76,10 @@ void PreparePages(const Machine& machine, FakeVm& vm) {
   }
 }
 
-// How the machine is asked to stop.
-enum class By { kRequest, kGuest };
-
-void StopAtRandom(uint32_t seed, By by, psci::FirmwareModel firmware = {}) {
-  std::mt19937 random(seed);
-  FakeVm* vm = nullptr;
-  auto machine = Machine::Create(
+// A machine that parks its CPUs in the VMM; `vm` is the fake under it.
+absl::StatusOr<std::unique_ptr<Machine>> Make(
+    FakeVm*& vm, psci::FirmwareModel firmware = {}) {
+  return Machine::Create(
       {.kernel = *ParseRaw("stub", std::vector<uint8_t>(64, 0x42)),
        .memory_bytes = uint64_t{16} << 20,
        .vcpus = kCpus,
@@ -94,6 +91,15 @@ void StopAtRandom(uint32_t seed, By by, psci::FirmwareModel firmware = {}) {
         vm = made.get();
         return made;
       });
+}
+
+// How the machine is asked to stop.
+enum class By { kRequest, kGuest };
+
+void StopAtRandom(uint32_t seed, By by, psci::FirmwareModel firmware = {}) {
+  std::mt19937 random(seed);
+  FakeVm* vm = nullptr;
+  const auto machine = Make(vm, std::move(firmware));
   ASSERT_TRUE(machine.ok()) << machine.status();
   PreparePages(**machine, *vm);
   for (uint32_t i = 0; i < kCpus; ++i) Script(random, i, *vm->vcpus[i]);
@@ -123,17 +129,7 @@ TEST(MachineStopTest, AnyStopAtAnyMomentJoinsAllWithinASecond) {
 // stepped over, and that instruction ends only when the vCPU is kicked.
 TEST(MachineStopTest, AStopFindsCpusWhoseStepDoesNotEnd) {
   FakeVm* vm = nullptr;
-  auto machine = Machine::Create(
-      {.kernel = *ParseRaw("stub", std::vector<uint8_t>(64, 0x42)),
-       .memory_bytes = uint64_t{16} << 20,
-       .vcpus = kCpus,
-       .park = ParkMode::kHost,
-       .seed = 1},
-      [&vm](const VmSpec& spec) {
-        auto made = std::make_unique<FakeVm>(spec);
-        vm = made.get();
-        return made;
-      });
+  const auto machine = Make(vm);
   ASSERT_TRUE(machine.ok()) << machine.status();
   std::promise<void> steps;
   vm->vcpus[0]->on_run = [&, runs = 0]() mutable {
