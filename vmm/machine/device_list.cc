@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "psci-emul/park_abi.h"
@@ -64,8 +65,33 @@ std::unique_ptr<MmioDevice> MakeMarkDevice(const DeviceDeps& deps) {
   });
 }
 
-std::unique_ptr<MmioDevice> MakeParkDevice(const DeviceDeps&) {
-  return std::make_unique<ParkDevice>();
+std::unique_ptr<MmioDevice> MakeParkDevice(const DeviceDeps& deps) {
+  const auto on_store = [&events = deps.events, &diagnoses = deps.diagnoses,
+                         base = deps.base](const ParkDevice::Report& report) {
+    const uint64_t place = base.value() + report.slot;
+    Event event = {.ns = report.ns, .vcpu = report.vcpu};
+    if (std::holds_alternative<psci::ParkSelf>(report.outcome)) {
+      event.kind = Event::Kind::kParkStore;
+      event.arguments = 1;
+      event.args = {place};
+    } else if (const auto* released =
+                   std::get_if<psci::Released>(&report.outcome)) {
+      event.kind = Event::Kind::kReleaseStore;
+      event.arguments = 3;
+      event.args = {released->mpidr, released->entry, place};
+    } else {
+      if (const auto* refused = std::get_if<psci::Refused>(&report.outcome)) {
+        diagnoses.Note(refused->fault, report.vcpu, place, report.value);
+      }
+      return;
+    }
+    events.ring(report.vcpu).Push(event);
+  };
+  return std::make_unique<ParkDevice>(
+      *deps.park_slots,
+      ParkDevice::Listener{
+          .clock_ns = [&clock = deps.clock] { return clock.Now(); },
+          .on_store = on_store});
 }
 
 absl::StatusOr<PlacedDevice> Place(const DeviceEntry& device,

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "fdt/device_node.h"
+#include "psci-emul/park_slots.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/guest_address.h"
 #include "vmm/devices/mmio_device.h"
@@ -20,6 +21,7 @@
 #include "vmm/machine/machine_spec.h"
 #include "vmm/machine/stop.h"
 #include "vmm/measure/event_log.h"
+#include "vmm/park/diagnosis_log.h"
 
 namespace vmm {
 
@@ -36,6 +38,9 @@ struct DeviceDeps {
   // Sets the level of the device's own SPI; does nothing if it has none. Any
   // thread.
   std::function<void(bool)> set_interrupt;
+  GuestAddress base;            // Of the device's own registers.
+  psci::ParkSlots* park_slots;  // nullptr unless CPUs park in the VMM.
+  DiagnosisLog& diagnoses;
 };
 
 using MakeDevice =

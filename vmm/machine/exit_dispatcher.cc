@@ -24,11 +24,6 @@ absl::StatusOr<NextStep> ExitDispatcher::Dispatch(const VcpuExit& exit,
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const MmioRead& exit, Vcpu& vcpu) {
-  if (IsInDevice(exit.address)) {
-    vcpu.AnswerRead(doors_.slots->Read(
-        exit.address.value() - doors_.device->base().value(), exit.size));
-    return NextStep::kResume;
-  }
   const auto value = bus_.Read(self_, exit.address, exit.size);
   if (!value) ++mistakes_.unowned_accesses;
   vcpu.AnswerRead(value.value_or(0));
@@ -36,38 +31,10 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const MmioRead& exit, Vcpu& vcpu) {
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const MmioWrite& exit, Vcpu&) {
-  if (IsInDevice(exit.address)) return OnSlotWrite(exit);
-  if (!bus_.Write(self_, exit.address, exit.size, exit.value)) {
-    ++mistakes_.unowned_accesses;
-  }
-  return NextStep::kResume;
-}
-
-NextStep ExitDispatcher::OnSlotWrite(const MmioWrite& exit) {
-  const int64_t now = clock_.Now();
-  const uint64_t place =
-      exit.address.value() & ~uint64_t{PARK_DEVICE_STRIDE - 1};
-  const psci::SlotOutcome outcome = doors_.slots->Write(
-      psci::VcpuId{self_}, exit.address.value() - doors_.device->base().value(),
-      exit.size, exit.value);
-  if (std::holds_alternative<psci::ParkSelf>(outcome)) {
-    events_.Push({.ns = now,
-                  .vcpu = self_,
-                  .kind = Event::Kind::kParkStore,
-                  .arguments = 1,
-                  .args = {place}});
-    return NextStep::kParkDevice;
-  }
-  if (const auto* released = std::get_if<psci::Released>(&outcome)) {
-    events_.Push({.ns = now,
-                  .vcpu = self_,
-                  .kind = Event::Kind::kReleaseStore,
-                  .arguments = 3,
-                  .args = {released->mpidr, released->entry, place}});
-  } else if (const auto* refused = std::get_if<psci::Refused>(&outcome)) {
-    doors_.diagnoses->Note(refused->fault, self_, place, exit.value);
-  }
-  return NextStep::kResume;
+  const auto after = bus_.Write(self_, exit.address, exit.size, exit.value);
+  if (!after) ++mistakes_.unowned_accesses;
+  // The park device alone answers so.
+  return after == AfterWrite::kPark ? NextStep::kParkDevice : NextStep::kResume;
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const Hypercall& exit, Vcpu& vcpu) {

@@ -13,7 +13,6 @@
 #include "vmm/kvm/vcpu_exit.h"
 #include "vmm/machine/stop.h"
 #include "vmm/measure/event_ring.h"
-#include "vmm/park/diagnosis_log.h"
 #include "vmm/park/park_region.h"
 #include "vmm/park/park_watch.h"
 
@@ -30,11 +29,9 @@ enum class NextStep {
 
 // What there is to park in, besides CPU_OFF.
 struct ParkDoors {
-  std::optional<GuestRange> device;
-  psci::ParkSlots* slots = nullptr;  // With `device`.
+  psci::ParkSlots* slots = nullptr;  // Of the park device; nullptr: none.
   ParkRegion* region = nullptr;      // nullptr: none, or the guest's own.
   ParkWatch* watch = nullptr;        // Of the guest's own.
-  DiagnosisLog* diagnoses = nullptr;
 };
 
 // What a guest did that no guest should; answered, counted, never fatal.
@@ -82,10 +79,6 @@ class ExitDispatcher {
   absl::StatusOr<NextStep> On(const StoreRefused& exit, Vcpu& vcpu);
   absl::StatusOr<NextStep> On(const DebugStop& exit, Vcpu& vcpu);
   absl::StatusOr<NextStep> OnGuardedStore(const VcpuExit& exit, Vcpu& vcpu);
-  NextStep OnSlotWrite(const MmioWrite& exit);
-  bool IsInDevice(GuestAddress address) const {
-    return doors_.device && doors_.device->Contains(address);
-  }
   absl::StatusOr<NextStep> On(const EntryFailed& exit, Vcpu& vcpu);
   absl::StatusOr<NextStep> On(const Unhandled& exit, Vcpu& vcpu);
 

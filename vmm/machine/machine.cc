@@ -22,10 +22,6 @@ VmSpec VmSpecOf(const MachineSpec& spec, const MachinePlan& plan) {
           .gic_redistributors_high = kGicV3HighRedistributors};
 }
 
-GuestRange ParkSlotsOf(uint64_t vcpus) {
-  return *GuestRange::Make(kParkPages.base(), vcpus * PARK_DEVICE_STRIDE);
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Machine>> Machine::Create(
@@ -58,6 +54,9 @@ absl::Status Machine::Build(const MachineSpec& spec, const OpenVm& open_vm) {
   psci_ = std::make_unique<psci::Dispatcher>(*power_, [ram](uint64_t address) {
     return ram.Contains(GuestAddress(address));
   });
+  if (spec.park == ParkMode::kHost) {
+    park_slots_ = std::make_unique<psci::ParkSlots>(*power_, JudgeEntry());
+  }
   RETURN_IF_ERROR(CreateDevices());
   RETURN_IF_ERROR(CreatePark(spec));
   RETURN_IF_ERROR(LoadGuest(spec));
@@ -77,7 +76,10 @@ absl::Status Machine::CreateDevices() {
          .set_interrupt =
              [this, spi = placed.spi](bool level) {
                if (spi) SetSpi(*spi, level);
-             }}));
+             },
+         .base = placed.registers.base(),
+         .park_slots = park_slots_.get(),
+         .diagnoses = diagnoses_}));
     RETURN_IF_ERROR(bus_.Attach(placed.registers, *devices_.back()));
   }
   return absl::OkStatus();
@@ -91,41 +93,39 @@ void Machine::SetSpi(uint32_t spi, bool level) {
 }
 
 absl::Status Machine::CreatePark(const MachineSpec& spec) {
-  park_placement_ = plan_.park;
-  if (!park_placement_) return absl::OkStatus();
-  const auto judge = [this](uint64_t entry) {
-    return JudgeParkEntry(plan_, entry);
-  };
-  if (spec.park == ParkMode::kGuest) return CreateWatch(spec, judge);
-  park_slots_ = std::make_unique<psci::ParkSlots>(*power_, judge);
+  if (!plan_.park) return absl::OkStatus();
+  if (spec.park == ParkMode::kGuest) return CreateWatch(spec);
   ASSIGN_OR_RETURN(
       park_region_,
-      ParkRegion::Create(*park_placement_, {.memory = *memory_,
-                                            .power = *power_,
-                                            .judge = judge,
-                                            .diagnoses = diagnoses_,
-                                            .events = *events_,
-                                            .clock = clock_,
-                                            .nudge = [this](uint32_t vcpu) {
-                                              threads_[vcpu]->Nudge();
-                                            }}));
+      ParkRegion::Create(*plan_.park, {.memory = *memory_,
+                                       .power = *power_,
+                                       .judge = JudgeEntry(),
+                                       .diagnoses = diagnoses_,
+                                       .events = *events_,
+                                       .clock = clock_,
+                                       .nudge = [this](uint32_t vcpu) {
+                                         threads_[vcpu]->Nudge();
+                                       }}));
   return absl::OkStatus();
 }
 
-absl::Status Machine::CreateWatch(const MachineSpec& spec,
-                                  const psci::JudgeEntry& judge) {
+psci::JudgeEntry Machine::JudgeEntry() const {
+  return [this](uint64_t entry) { return JudgeParkEntry(plan_, entry); };
+}
+
+absl::Status Machine::CreateWatch(const MachineSpec& spec) {
   const bool ours = spec.psci == PsciHandler::kVmm;
   ASSIGN_OR_RETURN(
       park_watch_,
       ParkWatch::Create(
-          *park_placement_,
+          *plan_.park,
           {.memory = *memory_,
            .power = *power_,
-           .judge = judge,
+           .judge = JudgeEntry(),
            .diagnoses = diagnoses_,
            .events = events_->observers_ring(),
            .clock = clock_,
-           .stride = park_placement_->stride,
+           .stride = plan_.park->stride,
            .is_off =
                [this, ours](uint32_t vcpu) {
                  return ours && power_->StateOf(psci::VcpuId{vcpu}) ==
@@ -165,13 +165,9 @@ void Machine::CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
       .power = *power_,
       .psci = *psci_,
       .bus = bus_,
-      .doors = {.device = park_slots_ == nullptr
-                              ? std::nullopt
-                              : std::optional(ParkSlotsOf(mpidrs_.size())),
-                .slots = park_slots_.get(),
+      .doors = {.slots = park_slots_.get(),
                 .region = park_region_.get(),
-                .watch = park_watch_.get(),
-                .diagnoses = &diagnoses_},
+                .watch = park_watch_.get()},
       .clock = clock_,
       .request_stop =
           [this](StopReason reason) { RequestStop(std::move(reason)); },

@@ -77,7 +77,7 @@ class Machine {
   GicVersion gic() const { return vm_->gic(); }
   const std::vector<uint8_t>& dtb() const { return dtb_; }
   // nullopt without park pages.
-  const std::optional<ParkPlacement>& park() const { return park_placement_; }
+  const std::optional<ParkPlacement>& park() const { return plan_.park; }
   std::vector<Diagnosis> Diagnoses() const { return diagnoses_.All(); }
   // After Join().
   std::vector<VcpuPostMortem> PostMortem() const;
@@ -91,8 +91,9 @@ class Machine {
   absl::Status CreateDevices();
   void SetSpi(uint32_t spi, bool level);
   absl::Status CreatePark(const MachineSpec& spec);
-  absl::Status CreateWatch(const MachineSpec& spec,
-                           const psci::JudgeEntry& judge);
+  absl::Status CreateWatch(const MachineSpec& spec);
+  // Returns JudgeParkEntry() of the plan.
+  psci::JudgeEntry JudgeEntry() const;
   absl::Status LoadGuest(const MachineSpec& spec);
   void CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
                      const MachineSpec& spec);
@@ -112,14 +113,13 @@ class Machine {
   ConsoleInput console_input_ = [](absl::Span<const uint8_t> bytes) {
     return bytes.size();
   };
-  std::vector<std::unique_ptr<MmioDevice>> devices_;  // In the plan's order.
-  MmioBus bus_;
   std::unique_ptr<psci::PowerTable> power_;
   std::unique_ptr<psci::Dispatcher> psci_;
   std::unique_ptr<psci::Firmware> firmware_;
-  std::optional<ParkPlacement> park_placement_;
   DiagnosisLog diagnoses_;
   std::unique_ptr<psci::ParkSlots> park_slots_;
+  std::vector<std::unique_ptr<MmioDevice>> devices_;  // In the plan's order.
+  MmioBus bus_;
   std::unique_ptr<ParkRegion> park_region_;
   std::unique_ptr<ParkWatch> park_watch_;
   psci::BootContext boot_;

@@ -4,6 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <vector>
+
+#include "psci-emul/park_abi.h"
+#include "psci-emul/power_table.h"
 #include "tests/support/toy_device.h"
 #include "vmm/boot/memory_map.h"
 
@@ -65,6 +70,84 @@ TEST(DeviceListTest, ADeviceWithoutAPlaceIsRefusedByName) {
       PlaceDevices(std::vector<DeviceEntry>{fixed, fixed}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists);
   EXPECT_THAT(std::string(status.message()), HasSubstr("toy: the 512 bytes"));
+}
+
+// The park device of a machine with two CPUs, CPU 0 of which stores.
+class ParkDeviceTest : public testing::Test {
+ protected:
+  ParkDeviceTest() {
+    const auto placed =
+        Placed(DevicesOf({.vcpus = 2, .park = ParkMode::kHost}));
+    base_ = placed.back().registers.base().value();
+    device_ = placed.back().make({.console = console_,
+                                  .console_input = input_,
+                                  .events = events_,
+                                  .clock = clock_,
+                                  .base = placed.back().registers.base(),
+                                  .park_slots = &slots_,
+                                  .diagnoses = diagnoses_});
+  }
+  AfterWrite Store(uint32_t cpu, uint64_t reg, uint64_t value) {
+    return device_->Write({0, cpu * PARK_DEVICE_STRIDE + reg, 8}, value);
+  }
+  uint64_t Load(uint32_t cpu, uint64_t reg) {
+    return device_->Read({0, cpu * PARK_DEVICE_STRIDE + reg, 8});
+  }
+  std::vector<Event> Events() {
+    std::vector<Event> events;
+    EXPECT_TRUE(events_
+                    .Drain(INT64_MAX,
+                           [&](const Event& event) { events.push_back(event); })
+                    .ok());
+    return events;
+  }
+
+  uint64_t base_ = 0;
+  ConsoleBuffer console_;
+  ConsoleInput input_;
+  Clock clock_;
+  EventLog events_{{0, 1}};
+  DiagnosisLog diagnoses_;
+  psci::PowerTable power_{{psci::Mpidr{0}, psci::Mpidr{1}}};
+  psci::ParkSlots slots_{power_, [](uint64_t) { return std::nullopt; }};
+  std::unique_ptr<MmioDevice> device_;
+};
+
+TEST_F(ParkDeviceTest, AStoreOfTheMagicToItsOwnSlotParksACpu) {
+  EXPECT_EQ(Store(0, PARK_REG_MAGIC, PARK_MAGIC), AfterWrite::kPark);
+  const auto events = Events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].kind, Event::Kind::kParkStore);
+  EXPECT_EQ(events[0].args[0], base_);
+}
+
+TEST_F(ParkDeviceTest, AForeignSlotParksNobodyAndIsNoted) {
+  EXPECT_EQ(Store(1, PARK_REG_MAGIC, PARK_MAGIC), AfterWrite::kDone);
+  ASSERT_EQ(diagnoses_.All().size(), 1u);
+  EXPECT_EQ(diagnoses_.All()[0].fault, psci::ParkFault::kForeignSlot);
+  EXPECT_EQ(diagnoses_.All()[0].place, base_ + PARK_DEVICE_STRIDE);
+  EXPECT_EQ(Load(1, PARK_REG_STATUS), uint64_t{PARK_STATUS_FOREIGN_SLOT});
+  EXPECT_TRUE(Events().empty());
+}
+
+// The event of a release has the moment at which the store arrived.
+TEST_F(ParkDeviceTest, AStoreToExitReleasesWhoIsParkedThere) {
+  ASSERT_TRUE(power_.PowerOn(psci::VcpuId{1}, {}));
+  ASSERT_TRUE(power_.AwaitBoot(psci::VcpuId{1}).has_value());
+  ASSERT_EQ(
+      device_->Write({1, PARK_DEVICE_STRIDE + PARK_REG_MAGIC, 8}, PARK_MAGIC),
+      AfterWrite::kPark);
+  ASSERT_TRUE(power_.PowerOff(psci::VcpuId{1}, psci::Door::kDevice));
+  const int64_t before = clock_.Now();
+  EXPECT_EQ(Store(1, PARK_REG_EXIT, 0x40080000), AfterWrite::kDone);
+  EXPECT_EQ(power_.StateOf(psci::VcpuId{1}), psci::PowerState::kOnPending);
+  const auto events = Events();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[1].kind, Event::Kind::kReleaseStore);
+  EXPECT_EQ(events[1].vcpu, 0u);
+  EXPECT_GE(events[1].ns, before);
+  EXPECT_THAT(events[1].args,
+              testing::ElementsAre(1, 0x40080000, base_ + PARK_DEVICE_STRIDE));
 }
 
 }  // namespace

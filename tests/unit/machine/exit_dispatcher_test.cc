@@ -21,10 +21,11 @@ class EchoDevice : public MmioDevice {
   uint64_t Read(const MmioAccess&) override { return value; }
   AfterWrite Write(const MmioAccess&, uint64_t written) override {
     value = written;
-    return AfterWrite::kDone;
+    return after;
   }
   void Describe(fdt::TreeWriter&, const fdt::DevicePlace&) const override {}
   uint64_t value = 0x55;
+  AfterWrite after = AfterWrite::kDone;
 };
 
 class ExitDispatcherTest : public testing::Test {
@@ -58,11 +59,7 @@ class ExitDispatcherTest : public testing::Test {
   EchoDevice device_;
   Clock clock_;
   EventRing events_{-1};
-  psci::ParkSlots slots_{power_, [](uint64_t) { return std::nullopt; }};
-  DiagnosisLog diagnoses_;
-  ParkDoors doors_{.device = GuestRange::Fixed(0xc100000, 0x2000),
-                   .slots = &slots_,
-                   .diagnoses = &diagnoses_};
+  ParkDoors doors_;
   FakeVcpu vcpu_{0};
   ExitDispatcher dispatcher_{0, bus_, psci_, doors_, clock_, events_};
 };
@@ -81,22 +78,10 @@ TEST_F(ExitDispatcherTest, AccessesToNothingReadZeroAndAreCounted) {
   EXPECT_EQ(dispatcher_.mistakes().unowned_accesses, 2u);
 }
 
-TEST_F(ExitDispatcherTest, AStoreOfTheMagicToItsOwnSlotParksACpu) {
-  EXPECT_EQ(Dispatch(MmioWrite{GuestAddress(0xc100008), 8, PARK_MAGIC}),
+TEST_F(ExitDispatcherTest, AWriteAfterWhichTheCpuParksLeavesTheGuest) {
+  device_.after = AfterWrite::kPark;
+  EXPECT_EQ(Dispatch(MmioWrite{GuestAddress(0x1000), 8, 1}),
             NextStep::kParkDevice);
-  const auto events = Events();
-  ASSERT_EQ(events.size(), 1u);
-  EXPECT_EQ(events[0].kind, Event::Kind::kParkStore);
-  EXPECT_EQ(events[0].args[0], 0xc100000u);
-}
-
-TEST_F(ExitDispatcherTest, AForeignSlotParksNobodyAndIsNoted) {
-  EXPECT_EQ(Dispatch(MmioWrite{GuestAddress(0xc101008), 8, PARK_MAGIC}),
-            NextStep::kResume);
-  ASSERT_EQ(diagnoses_.All().size(), 1u);
-  EXPECT_EQ(diagnoses_.All()[0].fault, psci::ParkFault::kForeignSlot);
-  Dispatch(MmioRead{GuestAddress(0xc101040), 8});
-  EXPECT_THAT(vcpu_.calls(), ElementsAre("answer 0x1"));
 }
 
 TEST_F(ExitDispatcherTest, AGuardedStoreWithoutARegionIsOurs) {
