@@ -58,8 +58,8 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const Hypercall& exit, Vcpu& vcpu) {
     if (answer->x0 == kNotSupported && !psci::IsImplemented(exit.function)) {
       ++mistakes_.unknown_calls;
     }
-    if (answer->x0 == kAlreadyOn && doors_.watch != nullptr) {
-      doors_.watch->OnRefusedCpuOn(psci::VcpuId{self_}, call.args[0]);
+    if (answer->x0 == kAlreadyOn) {
+      parking_.OnCpuOnRefused(psci::VcpuId{self_}, call.args[0]);
     }
     RETURN_IF_ERROR(vcpu.WriteX(0, answer->x0));
     return NextStep::kResume;
@@ -151,11 +151,8 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const DebugStop& exit, Vcpu& vcpu) {
 
 absl::StatusOr<NextStep> ExitDispatcher::OnGuardedStore(const VcpuExit& exit,
                                                         Vcpu& vcpu) {
-  if (doors_.region == nullptr) {
-    return absl::InternalError("KVM_RUN: Bad address");
-  }
-  ASSIGN_OR_RETURN(const ParkRegion::Outcome outcome,
-                   doors_.region->OnStore(psci::VcpuId{self_}, vcpu, exit));
+  ASSIGN_OR_RETURN(const Parking::StoreOutcome outcome,
+                   parking_.OnStore(psci::VcpuId{self_}, vcpu, exit));
   if (outcome.parks) return NextStep::kParkPage;
   return outcome.then ? Dispatch(*outcome.then, vcpu) : NextStep::kResume;
 }

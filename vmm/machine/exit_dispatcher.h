@@ -6,15 +6,13 @@
 
 #include "absl/status/statusor.h"
 #include "psci-emul/dispatcher.h"
-#include "psci-emul/park_slots.h"
 #include "vmm/base/clock.h"
 #include "vmm/devices/mmio_bus.h"
 #include "vmm/kvm/vcpu.h"
 #include "vmm/kvm/vcpu_exit.h"
 #include "vmm/machine/stop.h"
 #include "vmm/measure/event_ring.h"
-#include "vmm/park/park_region.h"
-#include "vmm/park/park_watch.h"
+#include "vmm/park/parking.h"
 
 namespace vmm {
 
@@ -25,13 +23,6 @@ enum class NextStep {
   kParkPage,    // The same, by way of a park page,
   kParkDevice,  // or of the park device.
   kStop,        // The whole machine; stop_reason() says why.
-};
-
-// What there is to park in, besides CPU_OFF.
-struct ParkDoors {
-  psci::ParkSlots* slots = nullptr;  // Of the park device; nullptr: none.
-  ParkRegion* region = nullptr;      // nullptr: none, or the guest's own.
-  ParkWatch* watch = nullptr;        // Of the guest's own.
 };
 
 // What a guest did that no guest should; answered, counted, never fatal.
@@ -54,11 +45,11 @@ struct GuestMistakes {
 class ExitDispatcher {
  public:
   ExitDispatcher(uint32_t self, const MmioBus& bus, psci::Dispatcher& psci,
-                 const ParkDoors& doors, const Clock& clock, EventRing& events)
+                 Parking& parking, const Clock& clock, EventRing& events)
       : self_(self),
         bus_(bus),
         psci_(psci),
-        doors_(doors),
+        parking_(parking),
         clock_(clock),
         events_(events) {}
 
@@ -89,7 +80,7 @@ class ExitDispatcher {
   const uint32_t self_;
   const MmioBus& bus_;
   psci::Dispatcher& psci_;
-  const ParkDoors& doors_;
+  Parking& parking_;
   const Clock& clock_;
   EventRing& events_;
   StopReason stop_reason_;

@@ -8,6 +8,8 @@
 #include "vmm/boot/loader.h"
 #include "vmm/boot/memory_map.h"
 #include "vmm/machine/guest_tree.h"
+#include "vmm/park/guest_parking.h"
+#include "vmm/park/host_parking.h"
 
 namespace vmm {
 namespace {
@@ -58,7 +60,7 @@ absl::Status Machine::Build(const MachineSpec& spec, const OpenVm& open_vm) {
     park_slots_ = std::make_unique<psci::ParkSlots>(*power_, JudgeEntry());
   }
   RETURN_IF_ERROR(CreateDevices());
-  RETURN_IF_ERROR(CreatePark(spec));
+  ASSIGN_OR_RETURN(parking_, CreateParking(spec));
   RETURN_IF_ERROR(LoadGuest(spec));
   CreateThreads(std::move(vcpus), spec);
   return absl::OkStatus();
@@ -92,32 +94,18 @@ void Machine::SetSpi(uint32_t spi, bool level) {
                .detail = std::string(set.message())});
 }
 
-absl::Status Machine::CreatePark(const MachineSpec& spec) {
-  if (!plan_.park) return absl::OkStatus();
-  if (spec.park == ParkMode::kGuest) return CreateWatch(spec);
-  ASSIGN_OR_RETURN(
-      park_region_,
-      ParkRegion::Create(*plan_.park, {.memory = *memory_,
-                                       .power = *power_,
-                                       .judge = JudgeEntry(),
-                                       .diagnoses = diagnoses_,
-                                       .events = *events_,
-                                       .clock = clock_,
-                                       .nudge = [this](uint32_t vcpu) {
-                                         threads_[vcpu]->Nudge();
-                                       }}));
-  return absl::OkStatus();
-}
-
-psci::JudgeEntry Machine::JudgeEntry() const {
-  return [this](uint64_t entry) { return JudgeParkEntry(plan_, entry); };
-}
-
-absl::Status Machine::CreateWatch(const MachineSpec& spec) {
-  const bool ours = spec.psci == PsciHandler::kVmm;
-  ASSIGN_OR_RETURN(
-      park_watch_,
-      ParkWatch::Create(
+absl::StatusOr<std::unique_ptr<Parking>> Machine::CreateParking(
+    const MachineSpec& spec) {
+  const RunningVcpus vcpus = {
+      .nudge = [this](uint32_t vcpu) { threads_[vcpu]->Nudge(); },
+      .ask = [this](uint32_t vcpu) { return threads_[vcpu]->Ask(); },
+      .host_cpu_ns =
+          [this](uint32_t vcpu) { return threads_[vcpu]->HostCpuNs(); }};
+  switch (spec.park) {
+    case ParkMode::kOff:
+      return std::make_unique<NoParking>();
+    case ParkMode::kGuest:
+      return GuestParking::Create(
           *plan_.park,
           {.memory = *memory_,
            .power = *power_,
@@ -125,25 +113,27 @@ absl::Status Machine::CreateWatch(const MachineSpec& spec) {
            .diagnoses = diagnoses_,
            .events = events_->observers_ring(),
            .clock = clock_,
-           .stride = plan_.park->stride,
            .is_off =
-               [this, ours](uint32_t vcpu) {
+               [this, ours = spec.psci == PsciHandler::kVmm](uint32_t vcpu) {
                  return ours && power_->StateOf(psci::VcpuId{vcpu}) ==
                                     psci::PowerState::kOff;
                },
-           .ask = [this](uint32_t vcpu) { return threads_[vcpu]->Ask(); },
-           .host_cpu_ns =
-               [this](uint32_t vcpu) { return threads_[vcpu]->HostCpuNs(); }}));
-  return absl::OkStatus();
+           .vcpus = vcpus});
+    case ParkMode::kHost:
+      break;
+  }
+  return HostParking::Create(*plan_.park, {.memory = *memory_,
+                                           .power = *power_,
+                                           .slots = *park_slots_,
+                                           .judge = JudgeEntry(),
+                                           .diagnoses = diagnoses_,
+                                           .events = *events_,
+                                           .clock = clock_,
+                                           .vcpus = vcpus});
 }
 
-std::optional<SpinTotals> Machine::Spinning() const {
-  if (park_watch_ == nullptr) return std::nullopt;
-  return park_watch_->totals();
-}
-
-void Machine::Inspect() {
-  if (park_region_ != nullptr) park_region_->Inspect();
+psci::JudgeEntry Machine::JudgeEntry() const {
+  return [this](uint64_t entry) { return JudgeParkEntry(plan_, entry); };
 }
 
 absl::Status Machine::LoadGuest(const MachineSpec& spec) {
@@ -161,13 +151,11 @@ void Machine::CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
   if (!psci::IsInstant(spec.firmware)) {
     firmware_ = std::make_unique<psci::Firmware>(spec.firmware);
   }
-  shared_ = std::make_unique<VcpuThread::Machine>(VcpuThread::Machine{
+  shared_ = std::make_unique<VcpuThread::Deps>(VcpuThread::Deps{
       .power = *power_,
       .psci = *psci_,
       .bus = bus_,
-      .doors = {.slots = park_slots_.get(),
-                .region = park_region_.get(),
-                .watch = park_watch_.get()},
+      .parking = *parking_,
       .clock = clock_,
       .request_stop =
           [this](StopReason reason) { RequestStop(std::move(reason)); },
@@ -188,7 +176,7 @@ Machine::~Machine() {
 
 void Machine::Start() {
   for (const auto& thread : threads_) thread->Start();
-  if (park_watch_ != nullptr) park_watch_->Start();
+  parking_->Start();
   // Nobody else can have started it. No CPU_ON: that would be firmware's.
   static_cast<void>(
       power_->Release(psci::VcpuId{0}, psci::Door::kCpuOff, boot_));
@@ -201,11 +189,12 @@ void Machine::RequestStop(StopReason reason) {
   // own is kicked whatever the others do.
   power_->Shutdown();
   for (const auto& thread : threads_) thread->Stop();
-  if (park_region_ != nullptr) park_region_->Shutdown();
+  if (parking_ != nullptr) parking_->RequestStop();
 }
 
 void Machine::Join() {
-  if (park_watch_ != nullptr) park_watch_->Stop();
+  if (parking_ == nullptr) return;  // Likewise.
+  parking_->Join();
   for (const auto& thread : threads_) thread->Join();
   Inspect();  // What nobody has looked at yet.
 }

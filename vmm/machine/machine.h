@@ -30,8 +30,7 @@
 #include "vmm/measure/event_log.h"
 #include "vmm/memory/guest_memory.h"
 #include "vmm/park/diagnosis_log.h"
-#include "vmm/park/park_region.h"
-#include "vmm/park/park_watch.h"
+#include "vmm/park/parking.h"
 
 namespace vmm {
 
@@ -70,7 +69,7 @@ class Machine {
   size_t SendInput(absl::Span<const uint8_t> bytes);
   EventLog& events() { return *events_; }
   // Looks at what has no event of its own. Now and then.
-  void Inspect();
+  void Inspect() { parking_->Inspect(); }
   const Clock& clock() const { return clock_; }
 
   const std::vector<uint64_t>& mpidrs() const { return mpidrs_; }
@@ -83,15 +82,15 @@ class Machine {
   std::vector<VcpuPostMortem> PostMortem() const;
   GuestMistakes Mistakes() const;
   // nullopt unless CPUs park in the guest's own loop.
-  std::optional<SpinTotals> Spinning() const;
+  std::optional<SpinTotals> Spinning() const { return parking_->Spinning(); }
 
  private:
   explicit Machine(MachinePlan plan) : plan_(std::move(plan)) {}
   absl::Status Build(const MachineSpec& spec, const OpenVm& open_vm);
   absl::Status CreateDevices();
   void SetSpi(uint32_t spi, bool level);
-  absl::Status CreatePark(const MachineSpec& spec);
-  absl::Status CreateWatch(const MachineSpec& spec);
+  absl::StatusOr<std::unique_ptr<Parking>> CreateParking(
+      const MachineSpec& spec);
   // Returns JudgeParkEntry() of the plan.
   psci::JudgeEntry JudgeEntry() const;
   absl::Status LoadGuest(const MachineSpec& spec);
@@ -120,10 +119,9 @@ class Machine {
   std::unique_ptr<psci::ParkSlots> park_slots_;
   std::vector<std::unique_ptr<MmioDevice>> devices_;  // In the plan's order.
   MmioBus bus_;
-  std::unique_ptr<ParkRegion> park_region_;
-  std::unique_ptr<ParkWatch> park_watch_;
+  std::unique_ptr<Parking> parking_;
   psci::BootContext boot_;
-  std::unique_ptr<VcpuThread::Machine> shared_;
+  std::unique_ptr<VcpuThread::Deps> shared_;
   std::vector<std::unique_ptr<VcpuThread>> threads_;
 };
 

@@ -43,13 +43,13 @@ constexpr std::optional<psci::Door> DoorOf(NextStep step) {
 }  // namespace
 
 VcpuThread::VcpuThread(psci::VcpuId id, std::unique_ptr<Vcpu> vcpu,
-                       const Machine& machine, EventRing& events)
+                       const Deps& deps, EventRing& events)
     : id_(id),
       vcpu_(std::move(vcpu)),
-      machine_(machine),
+      deps_(deps),
       events_(events),
-      dispatcher_(psci::Index(id), machine.bus, machine.psci, machine.doors,
-                  machine.clock, events) {}
+      dispatcher_(psci::Index(id), deps.bus, deps.psci, deps.parking,
+                  deps.clock, events) {}
 
 VcpuThread::~VcpuThread() {
   Stop();
@@ -71,8 +71,7 @@ void VcpuThread::Join() {
 }
 
 std::optional<Whereabouts> VcpuThread::Ask() {
-  if (!machine_.kvm_psci &&
-      machine_.power.StateOf(id_) != psci::PowerState::kOn) {
+  if (!deps_.kvm_psci && deps_.power.StateOf(id_) != psci::PowerState::kOn) {
     return std::nullopt;
   }
   const MutexLock alone(asking_);
@@ -116,18 +115,18 @@ void VcpuThread::Main() {
   pthread_setname_np(pthread_self(),
                      absl::StrCat("vcpu", psci::Index(id_)).c_str());
   // Deadlines of ours are to be met, not gathered.
-  if (machine_.firmware != nullptr) prctl(PR_SET_TIMERSLACK, 1);
+  if (deps_.firmware != nullptr) prctl(PR_SET_TIMERSLACK, 1);
   if (const absl::Status status = Live(); !status.ok()) {
-    machine_.request_stop({.kind = StopReason::Kind::kVmmError,
-                           .detail = std::string(status.message()),
-                           .vcpu = psci::Index(id_)});
+    deps_.request_stop({.kind = StopReason::Kind::kVmmError,
+                        .detail = std::string(status.message()),
+                        .vcpu = psci::Index(id_)});
   }
 }
 
 void VcpuThread::Record(Event::Kind kind, const psci::BootContext& context,
                         int64_t firmware_ns) {
   const bool start = kind == Event::Kind::kStart;
-  events_.Push({.ns = machine_.clock.Now(),
+  events_.Push({.ns = deps_.clock.Now(),
                 .vcpu = psci::Index(id_),
                 .kind = kind,
                 .arguments = static_cast<uint8_t>(start ? 2 : 1),
@@ -136,11 +135,11 @@ void VcpuThread::Record(Event::Kind kind, const psci::BootContext& context,
 }
 
 std::optional<int64_t> VcpuThread::Spend(psci::Transition transition) {
-  const Clock& clock = machine_.clock;
+  const Clock& clock = deps_.clock;
   const int64_t begin = clock.Now();
-  const int64_t end = machine_.firmware->CompletionOf(transition, id_, begin);
+  const int64_t end = deps_.firmware->CompletionOf(transition, id_, begin);
   if (end == begin) return 0;
-  if (!machine_.power.SleepUntil(id_, clock.ToMonotonic(end - kAwakeNs))) {
+  if (!deps_.power.SleepUntil(id_, clock.ToMonotonic(end - kAwakeNs))) {
     return std::nullopt;
   }
   // Without a yield: in virtual time that is for as long as the next one likes.
@@ -151,15 +150,15 @@ std::optional<int64_t> VcpuThread::Spend(psci::Transition transition) {
 
 std::optional<int64_t> VcpuThread::SpendOn() {
   using By = psci::PowerTable::By;
-  if (machine_.firmware == nullptr) return 0;
-  const auto by = machine_.power.AwaitStart(id_);
+  if (deps_.firmware == nullptr) return 0;
+  const auto by = deps_.power.AwaitStart(id_);
   if (!by) return std::nullopt;
   if (*by != By::kCpuOn) return 0;
   return Spend(psci::Transition::kOn);
 }
 
 std::optional<int64_t> VcpuThread::SpendOff(psci::Door door) {
-  if (machine_.firmware == nullptr || door != psci::Door::kCpuOff) return 0;
+  if (deps_.firmware == nullptr || door != psci::Door::kCpuOff) return 0;
   const auto spent = Spend(psci::Transition::kOff);
   if (!spent) StopsWhileOn();
   return spent;
@@ -175,50 +174,46 @@ void VcpuThread::StopsWhileOn() {
 bool VcpuThread::Settles() const {
   std::chrono::nanoseconds left = kSettle;
   for (int i = 0; i < kSettlings && left > left.zero(); ++i) {
-    if (!machine_.power.StaysOff(id_, left)) return false;
+    if (!deps_.power.StaysOff(id_, left)) return false;
     const std::chrono::steady_clock::time_point last(
-        std::chrono::nanoseconds(machine_.power.LastOffNs()));
+        std::chrono::nanoseconds(deps_.power.LastOffNs()));
     left = last + kSettle - std::chrono::steady_clock::now();
   }
   return true;
 }
 
 absl::Status VcpuThread::Live() {
-  if (machine_.kvm_psci && psci::Index(id_) != 0) {
+  if (deps_.kvm_psci && psci::Index(id_) != 0) {
     return RunUntilOff().status();
   }
-  ParkRegion* const region = machine_.doors.region;
-  psci::ParkSlots* const slots = machine_.doors.slots;
   bool used = false;  // The registers are no longer those of a new CPU.
-  psci::Door door = psci::Door::kCpuOff;
   for (;;) {
     if (used && Settles()) {
       RETURN_IF_ERROR(vcpu_->Reset());
-      if (region != nullptr) RETURN_IF_ERROR(region->EndWatch(id_, *vcpu_));
+      RETURN_IF_ERROR(deps_.parking.WhileOff(id_, *vcpu_));
       used = false;
     }
     const auto on_ns = SpendOn();
-    const auto context = on_ns ? machine_.power.AwaitBoot(id_) : std::nullopt;
+    const auto context = on_ns ? deps_.power.AwaitBoot(id_) : std::nullopt;
     if (!context) {
-      post_mortem_.state = machine_.power.StateOf(id_);
+      post_mortem_.state = deps_.power.StateOf(id_);
       break;
     }
-    if (door == psci::Door::kPage) region->Leave(id_);
-    if (slots != nullptr) slots->Entered(id_);
+    deps_.parking.Entered(id_);
     if (used) RETURN_IF_ERROR(vcpu_->Reset());
     RETURN_IF_ERROR(
         vcpu_->SetEntry(GuestAddress(context->entry), context->context_id));
     Record(Event::Kind::kStart, *context, *on_ns);
     ASSIGN_OR_RETURN(const auto left_by, RunUntilOff());
     if (!left_by) break;
-    door = post_mortem_.door = *left_by;
-    const auto off_ns = SpendOff(door);
+    post_mortem_.door = *left_by;
+    const auto off_ns = SpendOff(*left_by);
     if (!off_ns) break;
-    const bool nobody_left = machine_.power.PowerOff(id_, door);
-    Record(Event::Kind::kOff, {static_cast<uint64_t>(door)}, *off_ns);
-    if (door == psci::Door::kPage) RETURN_IF_ERROR(region->Announce(id_));
+    const bool nobody_left = deps_.power.PowerOff(id_, *left_by);
+    Record(Event::Kind::kOff, {static_cast<uint64_t>(*left_by)}, *off_ns);
+    RETURN_IF_ERROR(deps_.parking.Left(id_, *left_by));
     if (nobody_left) {
-      machine_.request_stop(
+      deps_.request_stop(
           {.kind = StopReason::Kind::kAllOff, .vcpu = psci::Index(id_)});
     }
     used = true;
@@ -227,17 +222,14 @@ absl::Status VcpuThread::Live() {
 }
 
 absl::StatusOr<std::optional<psci::Door>> VcpuThread::RunUntilOff() {
-  ParkRegion* const region = machine_.doors.region;
   while (!stopping_.load(std::memory_order_acquire)) {
-    if (region != nullptr && region->NeedsWatch(id_)) {
-      RETURN_IF_ERROR(region->Watch(id_, *vcpu_));
-    }
+    RETURN_IF_ERROR(deps_.parking.BeforeRun(id_, *vcpu_));
     if (asked_.load(std::memory_order_relaxed)) RETURN_IF_ERROR(Answer());
     ASSIGN_OR_RETURN(const VcpuExit exit, vcpu_->Run());
     ASSIGN_OR_RETURN(const NextStep step, dispatcher_.Dispatch(exit, *vcpu_));
     if (const auto door = DoorOf(step)) return door;
     if (step == NextStep::kStop) {
-      machine_.request_stop(dispatcher_.stop_reason());
+      deps_.request_stop(dispatcher_.stop_reason());
     }
   }
   StopsWhileOn();

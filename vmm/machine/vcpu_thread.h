@@ -31,20 +31,20 @@ struct VcpuPostMortem {
 //
 //   AwaitBoot -> SetEntry -> { Run -> Dispatch }* -> PowerOff -> ...
 //
-// Whatever the door, it is the same wait and the same start. Modelled firmware
-// has its time before the start of a CPU that CPU_ON turned on, which is not on
-// until then, and before the PowerOff of CPU_OFF, which is on until then.
+// The wait and the start are the same whatever the door. Firmware latency is
+// spent before a CPU_ON start (the CPU stays pending) and before a CPU_OFF
+// completes (the CPU stays on).
 //
-// A CPU that is off is parked: its thread sleeps in AwaitBoot. Once it has been
-// off for a moment it puts the reset registers in place, so that CPU_ON costs
-// two register writes and a wake-up.
+// A CPU that is off is parked: its thread sleeps in AwaitBoot. Once no CPU has
+// left for a moment, the thread puts the reset registers in place, so that
+// CPU_ON costs two register writes and a wake-up.
 class VcpuThread {
  public:
-  struct Machine {  // What all vCPUs share; outlives them.
+  struct Deps {  // What all vCPUs share; outlives them.
     psci::PowerTable& power;
     psci::Dispatcher& psci;
     const MmioBus& bus;
-    ParkDoors doors;
+    Parking& parking;
     const Clock& clock;
     std::function<void(StopReason)> request_stop;  // Any thread.
     // Whether KVM answers PSCI: then all vCPUs enter it at once, and KVM holds
@@ -53,8 +53,8 @@ class VcpuThread {
     psci::Firmware* firmware = nullptr;  // nullptr: takes no time.
   };
 
-  VcpuThread(psci::VcpuId id, std::unique_ptr<Vcpu> vcpu,
-             const Machine& machine, EventRing& events);
+  VcpuThread(psci::VcpuId id, std::unique_ptr<Vcpu> vcpu, const Deps& deps,
+             EventRing& events);
   VcpuThread(const VcpuThread&) = delete;
   VcpuThread& operator=(const VcpuThread&) = delete;
   // Stops and joins. The power table must have been shut down.
@@ -97,7 +97,7 @@ class VcpuThread {
 
   const psci::VcpuId id_;
   const std::unique_ptr<Vcpu> vcpu_;
-  const Machine& machine_;
+  const Deps& deps_;
   EventRing& events_;
   ExitDispatcher dispatcher_;
   std::atomic<bool> stopping_ = false;

@@ -59,9 +59,9 @@ class ExitDispatcherTest : public testing::Test {
   EchoDevice device_;
   Clock clock_;
   EventRing events_{-1};
-  ParkDoors doors_;
+  NoParking parking_;
   FakeVcpu vcpu_{0};
-  ExitDispatcher dispatcher_{0, bus_, psci_, doors_, clock_, events_};
+  ExitDispatcher dispatcher_{0, bus_, psci_, parking_, clock_, events_};
 };
 
 TEST_F(ExitDispatcherTest, MmioGoesToTheDevice) {

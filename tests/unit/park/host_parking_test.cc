@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/park/park_region.h"
+#include "vmm/park/host_parking.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -44,15 +44,16 @@ const ParkPlacement kSmall = {
 
 // Four CPUs whose code the test writes; the MMU is off, so every address is
 // physical, and what the guest does is done to memory by the test.
-class ParkRegionTest : public testing::Test {
+class HostParkingTest : public testing::Test {
  protected:
   void SetUp() override { SetUpIn(kSmall); }
   void SetUpIn(const ParkPlacement& placement) {
-    region_.reset();
+    parking_.reset();
     vcpus_.clear();
-    auto region = ParkRegion::Create(
+    auto parking = HostParking::Create(
         placement, {.memory = memory_,
                     .power = power_,
+                    .slots = slots_,
                     .judge = [](uint64_t entry) -> std::optional<ParkFault> {
                       if (entry == kEntry) return std::nullopt;
                       return ParkFault::kExitNotRam;
@@ -60,20 +61,17 @@ class ParkRegionTest : public testing::Test {
                     .diagnoses = diagnoses_,
                     .events = events_,
                     .clock = clock_,
-                    .nudge =
-                        [this](uint32_t cpu) {
-                          nudged_.push_back(cpu);
-                          if (on_nudge_) on_nudge_(cpu);
-                        }});
-    ASSERT_TRUE(region.ok()) << region.status();
-    region_ = *std::move(region);
+                    .vcpus = {.nudge = [this](uint32_t cpu) {
+                      nudged_.push_back(cpu);
+                      if (on_nudge_) on_nudge_(cpu);
+                    }}});
+    ASSERT_TRUE(parking.ok()) << parking.status();
+    parking_ = *std::move(parking);
     for (uint32_t i = 0; i < 4; ++i) {
       vcpus_.push_back(std::make_unique<FakeVcpu>(i));
       if (power_.PowerOn(VcpuId{i}, {})) {
         ASSERT_TRUE(power_.AwaitBoot(VcpuId{i}).has_value());
       }
-      // As if each had been asked to watch already.
-      ASSERT_TRUE(region_->Watch(VcpuId{i}, *vcpus_[i]).ok());
     }
   }
   void Put(uint64_t address, const void* from, size_t size) {
@@ -99,17 +97,16 @@ class ParkRegionTest : public testing::Test {
     }
   }
   // CPU `self` runs into `instruction` at `pc`, for [x3 or x0] = `address`.
-  absl::StatusOr<ParkRegion::Outcome> StoreAt(uint32_t self, uint64_t pc,
-                                              uint32_t instruction,
-                                              uint64_t address, uint64_t value,
-                                              VcpuExit exit = StoreRefused{}) {
+  absl::StatusOr<Parking::StoreOutcome> StoreAt(
+      uint32_t self, uint64_t pc, uint32_t instruction, uint64_t address,
+      uint64_t value, VcpuExit exit = StoreRefused{}) {
     FakeVcpu& vcpu = *vcpus_[self];
     if (pc == kEntry) Put(pc, &instruction, 4);
     vcpu.pc = pc;
     vcpu.x[0] = vcpu.x[3] = address;
     vcpu.x[1] = PARK_MAGIC;
     vcpu.x[2] = value;
-    return region_->OnStore(VcpuId{self}, vcpu, exit);
+    return parking_->OnStore(VcpuId{self}, vcpu, exit);
   }
   void Park(uint32_t cpu, uint64_t page) {
     const auto outcome =
@@ -118,17 +115,23 @@ class ParkRegionTest : public testing::Test {
     ASSERT_TRUE(outcome.ok()) << outcome.status();
     ASSERT_TRUE(outcome->parks);
     ASSERT_FALSE(power_.PowerOff(VcpuId{cpu}, Door::kPage));
-    ASSERT_TRUE(region_->Announce(VcpuId{cpu}).ok());
+    ASSERT_TRUE(parking_->Left(VcpuId{cpu}, Door::kPage).ok());
   }
   void ParkAll() {
     for (const uint32_t cpu : {1u, 2u, 3u}) {
       Park(cpu, PageOfCpu(cpu));
-      ASSERT_TRUE(region_->EndWatch(VcpuId{cpu}, *vcpus_[cpu]).ok());
+      ASSERT_TRUE(parking_->WhileOff(VcpuId{cpu}, *vcpus_[cpu]).ok());
     }
   }
   void Starts(uint32_t cpu) {
     ASSERT_TRUE(power_.AwaitBoot(VcpuId{cpu}).has_value());
-    region_->Leave(VcpuId{cpu});
+    parking_->Entered(VcpuId{cpu});
+  }
+  // Whether the CPU, which is about to run, sets its watchpoint first.
+  bool WatchesBeforeRun(uint32_t cpu) {
+    const size_t before = vcpus_[cpu]->calls().size();
+    EXPECT_TRUE(parking_->BeforeRun(VcpuId{cpu}, *vcpus_[cpu]).ok());
+    return vcpus_[cpu]->calls().size() > before;
   }
   void Release(uint32_t cpu, uint64_t entry) {
     const auto outcome = StoreAt(0, kEntry, kStoreExit, PageOfCpu(cpu), entry);
@@ -147,16 +150,21 @@ class ParkRegionTest : public testing::Test {
       *GuestMemory::Map(*GuestRange::Make(GuestAddress(kRam), kSize));
   psci::PowerTable power_{
       {psci::Mpidr{0}, psci::Mpidr{1}, psci::Mpidr{2}, psci::Mpidr{3}}};
+  psci::ParkSlots slots_{power_, [](uint64_t) { return std::nullopt; }};
   DiagnosisLog diagnoses_;
   EventLog events_{{0, 1, 2, 3}};
   Clock clock_;
   std::vector<uint32_t> nudged_;
-  std::function<void(uint32_t)> on_nudge_;
-  std::unique_ptr<ParkRegion> region_;
+  // By default a vCPU comes back at once and runs again.
+  const std::function<void(uint32_t)> runs_again_ = [this](uint32_t cpu) {
+    EXPECT_TRUE(parking_->BeforeRun(VcpuId{cpu}, *vcpus_[cpu]).ok());
+  };
+  std::function<void(uint32_t)> on_nudge_ = runs_again_;
+  std::unique_ptr<HostParking> parking_;
   std::vector<std::unique_ptr<FakeVcpu>> vcpus_;
 };
 
-TEST_F(ParkRegionTest, AReleaseStartsTheCpuAtItsAddressWithItsPage) {
+TEST_F(HostParkingTest, AReleaseStartsTheCpuAtItsAddressWithItsPage) {
   Prepare();
   Park(1, PageOfCpu(1));
   EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_MAGIC), PARK_MAGIC);
@@ -164,13 +172,13 @@ TEST_F(ParkRegionTest, AReleaseStartsTheCpuAtItsAddressWithItsPage) {
   Release(1, kEntry);
   EXPECT_EQ(power_.AwaitBoot(VcpuId{1}),
             (psci::BootContext{kEntry, PageOfCpu(1)}));
-  region_->Leave(VcpuId{1});
+  parking_->Entered(VcpuId{1});
   EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_EXIT), 0u);
   EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_MAGIC), 0u);
   EXPECT_THAT(Faults(), IsEmpty());
 }
 
-TEST_F(ParkRegionTest, AReleasedPageIsPlainRamWhileOthersAreParked) {
+TEST_F(HostParkingTest, AReleasedPageIsPlainRamWhileOthersAreParked) {
   Prepare();
   Park(1, PageOfCpu(1));
   Park(2, PageOfCpu(2));
@@ -184,7 +192,7 @@ TEST_F(ParkRegionTest, AReleasedPageIsPlainRamWhileOthersAreParked) {
   EXPECT_EQ(power_.AwaitBoot(VcpuId{2})->context_id, PageOfCpu(2));
 }
 
-TEST_F(ParkRegionTest, ParkedPagesCannotBeWritten) {
+TEST_F(HostParkingTest, ParkedPagesCannotBeWritten) {
   Prepare();
   Park(1, PageOfCpu(1));
   const uint64_t zero = 0;
@@ -193,7 +201,7 @@ TEST_F(ParkRegionTest, ParkedPagesCannotBeWritten) {
 
 // Room for 512 CPUs, at every page size a guest can have; a next kernel may
 // have another one than the first.
-TEST_F(ParkRegionTest, LargePagesMakeALargeWindow) {
+TEST_F(HostParkingTest, LargePagesMakeALargeWindow) {
   for (const uint64_t page : {4096u, 16384u, 65536u}) {
     const uint64_t size = 512 * page;
     SetUpIn({*GuestRange::Make(GuestAddress(kPages - kParkGuard),
@@ -210,14 +218,14 @@ TEST_F(ParkRegionTest, LargePagesMakeALargeWindow) {
         ASSERT_TRUE(StoreAt(0, kEntry, kStoreExit, at, kEntry).ok());
         EXPECT_EQ(power_.AwaitBoot(VcpuId{cpu}),
                   (psci::BootContext{kEntry, at}));
-        region_->Leave(VcpuId{cpu});
+        parking_->Entered(VcpuId{cpu});
       }
       EXPECT_THAT(Faults(), IsEmpty());
     }
   }
 }
 
-TEST_F(ParkRegionTest, ABadExitLeavesItParkedUntilAGoodOneComes) {
+TEST_F(HostParkingTest, ABadExitLeavesItParkedUntilAGoodOneComes) {
   Prepare();
   Park(1, PageOfCpu(1));
   Release(1, 0x123);
@@ -228,7 +236,7 @@ TEST_F(ParkRegionTest, ABadExitLeavesItParkedUntilAGoodOneComes) {
   EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
 }
 
-TEST_F(ParkRegionTest, ASecondReleaseDoesNothing) {
+TEST_F(HostParkingTest, ASecondReleaseDoesNothing) {
   Prepare();
   Park(1, PageOfCpu(1));
   Park(2, PageOfCpu(2));
@@ -239,18 +247,18 @@ TEST_F(ParkRegionTest, ASecondReleaseDoesNothing) {
 }
 
 // Once the window is open, a store is seen by looking only.
-TEST_F(ParkRegionTest, ASecondReleaseThatNobodySawIsFoundAndTakenAway) {
+TEST_F(HostParkingTest, ASecondReleaseThatNobodySawIsFoundAndTakenAway) {
   Prepare();
   Park(1, PageOfCpu(1));
   Release(1, kEntry);
   ASSERT_TRUE(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(2), 0).ok());
   Put(PageOfCpu(1), &kEntry, 8);
-  region_->Inspect();
+  parking_->Inspect();
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kDoubleRelease));
   EXPECT_EQ(Get(PageOfCpu(1)), 0u);
 }
 
-TEST_F(ParkRegionTest, AnExitThatWasThereFirstReleasesAtOnce) {
+TEST_F(HostParkingTest, AnExitThatWasThereFirstReleasesAtOnce) {
   Prepare();
   Put(PageOfCpu(1), &kEntry, 8);
   Park(1, PageOfCpu(1));
@@ -258,30 +266,30 @@ TEST_F(ParkRegionTest, AnExitThatWasThereFirstReleasesAtOnce) {
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kReleaseBeforePark));
 }
 
-TEST_F(ParkRegionTest, AReleaseBetweenMagicAndOffIsNotLost) {
+TEST_F(HostParkingTest, AReleaseBetweenMagicAndOffIsNotLost) {
   Prepare();
   const uint64_t page = PageOfCpu(1);
   const auto in = StoreAt(1, page + PARK_PAGE_TEXT, kStoreMagic, page, 0);
   ASSERT_TRUE(in.ok() && in->parks);
   Release(1, kEntry);  // The CPU is still on.
   ASSERT_FALSE(power_.PowerOff(VcpuId{1}, Door::kPage));
-  ASSERT_TRUE(region_->Announce(VcpuId{1}).ok());
+  ASSERT_TRUE(parking_->Left(VcpuId{1}, Door::kPage).ok());
   EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
 }
 
-TEST_F(ParkRegionTest, CpuOnTakesTheMagicAndTheLoopAway) {
+TEST_F(HostParkingTest, CpuOnTakesTheMagicAndTheLoopAway) {
   Prepare();
   Park(1, PageOfCpu(1));
   ASSERT_TRUE(power_.PowerOn(VcpuId{1}, {kEntry, 5}));
   ASSERT_EQ(power_.AwaitBoot(VcpuId{1}), (psci::BootContext{kEntry, 5}));
-  region_->Leave(VcpuId{1});
+  parking_->Entered(VcpuId{1});
   EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_MAGIC), 0u);
   EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_TEXT), 0u);
   Release(1, kEntry);
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kDoubleRelease));
 }
 
-TEST_F(ParkRegionTest, TheSecondCpuOfAPageIsNoted) {
+TEST_F(HostParkingTest, TheSecondCpuOfAPageIsNoted) {
   Prepare();
   Park(1, PageOfCpu(1));
   Park(2, PageOfCpu(1));
@@ -291,7 +299,7 @@ TEST_F(ParkRegionTest, TheSecondCpuOfAPageIsNoted) {
   EXPECT_EQ(power_.StateOf(VcpuId{2}), psci::PowerState::kOff);
 }
 
-TEST_F(ParkRegionTest, PagesBesideTheRegionAreNoted) {
+TEST_F(HostParkingTest, PagesBesideTheRegionAreNoted) {
   Prepare();
   const uint64_t before = kPages - 0x1000;
   const uint64_t behind = kPages + kParkGuard;
@@ -304,7 +312,7 @@ TEST_F(ParkRegionTest, PagesBesideTheRegionAreNoted) {
               ElementsAre(ParkFault::kPageOfCpu0, ParkFault::kPagePastRegion));
 }
 
-TEST_F(ParkRegionTest, AMagicFromElsewhereParksNobody) {
+TEST_F(HostParkingTest, AMagicFromElsewhereParksNobody) {
   Prepare();
   const auto forged =
       StoreAt(2, kEntry, kStoreMagic, PageOfCpu(1), 0,
@@ -314,18 +322,18 @@ TEST_F(ParkRegionTest, AMagicFromElsewhereParksNobody) {
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kMagicWithoutCpu));
 }
 
-TEST_F(ParkRegionTest, AMagicThatNobodySawStoredIsFound) {
+TEST_F(HostParkingTest, AMagicThatNobodySawStoredIsFound) {
   Prepare();
   const uint64_t magic = PARK_MAGIC;
   Put(PageOfCpu(3) + PARK_PAGE_MAGIC, &magic, 8);
-  region_->Inspect();
-  region_->Inspect();
+  parking_->Inspect();
+  parking_->Inspect();
   ASSERT_EQ(diagnoses_.All().size(), 1u);
   EXPECT_EQ(diagnoses_.All()[0].count, 1u);
   EXPECT_EQ(diagnoses_.All()[0].place, PageOfCpu(3));
 }
 
-TEST_F(ParkRegionTest, AnotherLoopThanTheFirstIsNoted) {
+TEST_F(HostParkingTest, AnotherLoopThanTheFirstIsNoted) {
   Prepare();
   const uint64_t other = 0xd503201ff9000401;
   Put(PageOfCpu(2) + PARK_PAGE_TEXT, &other, 8);
@@ -334,18 +342,18 @@ TEST_F(ParkRegionTest, AnotherLoopThanTheFirstIsNoted) {
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kForeignLoop));
 }
 
-TEST_F(ParkRegionTest, CpuOnLeavesALoopThatSomebodyElsePutThere) {
+TEST_F(HostParkingTest, CpuOnLeavesALoopThatSomebodyElsePutThere) {
   Prepare();
   Park(1, PageOfCpu(1));
   const uint64_t text = PageOfCpu(1) + PARK_PAGE_TEXT;
   ASSERT_TRUE(StoreAt(0, kEntry, kStoreExit, text, 0x55).ok());
   ASSERT_TRUE(power_.PowerOn(VcpuId{1}, {kEntry, 5}));
-  region_->Leave(VcpuId{1});
+  parking_->Entered(VcpuId{1});
   EXPECT_EQ(Get(text), 0x55u);
 }
 
 // A release that cannot be read, of another CPU: nobody's loop has changed.
-TEST_F(ParkRegionTest, CpuOnTakesTheLoopAwayAfterAStoreThatWasSteppedOver) {
+TEST_F(HostParkingTest, CpuOnTakesTheLoopAwayAfterAStoreThatWasSteppedOver) {
   Prepare();
   Park(1, PageOfCpu(1));
   Park(2, PageOfCpu(2));
@@ -354,11 +362,11 @@ TEST_F(ParkRegionTest, CpuOnTakesTheLoopAwayAfterAStoreThatWasSteppedOver) {
   ASSERT_TRUE(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(2), kEntry).ok());
   ASSERT_EQ(power_.StateOf(VcpuId{2}), psci::PowerState::kOnPending);
   ASSERT_TRUE(power_.PowerOn(VcpuId{1}, {kEntry, 5}));
-  region_->Leave(VcpuId{1});
+  parking_->Entered(VcpuId{1});
   EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_TEXT), 0u);
 }
 
-TEST_F(ParkRegionTest, WritingOverAParkedCpusLoopIsNotedAndHarmless) {
+TEST_F(HostParkingTest, WritingOverAParkedCpusLoopIsNotedAndHarmless) {
   Prepare();
   Park(1, PageOfCpu(1));
   const auto store =
@@ -370,40 +378,38 @@ TEST_F(ParkRegionTest, WritingOverAParkedCpusLoopIsNotedAndHarmless) {
   EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
 }
 
-TEST_F(ParkRegionTest, AReleasedCpuStartsWithoutWatching) {
+TEST_F(HostParkingTest, AReleasedCpuStartsWithoutWatching) {
   Prepare();
   ParkAll();
+  nudged_.clear();
   for (const uint32_t cpu : {1u, 2u, 3u}) {
     Release(cpu, kEntry);
     Starts(cpu);
-    EXPECT_FALSE(region_->NeedsWatch(VcpuId{cpu}));
+    EXPECT_FALSE(WatchesBeforeRun(cpu));
     EXPECT_EQ(vcpus_[cpu]->calls().back(), "end debug");
   }
   EXPECT_DEATH(Put(PageOfCpu(1), &kEntry, 8), "");
   EXPECT_THAT(nudged_, IsEmpty());
 }
 
-TEST_F(ParkRegionTest, ACpuThatIsTurnedOnWhileOthersPrepareWatches) {
+TEST_F(HostParkingTest, ACpuThatIsTurnedOnWhileOthersPrepareWatches) {
   Prepare();
   Park(1, PageOfCpu(1));
-  ASSERT_TRUE(region_->EndWatch(VcpuId{1}, *vcpus_[1]).ok());
+  ASSERT_TRUE(parking_->WhileOff(VcpuId{1}, *vcpus_[1]).ok());
   ASSERT_TRUE(power_.PowerOn(VcpuId{1}, {kEntry, 5}));
   Starts(1);
-  EXPECT_TRUE(region_->NeedsWatch(VcpuId{1}));
+  EXPECT_TRUE(WatchesBeforeRun(1));
 }
 
 // Each wipe opens the window, the next release closes it.
-TEST_F(ParkRegionTest, AWipeWaitsForTheCpuThatHasLeftThePage) {
-  std::vector<std::jthread> heard;
-  on_nudge_ = [this, &heard](uint32_t cpu) {
-    EXPECT_TRUE(region_->NeedsWatch(VcpuId{cpu}));
-    EXPECT_DEATH(Put(PageOfCpu(cpu), &kEntry, 8), "");  // Not opened yet.
-    heard.emplace_back([this, cpu] {
-      EXPECT_TRUE(region_->Watch(VcpuId{cpu}, *vcpus_[cpu]).ok());
-    });
-  };
+TEST_F(HostParkingTest, AWipeWaitsForTheCpuThatHasLeftThePage) {
   Prepare();
   ParkAll();
+  std::vector<std::jthread> heard;
+  on_nudge_ = [this, &heard](uint32_t cpu) {
+    EXPECT_DEATH(Put(PageOfCpu(cpu), &kEntry, 8), "");  // Not opened yet.
+    heard.emplace_back([this, cpu] { EXPECT_TRUE(WatchesBeforeRun(cpu)); });
+  };
   for (const uint32_t cpu : {1u, 2u, 3u}) {
     nudged_.clear();
     Release(cpu, kEntry);
@@ -423,7 +429,7 @@ TEST_F(ParkRegionTest, AWipeWaitsForTheCpuThatHasLeftThePage) {
 }
 
 // A watched store that cannot be read: it must get through, and be seen.
-TEST_F(ParkRegionTest, AWatchedStoreIntoTheClosedWindowComesBackToAnOpenOne) {
+TEST_F(HostParkingTest, AWatchedStoreIntoTheClosedWindowComesBackToAnOpenOne) {
   Prepare();
   ParkAll();
   const DebugStop watched{DebugStop::Kind::kWatchedStore, PageOfCpu(1)};
@@ -436,7 +442,7 @@ TEST_F(ParkRegionTest, AWatchedStoreIntoTheClosedWindowComesBackToAnOpenOne) {
 
 // The guest steps over what cannot be read; the fake's step stores nothing, so
 // the test stores for it while the window is open.
-TEST_F(ParkRegionTest, AReleaseByAnyOtherInstructionIsSteppedOver) {
+TEST_F(HostParkingTest, AReleaseByAnyOtherInstructionIsSteppedOver) {
   Prepare();
   Park(1, PageOfCpu(1));
   vcpus_[0]->Then(DebugStop{DebugStop::Kind::kStepped});
@@ -451,7 +457,7 @@ TEST_F(ParkRegionTest, AReleaseByAnyOtherInstructionIsSteppedOver) {
 }
 
 // {exit = 0; magic = M}, as a compiler writes it.
-TEST_F(ParkRegionTest, APairOfStoresParksAsWell) {
+TEST_F(HostParkingTest, APairOfStoresParksAsWell) {
   Prepare();
   const uint64_t page = PageOfCpu(1);
   Put(page + PARK_PAGE_TEXT, &kStorePair, 4);
@@ -463,13 +469,14 @@ TEST_F(ParkRegionTest, APairOfStoresParksAsWell) {
 
 // The guest makes the instruction that is stepped over a WFI: the fake runs
 // until it is nudged. Everybody else goes on, and calls it back.
-class ParkRegionStepTest : public ParkRegionTest {
+class HostParkingStepTest : public HostParkingTest {
  protected:
   // CPU 0 steps over an instruction that does not end, on a thread of its own.
   void BeginStep() {
     Prepare();
     Park(1, PageOfCpu(1));
     Park(2, PageOfCpu(2));
+    nudged_.clear();
     on_nudge_ = [this](uint32_t cpu) { vcpus_[cpu]->Nudge(); };
     std::promise<void> runs;
     vcpus_[0]->on_run = [&runs, once = std::make_shared<bool>(false)] {
@@ -487,15 +494,15 @@ class ParkRegionStepTest : public ParkRegionTest {
   std::jthread stepper_;
 };
 
-TEST_F(ParkRegionStepTest, AnInspectionEndsAStepThatLasts) {
+TEST_F(HostParkingStepTest, AnInspectionEndsAStepThatLasts) {
   BeginStep();
   // However long that takes here: none of these waits for the step.
-  while (nudged_.empty()) region_->Inspect();
+  while (nudged_.empty()) parking_->Inspect();
   stepper_.join();
   EXPECT_THAT(nudged_, Contains(0u));
 }
 
-TEST_F(ParkRegionStepTest, AReleaseByAnotherCpuEndsAStepThatLasts) {
+TEST_F(HostParkingStepTest, AReleaseByAnotherCpuEndsAStepThatLasts) {
   BeginStep();
   Put(kEntry + 4, &kStoreExit, 4);
   const auto release = StoreAt(3, kEntry + 4, kStoreExit, PageOfCpu(2), kEntry);
@@ -504,80 +511,57 @@ TEST_F(ParkRegionStepTest, AReleaseByAnotherCpuEndsAStepThatLasts) {
   stepper_.join();
 }
 
-TEST_F(ParkRegionStepTest, ACpuThatParksEndsAStepThatLasts) {
+TEST_F(HostParkingStepTest, ACpuThatParksEndsAStepThatLasts) {
   BeginStep();
   Park(3, PageOfCpu(3));
   EXPECT_EQ(Get(PageOfCpu(3) + PARK_PAGE_MAGIC), PARK_MAGIC);
   stepper_.join();
 }
 
-TEST_F(ParkRegionStepTest, AStopWaitsForNoStep) {
+TEST_F(HostParkingStepTest, AStopWaitsForNoStep) {
   BeginStep();
   vcpus_[0]->Kick();
-  region_->Shutdown();
+  parking_->RequestStop();
   stepper_.join();
 }
 
 // Nobody wakes those who wait for the window but the stop.
-TEST_F(ParkRegionStepTest, AStopEndsTheWaitForAStep) {
+TEST_F(HostParkingStepTest, AStopEndsTheWaitForAStep) {
   BeginStep();
   on_nudge_ = nullptr;
   auto waits = std::async(std::launch::async, [this] {
     Put(kEntry + 4, &kStoreExit, 4);
     return StoreAt(3, kEntry + 4, kStoreExit, PageOfCpu(2), kEntry);
   });
-  region_->Shutdown();
+  parking_->RequestStop();
   const auto outcome = waits.get();
   ASSERT_TRUE(outcome.ok()) << outcome.status();
   EXPECT_EQ(power_.StateOf(VcpuId{2}), psci::PowerState::kOff);
   vcpus_[0]->Kick();
 }
 
-TEST_F(ParkRegionTest, AnEfaultThatIsNotOursIsNotRetriedForEver) {
+TEST_F(HostParkingTest, AnEfaultThatIsNotOursIsNotRetriedForEver) {
   Prepare();
   vcpus_[0]->Then(StoreRefused{});
   EXPECT_FALSE(StoreAt(0, kEntry, kStoreSimd, kEntry, 0).ok());
 }
 
-// Before the first store of all, everybody else is called out of the guest.
-TEST(ParkRegionArmTest, TheFirstStoreWaitsUntilAllWatch) {
-  GuestMemory memory =
-      *GuestMemory::Map(*GuestRange::Make(GuestAddress(kRam), kSize));
-  psci::PowerTable power({psci::Mpidr{0}, psci::Mpidr{1}, psci::Mpidr{2}});
-  DiagnosisLog diagnoses;
-  EventLog events({0, 1, 2});
-  Clock clock;
-  FakeVcpu boss(0);
-  FakeVcpu other(1);
-  ParkRegion* region = nullptr;
-  std::thread heard;
-  auto created = ParkRegion::Create(
-      kSmall, {.memory = memory,
-               .power = power,
-               .judge = [](uint64_t) { return std::nullopt; },
-               .diagnoses = diagnoses,
-               .events = events,
-               .clock = clock,
-               .nudge =
-                   [&](uint32_t cpu) {
-                     EXPECT_EQ(cpu, 1u);
-                     heard = std::thread([&] {
-                       EXPECT_TRUE(region->NeedsWatch(VcpuId{1}));
-                       EXPECT_TRUE(region->Watch(VcpuId{1}, other).ok());
-                     });
-                   }});
-  ASSERT_TRUE(created.ok());
-  region = created->get();
-  for (const uint32_t on : {0u, 1u}) {  // CPU 2 is off: nobody waits for it.
-    ASSERT_TRUE(power.PowerOn(VcpuId{on}, {}));
-    ASSERT_TRUE(power.AwaitBoot(VcpuId{on}).has_value());
+// Before the first store of all, every other CPU that is on is called out of
+// the guest.
+TEST_F(HostParkingTest, TheFirstStoreWaitsUntilAllWatch) {
+  // CPU 2 is off: nobody waits for it.
+  ASSERT_FALSE(power_.PowerOff(VcpuId{2}, Door::kCpuOff));
+  std::vector<std::jthread> heard;
+  on_nudge_ = [this, &heard](uint32_t cpu) {
+    heard.emplace_back([this, cpu] { EXPECT_TRUE(WatchesBeforeRun(cpu)); });
+  };
+  for (const uint32_t cpu : {0u, 1u, 2u, 3u}) {
+    EXPECT_FALSE(WatchesBeforeRun(cpu));
   }
-  EXPECT_FALSE(region->NeedsWatch(VcpuId{0}));
-  boss.pc = kEntry;
-  EXPECT_TRUE(region->OnStore(VcpuId{0}, boss, StoreRefused{}).ok());
-  heard.join();
-  EXPECT_FALSE(region->NeedsWatch(VcpuId{0}));
-  EXPECT_TRUE(region->NeedsWatch(VcpuId{2}));
+  Prepare();
+  EXPECT_THAT(nudged_, ElementsAre(1u, 3u));
+  EXPECT_FALSE(WatchesBeforeRun(0));  // It watches already.
+  EXPECT_TRUE(WatchesBeforeRun(2));
 }
 
 }  // namespace

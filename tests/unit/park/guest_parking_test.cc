@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/park/park_watch.h"
+#include "vmm/park/guest_parking.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -27,10 +27,10 @@ constexpr uint64_t PageOfCpu(uint32_t cpu) {
   return kPages + 0x1000 * (uint64_t{cpu} - 1);
 }
 
-class ParkWatchTest : public testing::Test {
+class GuestParkingTest : public testing::Test {
  protected:
   void SetUp() override {
-    auto watch = ParkWatch::Create(
+    auto parking = GuestParking::Create(
         {*GuestRange::Make(GuestAddress(kPages - kParkGuard), 3 * kParkGuard),
          *GuestRange::Make(GuestAddress(kPages), kParkGuard)},
         {.memory = memory_,
@@ -43,15 +43,16 @@ class ParkWatchTest : public testing::Test {
          .events = events_,
          .clock = clock_,
          .is_off = [this](uint32_t cpu) { return off_ == cpu; },
-         .ask = [this](uint32_t cpu) -> std::optional<Whereabouts> {
-           ++asked_;
-           const auto found = where_.find(cpu);
-           if (found == where_.end()) return std::nullopt;
-           return found->second;
-         },
-         .host_cpu_ns = [this](uint32_t) { return used_ns_ += 1000; }});
-    ASSERT_TRUE(watch.ok()) << watch.status();
-    watch_ = *std::move(watch);
+         .vcpus = {.ask = [this](uint32_t cpu) -> std::optional<Whereabouts> {
+                     ++asked_;
+                     const auto found = where_.find(cpu);
+                     if (found == where_.end()) return std::nullopt;
+                     return found->second;
+                   },
+                   .host_cpu_ns =
+                       [this](uint32_t) { return used_ns_ += 1000; }}});
+    ASSERT_TRUE(parking.ok()) << parking.status();
+    parking_ = *std::move(parking);
   }
   void Put(uint64_t address, uint64_t value) {
     uint8_t bytes[8];
@@ -69,7 +70,7 @@ class ParkWatchTest : public testing::Test {
   }
   void LookUntil(auto condition) {  // The hazard's own time has to pass.
     const int64_t end = clock_.Now() + 10'000'000'000;
-    while (!condition() && clock_.Now() < end) watch_->Look();
+    while (!condition() && clock_.Now() < end) parking_->Look();
   }
   std::vector<Event::Kind> Kinds() {
     std::vector<Event> events;
@@ -96,113 +97,113 @@ class ParkWatchTest : public testing::Test {
   int asked_ = 0;
   int64_t used_ns_ = 0;
   std::optional<uint32_t> off_;
-  std::unique_ptr<ParkWatch> watch_;
+  std::unique_ptr<GuestParking> parking_;
 };
 
-TEST_F(ParkWatchTest, SeesCpusParkAndLeaveAndAsksNobody) {
+TEST_F(GuestParkingTest, SeesCpusParkAndLeaveAndAsksNobody) {
   Prepare(1);
-  watch_->Look();
+  parking_->Look();
   Park(1);
-  watch_->Look();
+  parking_->Look();
   EXPECT_THAT(Kinds(), ElementsAre(Event::Kind::kParkStore, Event::Kind::kOff));
   Put(PageOfCpu(1), kEntry);
-  watch_->Look();
+  parking_->Look();
   EXPECT_THAT(Kinds(),
               ElementsAre(Event::Kind::kReleaseStore, Event::Kind::kStart));
   Wipe(1);
-  watch_->Look();
+  parking_->Look();
   EXPECT_THAT(Faults(), IsEmpty());
   EXPECT_EQ(asked_, 0);
-  EXPECT_EQ(watch_->totals().parks, 1u);
-  EXPECT_GT(watch_->totals().parked_ns, 0);
-  EXPECT_EQ(watch_->totals().host_cpu_ns, 1000);
+  EXPECT_EQ(parking_->Spinning()->parks, 1u);
+  EXPECT_GT(parking_->Spinning()->parked_ns, 0);
+  EXPECT_EQ(parking_->Spinning()->host_cpu_ns, 1000);
 }
 
-TEST_F(ParkWatchTest, ARoundIsSeenAgainAndAgain) {
+TEST_F(GuestParkingTest, ARoundIsSeenAgainAndAgain) {
   for (int round = 1; round <= 3; ++round) {
     Prepare(1);
-    watch_->Look();
+    parking_->Look();
     Park(1);
-    watch_->Look();
+    parking_->Look();
     Wipe(1);
-    watch_->Look();
-    EXPECT_EQ(watch_->totals().parks, static_cast<uint64_t>(round));
+    parking_->Look();
+    EXPECT_EQ(parking_->Spinning()->parks, static_cast<uint64_t>(round));
   }
 }
 
 // At once: who was refused may let the CPU out next, or end the run.
-TEST_F(ParkWatchTest, CpuOnOfASpinningCpuIsNamed) {
+TEST_F(GuestParkingTest, CpuOnOfASpinningCpuIsNamed) {
   where_[1] = {PageOfCpu(1) + 0x18, false};
-  watch_->OnRefusedCpuOn(VcpuId{0}, 1);
+  parking_->OnCpuOnRefused(VcpuId{0}, 1);
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kCpuOnWhileSpinning));
-  watch_->Look();
+  parking_->Look();
   EXPECT_EQ(asked_, 1);
 }
 
-TEST_F(ParkWatchTest, CpuOnOfACpuThatSimplyRunsIsNot) {
+TEST_F(GuestParkingTest, CpuOnOfACpuThatSimplyRunsIsNot) {
   where_[1] = {0xffff800080001234, true};
-  watch_->OnRefusedCpuOn(VcpuId{0}, 1);
-  watch_->OnRefusedCpuOn(VcpuId{0}, 0x77);  // No such CPU.
+  parking_->OnCpuOnRefused(VcpuId{0}, 1);
+  parking_->OnCpuOnRefused(VcpuId{0}, 0x77);  // No such CPU.
   EXPECT_THAT(Faults(), IsEmpty());
 }
 
 // It would wait for itself.
-TEST_F(ParkWatchTest, ACpuThatTurnsItselfOnIsNotAsked) {
+TEST_F(GuestParkingTest, ACpuThatTurnsItselfOnIsNotAsked) {
   where_[1] = {PageOfCpu(1) + 0x18, false};
-  watch_->OnRefusedCpuOn(VcpuId{1}, 1);
+  parking_->OnCpuOnRefused(VcpuId{1}, 1);
   EXPECT_EQ(asked_, 0);
 }
 
-TEST_F(ParkWatchTest, ACpuWithoutItsMmuAfterAWipeIsLost) {
+TEST_F(GuestParkingTest, ACpuWithoutItsMmuAfterAWipeIsLost) {
   Prepare(1);
-  watch_->Look();
+  parking_->Look();
   Park(1);
-  watch_->Look();
+  parking_->Look();
   Wipe(1);
-  watch_->Look();
+  parking_->Look();
   where_[1] = {0x200, false};
   LookUntil([this] { return !Faults().empty(); });
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kReleaseLost));
 }
 
-TEST_F(ParkWatchTest, ExitBeforeMagicAndABadExitAreNamed) {
+TEST_F(GuestParkingTest, ExitBeforeMagicAndABadExitAreNamed) {
   Prepare(1);
-  watch_->Look();
+  parking_->Look();
   Put(PageOfCpu(1), kEntry);
-  watch_->Look();
+  parking_->Look();
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kReleaseBeforePark));
   Prepare(2);
-  watch_->Look();
+  parking_->Look();
   Park(2);
-  watch_->Look();
+  parking_->Look();
   Put(PageOfCpu(2), kEntry + 1);
-  watch_->Look();
+  parking_->Look();
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kReleaseBeforePark,
                                     ParkFault::kExitMisaligned));
 }
 
-TEST_F(ParkWatchTest, ACpuThatDoesNotComeIsNamedAfterASecond) {
+TEST_F(GuestParkingTest, ACpuThatDoesNotComeIsNamedAfterASecond) {
   Prepare(1);
   Prepare(2);
-  watch_->Look();
+  parking_->Look();
   Park(1);
   LookUntil([this] { return !Faults().empty(); });
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kCpuWithoutMagic));
   EXPECT_EQ(diagnoses_.All()[0].vcpu, 2u);
 }
 
-TEST_F(ParkWatchTest, TwoCpusInOnePageAreFoundByAsking) {
+TEST_F(GuestParkingTest, TwoCpusInOnePageAreFoundByAsking) {
   Prepare(1);
-  watch_->Look();
+  parking_->Look();
   Park(1);
   where_[1] = where_[2] = {PageOfCpu(1) + 0x18, false};
   LookUntil([this] { return !Faults().empty(); });
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kPageShared));
 }
 
-TEST_F(ParkWatchTest, PagesBesideTheRegionAreFoundByAsking) {
+TEST_F(GuestParkingTest, PagesBesideTheRegionAreFoundByAsking) {
   Prepare(1);
-  watch_->Look();
+  parking_->Look();
   Park(1);
   where_[1] = {kPages - 0x1000 + 0x18, false};
   where_[2] = {kPages + kParkGuard + 0x18, false};
@@ -211,59 +212,60 @@ TEST_F(ParkWatchTest, PagesBesideTheRegionAreFoundByAsking) {
               ElementsAre(ParkFault::kPageOfCpu0, ParkFault::kPagePastRegion));
 }
 
-TEST_F(ParkWatchTest, AMagicOfACpuThatRunsElsewhereIsNamed) {
+TEST_F(GuestParkingTest, AMagicOfACpuThatRunsElsewhereIsNamed) {
   Prepare(1);
-  watch_->Look();
+  parking_->Look();
   Park(1);
   where_[1] = {0xffff800080001234, true};
   LookUntil([this] { return !Faults().empty(); });
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kMagicWithoutCpu));
 }
 
-TEST_F(ParkWatchTest, AMagicOfACpuThatIsOffIsStale) {
+TEST_F(GuestParkingTest, AMagicOfACpuThatIsOffIsStale) {
   off_ = 1;
   Prepare(1);
-  watch_->Look();
+  parking_->Look();
   Park(1);
-  watch_->Look();
+  parking_->Look();
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kStaleMagic));
-  EXPECT_EQ(watch_->totals().parks, 0u);
+  EXPECT_EQ(parking_->Spinning()->parks, 0u);
 }
 
-TEST_F(ParkWatchTest, AForeignLoopIsNamed) {
+TEST_F(GuestParkingTest, AForeignLoopIsNamed) {
   Prepare(1);
   Prepare(2, kLoop + 1);
-  watch_->Look();
+  parking_->Look();
   Park(1);
-  watch_->Look();
+  parking_->Look();
   Park(2);
-  watch_->Look();
+  parking_->Look();
   EXPECT_THAT(Faults(), ElementsAre(ParkFault::kForeignLoop));
 }
 
 // Looks come late; what happened between two of them accuses nobody.
-TEST_F(ParkWatchTest, WhatHappensBetweenTwoLooksIsNoFault) {
+TEST_F(GuestParkingTest, WhatHappensBetweenTwoLooksIsNoFault) {
   Prepare(1);
-  watch_->Look();
+  parking_->Look();
   Park(1);
-  watch_->Look();
+  parking_->Look();
   Wipe(1);
-  watch_->Look();
+  parking_->Look();
   Prepare(1, kLoop + 1);
   Park(1);
   where_[1] = {PageOfCpu(1) + 0x10, false};
-  watch_->Look();
-  EXPECT_EQ(watch_->totals().parks, 2u);
+  parking_->Look();
+  EXPECT_EQ(parking_->Spinning()->parks, 2u);
   Put(PageOfCpu(1), kEntry);  // And left unwiped.
-  watch_->Look();
+  parking_->Look();
   where_[1] = {kEntry, true};
   LookUntil([this] { return asked_ > 0; });
   EXPECT_THAT(Faults(), IsEmpty());
 }
 
-TEST_F(ParkWatchTest, ItsThreadEndsAtOnce) {
-  watch_->Start();
-  watch_->Stop();
+TEST_F(GuestParkingTest, ItsThreadEndsAtOnce) {
+  parking_->Start();
+  parking_->RequestStop();
+  parking_->Join();
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "vmm/park/park_watch.h"
+#include "vmm/park/guest_parking.h"
 
 #include <pthread.h>
 
@@ -31,78 +31,80 @@ GuestAddress At(GuestAddress page, uint64_t offset) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ParkWatch>> ParkWatch::Create(
-    const ParkPlacement& placement, Machine machine) {
+absl::StatusOr<std::unique_ptr<GuestParking>> GuestParking::Create(
+    const ParkPlacement& placement, Deps deps) {
   ASSIGN_OR_RETURN(GuardedWindow window,
-                   GuardedWindow::Make(machine.memory, placement.window));
-  return std::unique_ptr<ParkWatch>(
-      new ParkWatch(placement, std::move(window), std::move(machine)));
+                   GuardedWindow::Make(deps.memory, placement.window));
+  return std::unique_ptr<GuestParking>(
+      new GuestParking(placement, std::move(window), std::move(deps)));
 }
 
-ParkWatch::ParkWatch(const ParkPlacement& placement, GuardedWindow window,
-                     Machine machine)
+GuestParking::GuestParking(const ParkPlacement& placement, GuardedWindow window,
+                           Deps deps)
     : placement_(placement),
-      machine_(std::move(machine)),
+      deps_(std::move(deps)),
       window_(std::move(window)),
-      pages_(machine_.power.size()) {}
+      pages_(deps_.power.size()) {}
 
-ParkWatch::~ParkWatch() { Stop(); }
+GuestParking::~GuestParking() {
+  RequestStop();
+  Join();
+}
 
-void ParkWatch::Start() {
+void GuestParking::Start() {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "park-watch");
-    const MutexLock lock(mutex_);
     while (!stopped_) {
-      mutex_.unlock();
       Look();
       const bool busy = std::any_of(
           pages_.begin(), pages_.end(),
           [](const Page& page) { return page.state == State::kPrepared; });
-      mutex_.lock();
+      const MutexLock lock(sleeping_);
       if (!stopped_) {
-        stopped_changed_.WaitFor(mutex_, busy ? kBusyTick : kIdleTick);
+        stopped_changed_.WaitFor(sleeping_, busy ? kBusyTick : kIdleTick);
       }
     }
   });
 }
 
-void ParkWatch::Stop() {
-  {
-    const MutexLock lock(mutex_);
-    stopped_ = true;
-    stopped_changed_.NotifyAll();
-  }
+// The thread may miss the notification, and then looks a tick later.
+void GuestParking::RequestStop() {
+  stopped_ = true;
+  stopped_changed_.NotifyAll();
+}
+
+void GuestParking::Join() {
   if (thread_.joinable()) thread_.join();
 }
 
-void ParkWatch::OnRefusedCpuOn(VcpuId caller, uint64_t mpidr) {
-  const auto target = machine_.power.Find(psci::Mpidr{mpidr});
+void GuestParking::OnCpuOnRefused(VcpuId caller, uint64_t mpidr) {
+  const auto target = deps_.power.Find(psci::Mpidr{mpidr});
   if (!target || *target == caller || psci::Index(*target) == 0) return;
   const uint32_t vcpu = psci::Index(*target);
-  const auto where = machine_.ask(vcpu);
+  const auto where = deps_.vcpus.ask(vcpu);
   if (where && IsInWindow(*where)) {
     Note(ParkFault::kCpuOnWhileSpinning, vcpu, where->pc);
   }
 }
 
-GuestAddress ParkWatch::PageOf(uint32_t vcpu) const {
-  return At(placement_.pages.base(), machine_.stride * (vcpu - 1));
+GuestAddress GuestParking::PageOf(uint32_t vcpu) const {
+  return At(placement_.pages.base(), placement_.stride * (vcpu - 1));
 }
 
-bool ParkWatch::IsInWindow(const Whereabouts& where) const {
+bool GuestParking::IsInWindow(const Whereabouts& where) const {
   return !where.mmu_on && placement_.window.Contains(GuestAddress(where.pc));
 }
 
-void ParkWatch::Note(ParkFault fault, uint32_t vcpu, uint64_t value) {
-  machine_.diagnoses.Note(fault, vcpu, PageOf(vcpu).value(), value);
+void GuestParking::Note(ParkFault fault, uint32_t vcpu, uint64_t value) {
+  deps_.diagnoses.Note(fault, vcpu, PageOf(vcpu).value(), value);
 }
 
-void ParkWatch::Look() {
+void GuestParking::Look() {
   for (uint32_t vcpu = 1; vcpu < pages_.size(); ++vcpu) LookAt(vcpu);
   CheckSpinning();
 }
 
-void ParkWatch::LookAt(uint32_t vcpu) {
+void GuestParking::LookAt(uint32_t vcpu) {
   Page& page = pages_[vcpu];
   const GuestAddress address = PageOf(vcpu);
   const uint64_t exit = window_.Load(At(address, PARK_PAGE_EXIT));
@@ -112,7 +114,7 @@ void ParkWatch::LookAt(uint32_t vcpu) {
     case State::kEmpty:
     case State::kReleased:
       if (loop != 0 && exit == 0 && magic == 0) {
-        page = {State::kPrepared, loop, machine_.clock.Now()};
+        page = {State::kPrepared, loop, deps_.clock.Now()};
       } else if (exit == 0 && magic == PARK_MAGIC) {
         Parked(vcpu, loop);  // All of it between two looks.
       } else if (page.state == State::kReleased) {
@@ -129,8 +131,7 @@ void ParkWatch::LookAt(uint32_t vcpu) {
       } else if (loop == 0) {
         page = {};
       } else if (first_park_ns_ != 0 && !page.noted &&
-                 machine_.clock.Now() -
-                         std::max(first_park_ns_, page.since_ns) >
+                 deps_.clock.Now() - std::max(first_park_ns_, page.since_ns) >
                      kMagicDeadlineNs) {
         page.noted = true;
         Note(ParkFault::kCpuWithoutMagic, vcpu, loop);
@@ -144,9 +145,9 @@ void ParkWatch::LookAt(uint32_t vcpu) {
   }
 }
 
-void ParkWatch::Parked(uint32_t vcpu, uint64_t loop) {
-  const int64_t now = machine_.clock.Now();
-  if (machine_.is_off(vcpu)) {
+void GuestParking::Parked(uint32_t vcpu, uint64_t loop) {
+  const int64_t now = deps_.clock.Now();
+  if (deps_.is_off(vcpu)) {
     // It is not there: it left by CPU_OFF, and the page is from before.
     Page& page = pages_[vcpu];
     if (!std::exchange(page.noted, true)) {
@@ -161,11 +162,11 @@ void ParkWatch::Parked(uint32_t vcpu, uint64_t loop) {
       break;
     }
   }
-  pages_[vcpu] = {State::kParked, loop, now, machine_.host_cpu_ns(vcpu)};
+  pages_[vcpu] = {State::kParked, loop, now, deps_.vcpus.host_cpu_ns(vcpu)};
   ++totals_.parks;
   for (const auto kind : {Event::Kind::kParkStore, Event::Kind::kOff}) {
     const bool store = kind == Event::Kind::kParkStore;
-    machine_.events.Push(
+    deps_.events.Push(
         {.ns = now,
          .vcpu = vcpu,
          .kind = kind,
@@ -175,29 +176,29 @@ void ParkWatch::Parked(uint32_t vcpu, uint64_t loop) {
   }
 }
 
-void ParkWatch::CheckExit(uint32_t vcpu, uint64_t exit) {
-  if (const auto fault = machine_.judge(exit)) Note(*fault, vcpu, exit);
+void GuestParking::CheckExit(uint32_t vcpu, uint64_t exit) {
+  if (const auto fault = deps_.judge(exit)) Note(*fault, vcpu, exit);
 }
 
-void ParkWatch::Released(uint32_t vcpu, uint64_t exit) {
+void GuestParking::Released(uint32_t vcpu, uint64_t exit) {
   Page& page = pages_[vcpu];
-  const int64_t now = machine_.clock.Now();
+  const int64_t now = deps_.clock.Now();
   totals_.parked_ns += now - page.since_ns;
-  totals_.host_cpu_ns += machine_.host_cpu_ns(vcpu) - page.cpu_ns;
+  totals_.host_cpu_ns += deps_.vcpus.host_cpu_ns(vcpu) - page.cpu_ns;
   page = {State::kReleased, 0, now};
   if (exit != 0) CheckExit(vcpu, exit);
-  const auto mpidr = machine_.power.MpidrOf(VcpuId{vcpu});
-  machine_.events.Push(
+  const auto mpidr = deps_.power.MpidrOf(VcpuId{vcpu});
+  deps_.events.Push(
       {.ns = now,
        .vcpu = vcpu,
        .kind = Event::Kind::kReleaseStore,
        .arguments = 3,
        .args = {static_cast<uint64_t>(mpidr), exit, PageOf(vcpu).value()}});
-  machine_.events.Push({.ns = now,
-                        .vcpu = vcpu,
-                        .kind = Event::Kind::kStart,
-                        .arguments = 2,
-                        .args = {exit, PageOf(vcpu).value()}});
+  deps_.events.Push({.ns = now,
+                     .vcpu = vcpu,
+                     .kind = Event::Kind::kStart,
+                     .arguments = 2,
+                     .args = {exit, PageOf(vcpu).value()}});
   const bool last = std::none_of(
       pages_.begin(), pages_.end(),
       [](const Page& other) { return other.state == State::kParked; });
@@ -209,14 +210,14 @@ void ParkWatch::Released(uint32_t vcpu, uint64_t exit) {
 
 // A CPU whose page was wiped too early executes what it was wiped with, or is
 // at the vectors of a kernel that is gone, without the MMU they need.
-void ParkWatch::CheckReleased(uint32_t vcpu) {
+void GuestParking::CheckReleased(uint32_t vcpu) {
   Page& page = pages_[vcpu];
-  if (page.noted || machine_.clock.Now() - page.since_ns < kLostNs) return;
+  if (page.noted || deps_.clock.Now() - page.since_ns < kLostNs) return;
   page.noted = true;  // Whatever comes of it, once is enough.
-  const auto where = machine_.ask(vcpu);
+  const auto where = deps_.vcpus.ask(vcpu);
   if (!where || where->mmu_on) return;
   uint8_t word[4];
-  const bool no_ram = !machine_.memory.Read(GuestAddress(where->pc), word).ok();
+  const bool no_ram = !deps_.memory.Read(GuestAddress(where->pc), word).ok();
   const bool wiped =
       !no_ram && word[0] == 0 && word[1] == 0 && word[2] == 0 && word[3] == 0;
   if (no_ram || wiped) Note(ParkFault::kReleaseLost, vcpu, where->pc);
@@ -224,7 +225,7 @@ void ParkWatch::CheckReleased(uint32_t vcpu) {
 
 // It runs elsewhere, and its page says that it spins: unless that has changed
 // since we looked.
-void ParkWatch::CheckForged(uint32_t vcpu, const Whereabouts& where) {
+void GuestParking::CheckForged(uint32_t vcpu, const Whereabouts& where) {
   if (vcpu == 0 || pages_[vcpu].state != State::kParked) return;
   const GuestAddress page = PageOf(vcpu);
   if (window_.Load(At(page, PARK_PAGE_EXIT)) == 0 &&
@@ -234,27 +235,26 @@ void ParkWatch::CheckForged(uint32_t vcpu, const Whereabouts& where) {
 }
 
 // Who is really where? Numbers can be wrong, and pages shared.
-void ParkWatch::CheckSpinning() {
+void GuestParking::CheckSpinning() {
   if (asked_ || first_park_ns_ == 0 ||
-      machine_.clock.Now() - first_park_ns_ < kLostNs) {
+      deps_.clock.Now() - first_park_ns_ < kLostNs) {
     return;
   }
   asked_ = true;
   std::map<uint64_t, uint32_t> occupants;  // By page.
   for (uint32_t vcpu = 0; vcpu < pages_.size(); ++vcpu) {
-    const auto where = machine_.ask(vcpu);
+    const auto where = deps_.vcpus.ask(vcpu);
     if (!where || !IsInWindow(*where)) {
       if (where && where->mmu_on) CheckForged(vcpu, *where);
       continue;
     }
     const uint64_t page = where->pc & ~uint64_t{kParkUnit - 1};
     if (GuestAddress(page) < placement_.pages.base()) {
-      machine_.diagnoses.Note(ParkFault::kPageOfCpu0, vcpu, page, where->pc);
+      deps_.diagnoses.Note(ParkFault::kPageOfCpu0, vcpu, page, where->pc);
     } else if (!placement_.pages.Contains(GuestAddress(page))) {
-      machine_.diagnoses.Note(ParkFault::kPagePastRegion, vcpu, page,
-                              where->pc);
+      deps_.diagnoses.Note(ParkFault::kPagePastRegion, vcpu, page, where->pc);
     } else if (!occupants.emplace(page, vcpu).second) {
-      machine_.diagnoses.Note(ParkFault::kPageShared, vcpu, page, where->pc);
+      deps_.diagnoses.Note(ParkFault::kPageShared, vcpu, page, where->pc);
     }
   }
 }
