@@ -90,8 +90,9 @@ absl::Status FakeVcpu::EndDebug() {
 }
 
 void FakeVcpu::Nudge() {
+  if (on_nudge) on_nudge();
   std::lock_guard lock(mutex_);
-  nudged_ = true;
+  nudged_ = !deaf;
   kicked_changed_.notify_all();
 }
 

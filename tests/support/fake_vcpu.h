@@ -53,6 +53,8 @@ class FakeVcpu : public Vcpu {
   // What the guest does to memory, each time it has run.
   std::function<void()> on_run;
   std::function<void()> on_reset;
+  std::function<void()> on_nudge;
+  bool deaf = false;  // Only a kick calls it out of the guest.
   std::array<uint64_t, 31> x = {};
 
  private:
