@@ -11,7 +11,7 @@ import pytest
 
 from payload_runs import (
     BOOT_TIMEOUT, CPU_STUCK, RESET, VERDICT, WALL_CLOCK, Boot, Outcome, Run, by_kvm,
-    check)
+    check, rounds)
 
 STOP_DEADLINE = 1.0  # seconds from SYSTEM_OFF to the last CPU's last instruction
 
@@ -37,11 +37,13 @@ BUSY_ENDS = [
 SPECIFIED = [
     Run("psci_calls", cpus=17),
     Run("entry_state", cpus=2),
-    Run("cpu_on_race", cpus=4, params="rounds=1000"),
+    Run("cpu_on_race", cpus=4, params=rounds(200, soak=1000)),
     Run("on_off_chase", cpus=4, params="rounds=50"),
     Run("affinity_poll", cpus=3, params="rounds=100"),
-    # 10,005 cycles, in two runs: each has its deadline, on a busy machine too.
-    *(Run("off_on_cycles", cpus=16, params=f"rounds={rounds}") for rounds in (334, 333)),
+    # 15 cycles a round. A soak makes 10,005 of them, in two runs: each has its deadline, on a
+    # busy machine too.
+    *dict.fromkeys(Run("off_on_cycles", cpus=16, params=rounds(50, soak=each))
+                   for each in (334, 333)),
     Run("suspend", cpus=2),
     Run("leftover_interrupts", cpus=2),
     Run("leftover_timer", cpus=2),

@@ -161,6 +161,24 @@ def wall_clock() -> list[Case]:
         del os.environ["PARKVMM_WALL_CLOCK"]
 
 
+def soak() -> list[Case]:
+    """Payloads that go round and round, and kexecs in a row."""
+    built = steps("soak", {"build": ["tools/build", "arm64"],
+                           "guest image": ["tools/guest-image"]})
+    if not good(built):
+        return built
+    os.environ["PARKVMM_SOAK"] = "1"
+    try:
+        payloads = pytest("soak", ["tests/guest"], MACHINES_DEADLINE)
+    finally:
+        del os.environ["PARKVMM_SOAK"]
+    return built + payloads + steps("soak", {
+        "kernel": ["tools/guest-kernel", "build"],
+        "module": ["tools/guest-module/build"],
+        "kexecs": ["tools/soak", "--kexecs", "25", "--out", "build/reports/soak"]},
+        KERNELS_DEADLINE)
+
+
 def report() -> list[Case]:
     """Reports in a browser, which nothing else needs."""
     browser = step("report", "browser", ["tools/setup", "--quiet", "report"])
@@ -234,6 +252,11 @@ GROUPS = {
     "analysis": (lambda: step("analysis", "clang-analysis",
                               ["tools/build", "clang-analysis"]),
                  "clang's thread-safety analysis and clang-tidy"),
+    "analyzer": (lambda: steps("analyzer", {
+        "build": ["tools/build", "clang-analysis"],
+        "clang-analyzer": ["run-clang-tidy", "-quiet", "-p", "build/clang-analysis", "-checks",
+                           "-*,clang-analyzer-*", "-header-filter", "^$"]}),
+                 "clang's static analyzer, which takes minutes"),
     "machines": (python("machines", ["tests/guest", "tests/linux",
                                      "tests/tools"]),
                  "guest, linux and tools, two at a time"),
@@ -242,6 +265,11 @@ GROUPS = {
     "linux": (python("linux", ["tests/linux"]),
               "Linux guests, kexec and all"),
     "tools": (python("tools", ["tests/tools"]), "the tools themselves"),
+    "bench-micro": (lambda: steps("bench-micro", {
+        "emulator": ["tools/setup", "--quiet", "emulator"], "build": ["tools/build", "arm64"],
+        "check": ["tools/bench-micro", "--check"]}),
+                    "PSCI calls and device accesses cost what they did"),
+    "soak": (soak, "thousands of cycles by payloads, and kexecs in a row; builds a kernel"),
     "wall-clock": (wall_clock, "guests that need no virtual time, natively where that is possible"),
     "kernels": (python("kernels", ["tests/kernels"], deadline=KERNELS_DEADLINE),
                 "Debian's kernels kexec into each other; fetches them"),
@@ -288,10 +316,11 @@ def parse() -> list[str]:
     return list(dict.fromkeys(chosen)) or EVERYTHING
 
 
-def summarise(cases: list[Case], seconds: float) -> int:
+def summarise(cases: list[Case], groups: dict[str, float]) -> int:
     by_outcome = {outcome: [case for case in cases if case.outcome == outcome]
                   for outcome in ("passed", "failed", "skipped")}
-    print(f"\nslowest of {len(cases)} ({seconds:.0f} s in all):")
+    print("\n" + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in groups.items()))
+    print(f"slowest of {len(cases)} ({sum(groups.values()):.0f} s in all):")
     for case in sorted(cases, key=lambda c: -c.seconds)[:SLOWEST]:
         print(f"  {case.seconds:7.1f} s  {case.name}")
     for case in by_outcome["skipped"]:
@@ -306,14 +335,19 @@ def summarise(cases: list[Case], seconds: float) -> int:
 def main() -> int:
     os.chdir(ROOT)
     REPORTS.mkdir(parents=True, exist_ok=True)
+    groups = parse()
+    cases: list[Case] = []
+    took: dict[str, float] = {}
     begin = time.monotonic()
-    groups, cases = parse(), []
     if status := subprocess.run(["tools/setup"], check=False).returncode:
         return status
-    for group in groups:
-        say(f"{group}: {GROUPS[group][1]}")
-        cases += GROUPS[group][0]()
-    return summarise(cases, time.monotonic() - begin)
+    for group in ["setup", *groups]:
+        if group in GROUPS:
+            say(f"{group}: {GROUPS[group][1]}")
+            cases += GROUPS[group][0]()
+        took[group] = time.monotonic() - begin
+        begin = time.monotonic()
+    return summarise(cases, took)
 
 
 if __name__ == "__main__":
