@@ -167,8 +167,8 @@ int64_t Firmware::CompletionOf(Transition transition, VcpuId cpu,
   int64_t done = 0;
   do {
     done = std::max(free, now_ns) + latency;
-  } while (
-      !free_ns_.compare_exchange_weak(free, done, std::memory_order_relaxed));
+  } while (!free_ns_.compare_exchange_weak(
+      free, done, std::memory_order_relaxed, std::memory_order_relaxed));
   return done;
 }
 

@@ -2,13 +2,13 @@
 #ifndef PARKVMM_PSCI_EMUL_FIRMWARE_MODEL_H_
 #define PARKVMM_PSCI_EMUL_FIRMWARE_MODEL_H_
 
-#include <atomic>
 #include <cstdint>
 #include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "psci-emul/shared_word.h"
 #include "psci-emul/types.h"
 
 namespace psci {
@@ -57,7 +57,7 @@ class Firmware {
 
  private:
   const FirmwareModel model_;
-  std::atomic<int64_t> free_ns_ = 0;  // When the lock is.
+  SharedWord<int64_t> free_ns_{"free_ns", 0};  // When the lock is.
 };
 
 }  // namespace psci

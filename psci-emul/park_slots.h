@@ -2,7 +2,6 @@
 #ifndef PARKVMM_PSCI_EMUL_PARK_SLOTS_H_
 #define PARKVMM_PSCI_EMUL_PARK_SLOTS_H_
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,6 +12,7 @@
 #include "psci-emul/park_abi.h"
 #include "psci-emul/park_fault.h"
 #include "psci-emul/power_table.h"
+#include "psci-emul/shared_word.h"
 #include "psci-emul/types.h"
 
 namespace psci {
@@ -64,10 +64,10 @@ class ParkSlots {
 
  private:
   struct alignas(64) Slot {
-    std::atomic<uint64_t> generation = 0;
-    std::atomic<uint64_t> ack = 0;
-    std::atomic<uint64_t> context = 0;
-    std::atomic<uint64_t> status = PARK_STATUS_OK;
+    SharedWord<uint64_t> generation{"generation", 0};
+    SharedWord<uint64_t> ack{"ack", 0};
+    SharedWord<uint64_t> context{"context", 0};
+    SharedWord<uint64_t> status{"status", PARK_STATUS_OK};
   };
   struct Place {
     VcpuId owner;

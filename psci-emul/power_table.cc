@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "psci-emul/power_table.h"
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
-
 #include <cassert>
-#include <climits>
 #include <utility>
 
 namespace psci {
@@ -25,25 +19,6 @@ constexpr PowerState StateIn(uint32_t word) {
 constexpr uint32_t WordOf(PowerState state, Door door) {
   return static_cast<uint32_t>(state) | static_cast<uint32_t>(door)
                                             << kDoorShift;
-}
-
-// The kernel's own compare-and-sleep: std::atomic's has no deadline.
-static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
-
-// Sleeps unless `word` has changed already; may return early.
-void Wait(const std::atomic<uint32_t>& word, uint32_t seen,
-          const timespec* timeout) {
-  syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, seen, timeout, nullptr, 0);
-}
-
-void Wake(const std::atomic<uint32_t>& word) {
-  syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
-}
-
-int64_t MonotonicNs() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
 }  // namespace
@@ -108,10 +83,10 @@ bool PowerTable::Start(VcpuId target, Place from, By by, BootContext context) {
     return false;
   }
   not_off_.fetch_add(1, std::memory_order_relaxed);
-  slot.next = context;
-  slot.by = by;
+  slot.next.Set(context);
+  slot.by.Set(by);
   Transition(slot, {PowerState::kClaimed}, {PowerState::kOnPending});
-  Wake(slot.word);
+  WakeSleepersOn(slot.word);
   return true;
 }
 
@@ -135,7 +110,7 @@ bool PowerTable::PowerOff(VcpuId self, Door door) {
 std::optional<BootContext> PowerTable::AwaitBoot(VcpuId self) {
   if (!AwaitStart(self)) return std::nullopt;
   Slot& slot = slots_[Index(self)];
-  const BootContext context = slot.next;
+  const BootContext context = slot.next.Get();
   Transition(slot, {PowerState::kOnPending}, {PowerState::kOn});
   return context;
 }
@@ -145,46 +120,38 @@ std::optional<PowerTable::By> PowerTable::AwaitStart(VcpuId self) {
   for (;;) {
     const uint32_t word = slot.word.load(std::memory_order_acquire);
     if ((word & kStopping) != 0) return std::nullopt;
-    if (StateIn(word) == PowerState::kOnPending) return slot.by;
-    Wait(slot.word, word, nullptr);
+    if (StateIn(word) == PowerState::kOnPending) return slot.by.Get();
+    SleepOn(slot.word, word);
   }
 }
 
 bool PowerTable::StaysOff(VcpuId self, std::chrono::nanoseconds how_long) {
   const Slot& slot = slots_[Index(self)];
-  const auto end = std::chrono::steady_clock::now() + how_long;
+  const int64_t end = MonotonicNs() + how_long.count();
   for (;;) {
     const uint32_t word = slot.word.load(std::memory_order_acquire);
     if ((word & kStopping) != 0 || StateIn(word) != PowerState::kOff) {
       return false;
     }
-    const auto left = end - std::chrono::steady_clock::now();
-    if (left <= left.zero()) return true;
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(left);
-    const timespec timeout = {seconds.count(),
-                              std::chrono::nanoseconds(left - seconds).count()};
-    Wait(slot.word, word, &timeout);
+    if (MonotonicNs() >= end) return true;
+    SleepOn(slot.word, word, end);
   }
 }
 
 bool PowerTable::SleepUntil(VcpuId self, int64_t monotonic_ns) {
-  constexpr int64_t kSecond = 1'000'000'000;
   const Slot& slot = slots_[Index(self)];
-  const timespec end = {monotonic_ns / kSecond, monotonic_ns % kSecond};
   for (;;) {
     const uint32_t word = slot.word.load(std::memory_order_acquire);
     if ((word & kStopping) != 0) return false;
     if (MonotonicNs() >= monotonic_ns) return true;
-    // Of the two waits, the one whose deadline is a moment, not a duration.
-    syscall(SYS_futex, &slot.word, FUTEX_WAIT_BITSET_PRIVATE, word, &end,
-            nullptr, FUTEX_BITSET_MATCH_ANY);
+    SleepOn(slot.word, word, monotonic_ns);
   }
 }
 
 void PowerTable::Shutdown() {
   for (uint32_t i = 0; i < size(); ++i) {
     slots_[i].word.fetch_or(kStopping, std::memory_order_acq_rel);
-    Wake(slots_[i].word);
+    WakeSleepersOn(slots_[i].word);
   }
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "psci-emul/power_state.h"
+#include "psci-emul/shared_word.h"
 #include "psci-emul/types.h"
 
 namespace psci {
@@ -77,10 +78,10 @@ class PowerTable {
  private:
   // Each on a cache line of its own: neighbours start at the same time.
   struct alignas(64) Slot {
-    std::atomic<uint32_t> word = 0;
+    SharedWord<uint32_t> word{"word", 0};
     // Written in kClaimed, read in kOnPending.
-    BootContext next;
-    By by = By::kCpuOn;
+    GuardedValue<BootContext> next{"next", {}};
+    GuardedValue<By> by{"by", By::kCpuOn};
   };
 
   // A state, and for an off CPU its door.
@@ -97,8 +98,8 @@ class PowerTable {
   const std::vector<Mpidr> topology_;
   std::unordered_map<Mpidr, VcpuId> by_mpidr_;
   const std::unique_ptr<Slot[]> slots_;
-  std::atomic<uint32_t> not_off_ = 0;
-  std::atomic<int64_t> last_off_ns_ = 0;
+  SharedWord<uint32_t> not_off_{"not_off", 0};
+  SharedWord<int64_t> last_off_ns_{"last_off_ns", 0};
 };
 
 }  // namespace psci
