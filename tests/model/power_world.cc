@@ -71,7 +71,10 @@ bool PowerWorld::SaysOn(VcpuId target) {
 
 void PowerWorld::Off(VcpuId self, Door door) {
   cpu(self).executes = 0;
-  if (!table.PowerOff(self, door)) return;
+  cpu(self).leaves = 1;
+  const bool last = table.PowerOff(self, door);
+  cpu(self).leaves = 0;
+  if (!last) return;
   told_that_all_are_off_ = told_that_all_are_off_ + 1;
   for (const Cpu& each : cpus_) {
     Require(!each.executes && each.won <= each.started,
@@ -108,6 +111,9 @@ const char* PowerWorld::WrongIn() const {
     if (state != PowerState::kOff) ++not_off;
     if (cpus_[i].executes && state != PowerState::kOn) {
       return "a CPU that executes guest code is not on";
+    }
+    if (!cpus_[i].executes && !cpus_[i].leaves && state == PowerState::kOn) {
+      return "on after CPU_OFF, or before its start";
     }
     if (cpus_[i].won > cpus_[i].started && state == PowerState::kOff) {
       return "off after CPU_ON has won";

@@ -48,7 +48,8 @@ class PowerWorld : public World {
 
   // One CPU as its users have it.
   struct Cpu {
-    Ghost executes;     // It may execute guest code.
+    Ghost executes;     // It may execute guest code,
+    Ghost leaves;       // or has, and is turning itself off.
     Ghost won;          // How many were told that they have started it,
     Ghost won_ids;      // and the sum of their ids.
     Ghost started;      // How often it did start,

@@ -78,7 +78,9 @@ class SlotWorld : public PowerWorld {
   bool Exit(VcpuId self, VcpuId owner, uint64_t id) {
     const SlotOutcome outcome = Write(self, owner, PARK_REG_EXIT, EntryOf(id));
     if (!std::holds_alternative<psci::Released>(outcome)) {
-      Require(outcome == SlotOutcome(Refused{ParkFault::kReleaseOfNotParked}),
+      const auto* const refused = std::get_if<Refused>(&outcome);
+      Require(refused != nullptr &&
+                  refused->fault == ParkFault::kReleaseOfNotParked,
               "refused for a reason that is none");
       return false;
     }
