@@ -4,7 +4,7 @@
     tests/support/linux_matrix.py [--cycles N] [--runs LIST]
 
 Debian's kernel and ours kexec into each other, N times for each cell, 8 CPUs,
-in virtual time; prints the table of README.md. Exit status: 1 if a cell is not
+in virtual time; prints the table of docs/parking.md. Exit status: 1 if a cell is not
 as it has to be. tools/test linux-matrix builds what this needs.
 """
 
@@ -286,7 +286,7 @@ def outcomes(cycles: int, names: list[str]) -> list[tuple[Run, int, str]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Prints the table of README.md.")
+    parser = argparse.ArgumentParser(description="Prints the table of docs/parking.md.")
     parser.add_argument("--cycles", type=int, default=20, metavar="N")
     parser.add_argument("--runs", type=lambda text: text.split(","), default=[],
                         metavar="LIST", help="these alone; their cells are not all")

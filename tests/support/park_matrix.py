@@ -4,7 +4,7 @@
     tests/support/park_matrix.py [--cycles N]
 
 Runs guest-stub's park_matrix for each cell, N kexecs of 8 CPUs, and prints the
-table of README.md. Exit status: 1 if a cell is not as it has to be.
+table of docs/parking.md. Exit status: 1 if a cell is not as it has to be.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def boot(name: str, rows: list[list[Cell]]) -> Boot:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Prints the table of README.md.")
+    parser = argparse.ArgumentParser(description="Prints the table of docs/parking.md.")
     parser.add_argument("--cycles", type=int, default=100, metavar="N")
     rows = cells(parser.parse_args().cycles)
     host = boot("park-matrix", rows)

@@ -188,14 +188,14 @@ def report() -> list[Case]:
 
 
 def park_matrix() -> list[Case]:
-    """The table of README.md: minutes, so it is asked for by name."""
+    """The table of docs/parking.md: minutes, so it is asked for by name."""
     return steps("park-matrix", {
         "build": ["tools/build", "arm64"],
         "table": [sys.executable, "tests/support/park_matrix.py"]})
 
 
 def linux_matrix() -> list[Case]:
-    """The other table of README.md, half an hour; kernels are built the first
+    """The other table of docs/parking.md, half an hour; kernels are built the first
     time."""
     return steps("linux-matrix", {
         "build": ["tools/build", "arm64"],

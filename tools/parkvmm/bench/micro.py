@@ -5,7 +5,7 @@
 
 Runs kvm-floor (KVM alone) and guest-stub's micro_bench, with PSCI answered by
 the VMM and by KVM, in the deterministic emulated host, and prints the table of
-README.md as Markdown. --check compares with tools/bench-micro.json and fails if
+docs/results.md as Markdown. --check compares with tools/bench-micro.json and fails if
 a figure is more than 2 % worse, or misses one of the bounds below. With 129
 CPUs there are also the figures for 128 (5 minutes); that is not what was
 recorded, so nothing to compare with.
