@@ -240,6 +240,7 @@ def on_debian(name: str):
 
 def style() -> list[Case]:
     return (formatting() + step("style", "layering", ["tools/dev/check-layering"]) +
+            step("style", "sizes", ["tools/dev/check-size"]) +
             step("style", "SPDX lines", ["tools/dev/check-spdx"]) +
             step("style", "flake8", ["flake8"]) + step("style", "mypy", ["mypy"]))
 
