@@ -37,7 +37,7 @@ inline constexpr auto kVirtioMmio = GuestRange::Fixed(0x0a000000, 0x4000);
 // The board's hole for devices that it does not have: ours.
 inline constexpr auto kPlatformBus = GuestRange::Fixed(0x0c000000, 0x2000000);
 inline constexpr auto kMarkDevice = GuestRange::Fixed(0x0c000000, kPageSize);
-inline constexpr auto kParkPages =
+inline constexpr auto kParkDeviceSlots =
     GuestRange::Fixed(0x0c100000, kMaxCpus* kPageSize);
 // For devices that have no address of their own (slot_allocator.h).
 inline constexpr auto kSpareSlots = GuestRange::Fixed(0x0c300000, 0x1d00000);
@@ -58,7 +58,7 @@ inline constexpr std::array kFixedRanges = {
     kPl031,
     kVirtioMmio,
     kMarkDevice,
-    kParkPages,
+    kParkDeviceSlots,
     kSpareSlots,
     kRamWindow,
     kGicV3HighRedistributors,
@@ -80,7 +80,7 @@ constexpr bool IsDeviceAddress(GuestAddress address) {
 
 static_assert(AscendingAndDisjoint(kFixedRanges));
 static_assert(kPlatformBus.Contains(kMarkDevice));
-static_assert(kPlatformBus.Contains(kParkPages));
+static_assert(kPlatformBus.Contains(kParkDeviceSlots));
 static_assert(kPlatformBus.Contains(kSpareSlots));
 
 }  // namespace vmm

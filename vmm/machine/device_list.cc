@@ -19,7 +19,7 @@
 namespace vmm {
 namespace {
 
-static_assert(kMaxCpus * PARK_DEVICE_STRIDE <= kParkPages.size());
+static_assert(kMaxCpus * PARK_DEVICE_STRIDE <= kParkDeviceSlots.size());
 
 std::unique_ptr<MmioDevice> MakeConsole(const DeviceDeps& deps) {
   auto pl011 = std::make_unique<Pl011>(Pl011::Host{
@@ -129,7 +129,7 @@ std::vector<DeviceEntry> DevicesOf(const MachineSpec& spec) {
   if (spec.park == ParkMode::kHost) {
     devices.push_back({.needs = ParkDevice::Needs(spec.vcpus),
                        .make = MakeParkDevice,
-                       .base = kParkPages.base()});
+                       .base = kParkDeviceSlots.base()});
   }
   return devices;
 }

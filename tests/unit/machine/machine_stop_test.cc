@@ -28,8 +28,8 @@ constexpr int kCallsPerCpu = 100;
 constexpr std::chrono::seconds kLimit(1);
 
 GuestAddress Slot(uint64_t cpu, uint64_t reg) {
-  return GuestAddress(kParkPages.base().value() + cpu * PARK_DEVICE_STRIDE +
-                      reg);
+  return GuestAddress(kParkDeviceSlots.base().value() +
+                      cpu * PARK_DEVICE_STRIDE + reg);
 }
 
 // What one guest CPU does: mostly CPU_ON, so that there is somebody to stop.

@@ -407,8 +407,8 @@ TEST_F(MachineFirmwareTest, ParkingIsNoneOfItsAffairsButCpuOnOfAParkedCpuIs) {
   CreateWith({.off_ns = 2 * kMillisecond, .on_ns = 3 * kMillisecond},
              ParkMode::kHost);
   const auto slot = [](uint64_t cpu, uint64_t reg) {
-    return GuestAddress(kParkPages.base().value() + cpu * PARK_DEVICE_STRIDE +
-                        reg);
+    return GuestAddress(kParkDeviceSlots.base().value() +
+                        cpu * PARK_DEVICE_STRIDE + reg);
   };
   // By CPU_ON on, parked, released, parked, by CPU_ON on.
   Vcpu(0).on_run = [] { poll(nullptr, 0, 100); };

@@ -129,7 +129,7 @@ const State kStates[] = {
      [](const Stage& stage) {
        stage.TurnOn(1);
        stage.cpu(1).Then(
-           MmioWrite{GuestAddress(kParkPages.base().value() +
+           MmioWrite{GuestAddress(kParkDeviceSlots.base().value() +
                                   PARK_DEVICE_STRIDE + PARK_REG_MAGIC),
                      8, PARK_MAGIC});
        stage.cpu(1).on_reset = [&stage] { stage.reached.Comes(); };
