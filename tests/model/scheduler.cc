@@ -70,6 +70,7 @@ struct Task {
   int cell = kNobody;          // and where.
   unsigned alternatives = 1;   // How many outcomes the step has.
   unsigned outcome = 0;        // Which one it is to have.
+  bool takes = false;          // `cell`, a lock.
   bool asleep = false;         // On `cell`.
   std::optional<int64_t> deadline_ns;
   // All that it has seen: what it does next depends on nothing else.
@@ -334,6 +335,9 @@ std::vector<Choice> Scheduler::Enabled() const {
     const auto number = static_cast<uint8_t>(index);
     const Task& task = tasks_[index];
     if (task.done) continue;
+    if (task.takes && cells_[static_cast<size_t>(task.cell)].value != 0) {
+      continue;
+    }
     if (!task.asleep) {
       for (unsigned k = 0; k < task.alternatives; ++k) {
         enabled.push_back({number, static_cast<uint8_t>(k)});
@@ -380,7 +384,8 @@ std::string Scheduler::WrongAtRest() const {
   for (const Task& task : tasks_) {
     if (task.done || task.thread->may_sleep) continue;
     return "a lost wake-up: nobody is left to wake " + task.thread->name +
-           ", which sleeps on " + NameOf(task.cell);
+           (task.takes ? ", which waits for " : ", which sleeps on ") +
+           NameOf(task.cell);
   }
   const char* const wrong = world_->WrongAtRest();
   return wrong == nullptr ? "" : wrong;
@@ -621,7 +626,30 @@ unsigned Choose(unsigned count) {
   return chosen;
 }
 
+void Learn(uint64_t value) {
+  if (Scheduler::active->InThread()) Scheduler::active->Saw(value);
+}
+
 void Here(uint64_t place) { Scheduler::active->current().history = place + 1; }
+
+Lock::Lock() : index_(Scheduler::active->AddCell("lock", 0)) {}
+
+void Lock::Take() {
+  Scheduler& scheduler = *Scheduler::active;
+  scheduler.current().takes = true;
+  scheduler.Before("take", index_);
+  scheduler.current().takes = false;
+  scheduler.cell(index_).value = 1;
+  scheduler.Synchronise(index_, std::memory_order_acquire, true, false);
+  scheduler.Note("takes ", At{index_});
+}
+
+void Lock::Give() {
+  Scheduler& scheduler = *Scheduler::active;
+  scheduler.cell(index_).value = 0;
+  scheduler.Synchronise(index_, std::memory_order_release, false, true);
+  scheduler.Note("gives ", At{index_});
+}
 
 Ghost::Ghost(uint64_t value)
     : index_(Scheduler::active->AddCell("ghost", value)), value_(value) {}

@@ -65,14 +65,16 @@ class World {
   std::vector<Thread> threads_;
 };
 
-// --- Called by the threads of a World
-// ------------------------------------------
+// --- Called by the threads of a World ----------------------------------------
 
 // Ends the schedule as one that is wrong, unless `right`.
 void Require(bool right, const char* wrong);
 // Returns a number below `count`: all of them are explored.
 unsigned Choose(unsigned count);
 
+// Called with what the thread has learned otherwise than from words, ghosts and
+// choices, and what it does next may depend on.
+void Learn(uint64_t value);
 // Called where all that the thread will do depends on `place` and on nothing
 // that it remembers: its earlier steps make no difference any more.
 void Here(uint64_t place);
@@ -93,8 +95,21 @@ class Ghost {
   uint64_t value_;
 };
 
-// --- Called by tests
-// -------------------------------------------------------------
+// A lock of the test's own. Taking it is a step, which a thread can take once
+// nobody has it; giving it back is part of the step before.
+class Lock {
+ public:
+  Lock();
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+  void Take();
+  void Give();
+
+ private:
+  const int index_;
+};
+
+// --- Called by tests ---------------------------------------------------------
 
 // What was explored, and what was found.
 struct Explored {

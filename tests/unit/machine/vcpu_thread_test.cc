@@ -179,8 +179,7 @@ class VcpuThreadTest : public testing::Test {
   std::unique_ptr<VcpuThread> thread_;
 };
 
-// --- In and out
-// ----------------------------------------------------------------
+// --- In and out --------------------------------------------------------------
 
 // Every share of the VMM in a kexec rests on this stamp.
 TEST_F(VcpuThreadTest, OffIsStampedAfterTheCpuIsOff) {
@@ -269,8 +268,7 @@ TEST_F(VcpuThreadTest, RegistersAreResetBetweenTwoStarts) {
   EXPECT_EQ(Events(Event::Kind::kStart).size(), 2u);
 }
 
-// --- Doors
-// ---------------------------------------------------------------------
+// --- Doors -------------------------------------------------------------------
 
 struct Leaving {
   Door door;
@@ -311,8 +309,7 @@ INSTANTIATE_TEST_SUITE_P(
                             MmioWrite{GuestAddress(kParkRegister), 8, 1}}),
     [](const auto& test) { return std::string(psci::Name(test.param.door)); });
 
-// --- Ends
-// ------------------------------------------------------------------------
+// --- Ends --------------------------------------------------------------------
 
 TEST_F(VcpuThreadTest, TheLastCpuToLeaveEndsTheMachineOnce) {
   TurnOn(kSelf);
@@ -410,8 +407,7 @@ INSTANTIATE_TEST_SUITE_P(
             }}),
     [](const auto& test) { return test.param.name; });
 
-// --- Stops
-// -------------------------------------------------------------------------
+// --- Stops -------------------------------------------------------------------
 
 TEST_F(VcpuThreadTest, AStopEndsTheWaitForAFirstStart) {
   thread_->Start();
@@ -460,8 +456,7 @@ TEST_F(VcpuThreadTest, AStopEndsTheWaitOfAParkedCpu) {
   EXPECT_EQ(thread_->post_mortem().door, Door::kPage);
 }
 
-// --- Questions
-// -----------------------------------------------------------------------
+// --- Questions ---------------------------------------------------------------
 
 TEST_F(VcpuThreadTest, ACpuThatRunsSaysWhereItIs) {
   vcpu_->on_run = [this, runs = 0]() mutable {

@@ -136,8 +136,7 @@ TEST(PowerTableScheduleTest, AffinityInfoIsOnFromSuccessToCpuOff) {
   ExpectAllAreRight<SomebodyAsks>(1200);
 }
 
-// --- Doors
-// ---------------------------------------------------------------------
+// --- Doors -------------------------------------------------------------------
 
 // A CPU is in its page. One CPU stores to its exit, one to a slot in which it
 // is not, one calls CPU_ON.
@@ -198,8 +197,7 @@ TEST(PowerTableScheduleTest, ALateReleaseStartsNobodyElse) {
   ExpectAllAreRight<ReleaseComesLate>(5000);
 }
 
-// --- Stops
-// ---------------------------------------------------------------------
+// --- Stops -------------------------------------------------------------------
 
 // Whatever a CPU waits for, without a deadline, a stop ends it, and so does a
 // start where it is to.
@@ -277,8 +275,7 @@ TEST(PowerTableScheduleTest, AStopMeetsStartsAndEnds) {
   ExpectAllAreRight<StopMeetsOff>(8000);
 }
 
-// --- Deadlines
-// -------------------------------------------------------------------
+// --- Deadlines ---------------------------------------------------------------
 
 // VcpuThread::Settles, twice, while somebody may start the CPU.
 struct Settling : PowerWorld {
@@ -344,8 +341,7 @@ TEST(PowerTableScheduleTest, ThePlatformsLockIsHeldByOne) {
   ExpectAllAreRight<PlatformLock>(50);
 }
 
-// --- Random walks
-// -------------------------------------------------------------------
+// --- Random walks ------------------------------------------------------------
 
 // Five CPUs that do anything, and a stop at any moment, or none.
 struct Anything : PowerWorld {

@@ -188,6 +188,36 @@ TEST(SchedulerTest, DeadlinesPassInAnyOrderUnlessTheyAreForEver) {
   EXPECT_EQ(explored.wrong, "") << explored.trace;
 }
 
+// Two locks, taken in one order or in two.
+template <bool kOneOrder>
+struct Locking : World {
+  Locking() {
+    Spawn("a", [this] { TakeBoth(first, second); });
+    Spawn("b", [this] {
+      kOneOrder ? TakeBoth(first, second) : TakeBoth(second, first);
+    });
+  }
+  void TakeBoth(Lock& one, Lock& other) {
+    one.Take();
+    other.Take();
+    value.Set(value.Get() + 1);
+    other.Give();
+    one.Give();
+  }
+  const char* WrongAtRest() const override {
+    return value.Get() == 2 ? nullptr : "two had one lock";
+  }
+  Lock first, second;
+  GuardedValue<uint64_t> value{"value", 0};
+};
+
+TEST(SchedulerTest, FindsADeadlock) {
+  EXPECT_EQ(All<Locking<true>>().wrong, "");
+  EXPECT_EQ(All<Locking<false>>().wrong,
+            "a lost wake-up: nobody is left to wake a, which waits for "
+            "lock[1]");
+}
+
 struct Choosing : World {
   Choosing() {
     Spawn("a", [this] { chosen = Choose(3) * 3; });
