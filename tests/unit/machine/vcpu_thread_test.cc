@@ -28,12 +28,13 @@ using psci::BootContext;
 using psci::Door;
 using psci::PowerState;
 using psci::VcpuId;
+using std::chrono::steady_clock;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using Kind = StopReason::Kind;
 
-constexpr VcpuId kSelf{0};
-constexpr VcpuId kOther{1};
+constexpr VcpuId kSelf{1};
+constexpr VcpuId kOther{0};
 constexpr BootContext kContext = {0x40100000, 7};
 constexpr uint64_t kParkRegister = 0x1000;
 constexpr std::chrono::seconds kPatience(20);
@@ -91,8 +92,8 @@ class FailingVcpu : public FakeVcpu {
   std::function<absl::Status()> on_entry;
 };
 
-// A thread that the test makes, and all that a machine shares. CPU 1 is on in
-// the table, without a thread, so that CPU 0 is not the last to leave.
+// A thread that the test makes, and all that a machine shares. CPU 0 is on in
+// the table, without a thread, so that CPU 1 is not the last to leave.
 class VcpuThreadTest : public testing::Test {
  protected:
   VcpuThreadTest() {
@@ -100,7 +101,7 @@ class VcpuThreadTest : public testing::Test {
     static_cast<void>(power_.AwaitBoot(kOther));
     EXPECT_TRUE(
         bus_.Attach(GuestRange::Fixed(kParkRegister, 0x1000), device_).ok());
-    auto vcpu = std::make_unique<FailingVcpu>(0);
+    auto vcpu = std::make_unique<FailingVcpu>(1);
     vcpu_ = vcpu.get();
     thread_ =
         std::make_unique<VcpuThread>(kSelf, std::move(vcpu), deps_, ring_);
@@ -268,6 +269,17 @@ TEST_F(VcpuThreadTest, RegistersAreResetBetweenTwoStarts) {
   EXPECT_EQ(Events(Event::Kind::kStart).size(), 2u);
 }
 
+// KVM holds a CPU that is off; its thread enters the guest at once.
+TEST_F(VcpuThreadTest, WhereKvmAnswersPsciNoStartIsAwaited) {
+  deps_.kvm_psci = true;
+  vcpu_->on_run = [this] { Comes(); };
+  thread_->Start();
+  AwaitMoment();
+  Stop();
+  EXPECT_THAT(vcpu_->calls(), ElementsAre("run"));
+  EXPECT_EQ(power_.StateOf(kSelf), PowerState::kOff);
+}
+
 // --- Doors -------------------------------------------------------------------
 
 struct Leaving {
@@ -326,7 +338,7 @@ TEST_F(VcpuThreadTest, TheLastCpuToLeaveEndsTheMachineOnce) {
   EXPECT_EQ(left, 1);
   ASSERT_EQ(Reasons().size(), 1u);
   EXPECT_EQ(Reasons()[0].kind, Kind::kAllOff);
-  EXPECT_EQ(Reasons()[0].vcpu, 0u);
+  EXPECT_EQ(Reasons()[0].vcpu, 1u);
 }
 
 TEST_F(VcpuThreadTest, ACpuThatIsNotTheLastEndsNothing) {
@@ -372,7 +384,7 @@ TEST_P(VcpuThreadErrorTest, EndsTheMachineWithItsReason) {
   ASSERT_EQ(Reasons().size(), 1u);
   EXPECT_EQ(Reasons()[0].kind, Kind::kVmmError);
   EXPECT_EQ(Reasons()[0].detail, "what it was");
-  EXPECT_EQ(Reasons()[0].vcpu, 0u);
+  EXPECT_EQ(Reasons()[0].vcpu, 1u);
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -458,26 +470,54 @@ TEST_F(VcpuThreadTest, AStopEndsTheWaitOfAParkedCpu) {
 
 // --- Questions ---------------------------------------------------------------
 
-TEST_F(VcpuThreadTest, ACpuThatRunsSaysWhereItIs) {
-  vcpu_->on_run = [this, runs = 0]() mutable {
-    if (++runs == 1) Comes();
-  };
+class VcpuThreadAskTest : public VcpuThreadTest {
+ protected:
+  void StartInGuest() {
+    vcpu_->on_run = [this, runs = 0]() mutable {
+      if (++runs == 1) Comes();
+    };
+    StartOn();
+    AwaitMoment();
+  }
+  // A busy machine may keep the thread from answering in time.
+  std::optional<Whereabouts> AskUntilAnswered() {
+    std::optional<Whereabouts> answer;
+    const auto end = steady_clock::now() + kPatience;
+    while (!answer && steady_clock::now() < end) answer = thread_->Ask();
+    return answer;
+  }
+};
+
+TEST_F(VcpuThreadAskTest, ACpuThatRunsSaysWhereItIsNow) {
   vcpu_->pc = 0x1234;
   vcpu_->sctlr = 1;
-  StartOn();
-  AwaitMoment();
-  std::optional<Whereabouts> answer;
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  // A busy machine may keep the thread from answering in time.
-  while (!answer && std::chrono::steady_clock::now() < end) {
-    answer = thread_->Ask();
-  }
-  ASSERT_TRUE(answer.has_value());
-  EXPECT_EQ(answer->pc, 0x1234u);
-  EXPECT_TRUE(answer->mmu_on);
+  StartInGuest();
+  const auto first = AskUntilAnswered();
+  ASSERT_TRUE(first.has_value());
+  EXPECT_EQ(first->pc, 0x1234u);
+  EXPECT_TRUE(first->mmu_on);
+  vcpu_->pc = 0x5678;
+  vcpu_->sctlr = 0;
+  const auto second = AskUntilAnswered();
+  ASSERT_TRUE(second.has_value());
+  EXPECT_EQ(second->pc, 0x5678u);
+  EXPECT_FALSE(second->mmu_on);
 }
 
-TEST_F(VcpuThreadTest, ACpuThatIsOffIsNotAsked) {
+// An answer ends the wait for it, well before its deadline.
+TEST_F(VcpuThreadAskTest, AnAnswerIsNotWaitedFor) {
+  constexpr std::chrono::milliseconds kDeadline(100);  // As in vcpu_thread.cc.
+  StartInGuest();
+  auto shortest = std::chrono::nanoseconds::max();
+  const auto end = steady_clock::now() + kPatience;
+  while (shortest >= kDeadline && steady_clock::now() < end) {
+    const auto begin = steady_clock::now();
+    if (thread_->Ask()) shortest = steady_clock::now() - begin;
+  }
+  EXPECT_LT(shortest, kDeadline);
+}
+
+TEST_F(VcpuThreadAskTest, ACpuThatIsOffIsNotAsked) {
   thread_->Start();
   int nudges = 0;
   vcpu_->on_nudge = [&] { ++nudges; };

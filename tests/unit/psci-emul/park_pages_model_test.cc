@@ -260,7 +260,7 @@ struct ParkMeetsBoth : PagesWorld {
 };
 
 TEST(ParkPagesModelTest, AnExitOrCpuOnStartsACpuThatParks) {
-  ExpectAllAreRight<ParkMeetsBoth>(1500);
+  ExpectAllAreRight<ParkMeetsBoth>(800);
 }
 
 // Two CPUs park, and one releases both.
@@ -276,9 +276,7 @@ struct TwoPark : PagesWorld {
   }
 };
 
-TEST(ParkPagesModelTest, NoCpuOfTwoIsLost) {
-  ExpectAllAreRight<TwoPark>(13'000);
-}
+TEST(ParkPagesModelTest, NoCpuOfTwoIsLost) { ExpectAllAreRight<TwoPark>(6000); }
 
 // Two CPUs in one page: an exit starts the one that holds it.
 struct OnePageForTwo : PagesWorld {
@@ -290,7 +288,7 @@ struct OnePageForTwo : PagesWorld {
 };
 
 TEST(ParkPagesModelTest, APageHoldsOneCpu) {
-  ExpectAllAreRight<OnePageForTwo>(5000);
+  ExpectAllAreRight<OnePageForTwo>(2500);
 }
 
 // Parks again in the same page: an exit is for one parking.
@@ -311,7 +309,7 @@ struct ParksTwice : PagesWorld {
 };
 
 TEST(ParkPagesModelTest, EachExitIsForOneParking) {
-  ExpectAllAreRight<ParksTwice>(7000);
+  ExpectAllAreRight<ParksTwice>(3500);
 }
 
 // Somebody stores the magic in the name of a CPU that leaves by CPU_OFF, or
@@ -334,7 +332,7 @@ struct Forged : PagesWorld {
 };
 
 TEST(ParkPagesModelTest, AForgedMagicParksNobody) {
-  ExpectAllAreRight<Forged>(100);
+  ExpectAllAreRight<Forged>(60);
 }
 
 // The exit is there before its CPU, and somebody looks at the pages meanwhile.
@@ -352,7 +350,7 @@ struct ExitComesFirst : PagesWorld {
 };
 
 TEST(ParkPagesModelTest, AnExitThatComesFirstIsNotLost) {
-  ExpectAllAreRight<ExitComesFirst>(50);
+  ExpectAllAreRight<ExitComesFirst>(30);
 }
 
 // An exit that is stored unseen after its CPU was released must not release the
@@ -371,7 +369,7 @@ struct ExitIsLeftOver : PagesWorld {
 };
 
 TEST(ParkPagesModelTest, AnExitThatIsLeftOverReleasesNobody) {
-  ExpectAllAreRight<ExitIsLeftOver>(50);
+  ExpectAllAreRight<ExitIsLeftOver>(60);
 }
 
 // The first exit is no place to start at, the second is.
@@ -388,7 +386,7 @@ struct BadExitFirst : PagesWorld {
 };
 
 TEST(ParkPagesModelTest, ABadExitStartsNobody) {
-  ExpectAllAreRight<BadExitFirst>(2000);
+  ExpectAllAreRight<BadExitFirst>(1000);
 }
 
 struct StopMeetsPages : PagesWorld {
@@ -402,7 +400,7 @@ struct StopMeetsPages : PagesWorld {
 };
 
 TEST(ParkPagesModelTest, AStopReachesWhoIsInAPage) {
-  ExpectAllAreRight<StopMeetsPages>(900);
+  ExpectAllAreRight<StopMeetsPages>(500);
 }
 
 }  // namespace

@@ -123,7 +123,7 @@ struct ParkAndRelease : SlotWorld {
 };
 
 TEST(ParkSlotsScheduleTest, AReleaseComesWithItsContextAndIsAcknowledged) {
-  ExpectAllAreRight<ParkAndRelease>(3000);
+  ExpectAllAreRight<ParkAndRelease>(1500);
 }
 
 // One CPU stores to exit, one calls CPU_ON.
@@ -142,7 +142,7 @@ struct SlotMeetsCpuOn : SlotWorld {
 };
 
 TEST(ParkSlotsScheduleTest, ReleaseAndCpuOnStartOnce) {
-  ExpectAllAreRight<SlotMeetsCpuOn>(5000);
+  ExpectAllAreRight<SlotMeetsCpuOn>(2500);
 }
 
 // A CPU leaves by another door, and by its slot only then: a store to exit is
@@ -166,7 +166,7 @@ struct OtherDoorFirst : SlotWorld {
 };
 
 TEST(ParkSlotsScheduleTest, AReleaseIsForWhomTheSlotHolds) {
-  ExpectAllAreRight<OtherDoorFirst>(9000);
+  ExpectAllAreRight<OtherDoorFirst>(4500);
 }
 
 // Parks twice. Who sees it parked and is the only one to release it succeeds.
@@ -193,7 +193,7 @@ struct ParksTwice : SlotWorld {
 };
 
 TEST(ParkSlotsScheduleTest, WhoeverIsSeenParkedIsReleased) {
-  ExpectAllAreRight<ParksTwice>(2000);
+  ExpectAllAreRight<ParksTwice>(1000);
 }
 
 // A stop meets a CPU that parks and one that releases it.
@@ -212,7 +212,7 @@ struct StopMeetsParking : SlotWorld {
 };
 
 TEST(ParkSlotsScheduleTest, AStopReachesWhoIsParked) {
-  ExpectAllAreRight<StopMeetsParking>(1800);
+  ExpectAllAreRight<StopMeetsParking>(900);
 }
 
 // Four CPUs that do anything with everybody's slots.

@@ -92,6 +92,17 @@ TEST_F(ParkSlotsTest, OnlyTheMagicParks) {
   EXPECT_EQ(Read(PARK_REG_STATUS), PARK_STATUS_BAD_MAGIC);
 }
 
+TEST_F(ParkSlotsTest, StatusIsOfTheLastStore) {
+  Write(kOther, PARK_REG_MAGIC, 1);
+  EXPECT_EQ(Read(PARK_REG_STATUS), PARK_STATUS_BAD_MAGIC);
+  Park();
+  EXPECT_EQ(Read(PARK_REG_STATUS), PARK_STATUS_OK);
+  Write(kBoot, PARK_REG_EXIT, kBadEntry);
+  EXPECT_EQ(Read(PARK_REG_STATUS), PARK_STATUS_BAD_ENTRY);
+  Write(kBoot, PARK_REG_EXIT, kEntry);
+  EXPECT_EQ(Read(PARK_REG_STATUS), PARK_STATUS_OK);
+}
+
 TEST_F(ParkSlotsTest, WhoIsOffByCpuOffIsNotReleased) {
   ASSERT_FALSE(power_.PowerOff(kOther));
   EXPECT_EQ(Read(PARK_REG_STATE), PARK_STATE_OFF);
