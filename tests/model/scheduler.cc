@@ -458,13 +458,14 @@ uint64_t Scheduler::HashOfState() const {
 // Depth first, with what was left over at each depth.
 class DepthFirst : public Chooser {
  public:
-  explicit DepthFirst(const Scheduler& scheduler) : scheduler_(scheduler) {}
+  DepthFirst(const Scheduler& scheduler, bool merges)
+      : scheduler_(scheduler), merges_(merges) {}
 
   std::optional<Choice> Next(const std::vector<Choice>& enabled) override {
     if (depth_ == frames_.size()) {
       const uint64_t state = scheduler_.HashOfState();
       const auto [known, is_new] = states_.emplace(state, 0);
-      if (!is_new) {
+      if (!is_new && merges_) {
         Count(known->second);
         return std::nullopt;
       }
@@ -508,6 +509,7 @@ class DepthFirst : public Chooser {
   }
 
   const Scheduler& scheduler_;
+  const bool merges_;
   std::unordered_map<uint64_t, double> states_;
   std::vector<Frame> frames_;
   size_t depth_ = 0;
@@ -577,7 +579,7 @@ void Trace(Scheduler& scheduler, const MakeWorld& make, uint64_t seed,
 
 Explored ExploreAll(const MakeWorld& make, const Limits& limits) {
   Scheduler scheduler(limits);
-  DepthFirst chooser(scheduler);
+  DepthFirst chooser(scheduler, limits.merges);
   Explored explored;
   do {
     ++explored.schedules;

@@ -127,6 +127,8 @@ struct Limits {
   uint64_t steps = 2000;  // Of one schedule.
   // How many sleeps of one schedule may end although nobody has woken them.
   unsigned early_returns = 0;
+  // Whether orders that lead to one state are taken for one from there on.
+  bool merges = true;
 };
 
 // `seed` is the schedule's, for worlds that are random themselves.

@@ -34,7 +34,6 @@ using model::Lock;
 using model::PowerWorld;
 using model::Require;
 
-constexpr VcpuId kBoot{0};
 constexpr VcpuId kOther{1};
 constexpr VcpuId kThird{2};
 constexpr size_t kPages = 2;

@@ -5,11 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <iostream>
 #include <memory>
-#include <set>
+#include <string>
 
 #include "psci-emul/shared_word.h"
-#include "tests/support/schedules.h"
+#include "tests/model/power_world.h"
 
 namespace model {
 namespace {
@@ -216,6 +217,40 @@ TEST(SchedulerTest, FindsADeadlock) {
   EXPECT_EQ(All<Locking<false>>().wrong,
             "a lost wake-up: nobody is left to wake a, which waits for "
             "lock[1]");
+}
+
+// What is counted by states is what there is.
+template <typename W>
+void ExpectStatesStandForAllOrders() {
+  const MakeWorld make = [](uint64_t) -> std::unique_ptr<World> {
+    return std::make_unique<W>();
+  };
+  const Explored merged = ExploreAll(make);
+  const Explored all = ExploreAll(make, {.merges = false});
+  ASSERT_EQ(merged.wrong, "") << merged.trace;
+  ASSERT_EQ(all.wrong, "") << all.trace;
+  EXPECT_EQ(merged.interleavings, static_cast<double>(all.schedules));
+  EXPECT_EQ(merged.states, all.states);
+  std::cout << all.schedules << " schedules, or " << merged.schedules << "\n";
+}
+
+// One CPU leaves, or does not, and another one calls CPU_ON of it: real code.
+struct StartsOnce : PowerWorld {
+  StartsOnce() : PowerWorld(2, 2) {
+    SpawnSleeper("target", [this] {
+      if (Choose(2) == 0) Off(psci::VcpuId{1}, psci::Door::kPage);
+      Boot(psci::VcpuId{1});
+    });
+    Spawn("caller", [this] { CpuOn(psci::VcpuId{1}, 10); });
+  }
+};
+
+TEST(SchedulerTest, StatesStandForAllOrders) {
+  ExpectStatesStandForAllOrders<Counting>();
+  ExpectStatesStandForAllOrders<Sleeping<true>>();
+  ExpectStatesStandForAllOrders<Locking<true>>();
+  ExpectStatesStandForAllOrders<Waiting>();
+  ExpectStatesStandForAllOrders<StartsOnce>();
 }
 
 struct Choosing : World {
