@@ -6,6 +6,7 @@ Most checks are functions of a text, so that a test can give them one that is wr
 
 import json
 import re
+import runpy
 import subprocess
 from collections.abc import Iterable, Iterator
 
@@ -246,6 +247,14 @@ def test_diagnoses_are_those_of_the_program() -> None:
     listed = section("docs/parking.md", "Diagnoses")
     assert "double-release" in known
     assert set(re.findall(r"^\| `([a-z0-9-]+)` ", listed, re.MULTILINE)) == known
+
+
+def test_groups_are_those_of_the_runner() -> None:
+    runner = runpy.run_path(str(ROOT / "tools/dev/run_tests.py"))
+    rows = re.findall(r"^\| `([\w-]+)` \| [^|]+ \| ([^|]+) \|",
+                      section("docs/testing.md", "Groups"), re.MULTILINE)
+    assert {name for name, _ in rows} == set(runner["GROUPS"])
+    assert {name for name, where in rows if where == "yes"} == set(runner["EVERYTHING"])
 
 
 def test_fields_are_those_of_the_schemas() -> None:
