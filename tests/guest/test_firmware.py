@@ -52,7 +52,7 @@ def test_payload(run: Run) -> None:
 
 def test_none_takes_no_time() -> None:
     assert not any("firmware_ns" in event
-                   for kind in ("release", "park") for event in events(NONE, kind))
+                   for kind in ("start", "off") for event in events(NONE, kind))
 
 
 def test_cpu_on_takes_that_much_longer() -> None:

@@ -137,9 +137,9 @@ def ways_ns(run: Run) -> list[float]:
     called: dict[str, int] = {}
     ways = []
     for event in map(json.loads, VIRTUAL_HOST.file(run, "events").read_text().splitlines()):
-        if event["event"] == "release-store" or event.get("call") == "CPU_ON":
-            called[event["args"][0]] = event["ns"]
-        elif event["event"] == "release" and event["mpidr"] in called:
+        if event["event"] == "release" or event.get("call") == "CPU_ON":
+            called[event["target"]] = event["ns"]
+        elif event["event"] == "start" and event["mpidr"] in called:
             ways.append(event["ns"] - called.pop(event["mpidr"]))
     assert len(ways) == 3 * 2 * 25
     return [statistics.median(ways[door + 1:door + 50:2]) for door in (0, 50, 100)]

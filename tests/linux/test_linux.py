@@ -66,15 +66,15 @@ def test_slow_firmware_is_a_share_of_its_own(host: Host) -> None:
     def last(kind: str, vcpu: int, call: str = "") -> int:
         return max(event["ns"] for event in events
                    if event["event"] == kind and event.get("call", "") == call
-                   and (int(event["args"][0], 16) if call == "CPU_ON"
+                   and (int(event["target"], 16) if call == "CPU_ON"
                         else event["vcpu"]) == vcpu)
 
     for cpu in kexec["per_cpu"]:
         vcpu = cpu["vcpu"]
         assert cpu["vmm_off_ns"] + cpu["firmware_off_ns"] == (
-            last("park", vcpu) - last("psci", vcpu, "CPU_OFF"))
+            last("off", vcpu) - last("psci", vcpu, "CPU_OFF"))
         assert cpu["vmm_on_ns"] + cpu["firmware_on_ns"] == (
-            last("release", vcpu) - last("psci", vcpu, "CPU_ON"))
+            last("start", vcpu) - last("psci", vcpu, "CPU_ON"))
         assert 5_000_000 <= cpu["firmware_off_ns"] < 5_200_000
         assert 38_000_000 <= cpu["firmware_on_ns"] < 38_200_000
         assert cpu["vmm_off_ns"] < 100_000 and cpu["vmm_on_ns"] < 200_000

@@ -9,7 +9,7 @@ from typing import Iterator
 
 import pytest
 from bench_results import measured, of_everything, result_of, unit
-from parkvmm.bench import attribution, export, results
+from parkvmm.bench import export, facts, results
 from parkvmm.report import browser, page
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -117,7 +117,7 @@ def test_text_can_be_read_and_colours_told_apart(driver, tmp_path, scheme) -> No
     for arm in all_of(driver, "#r1-scaling .arm text"):
         assert contrast(driver.execute_script("return getComputedStyle(arguments[0]).fill", arm),
                         ground) >= 3
-    shares = [colour(f".swatch.{who}", "backgroundColor") for who in attribution.WHO]
+    shares = [colour(f".swatch.{who}", "backgroundColor") for who in facts.WHO]
     # By lightness alone: what no kind of colour-blindness takes away.
     for i, share in enumerate(shares):
         assert all(contrast(share, other) >= 1.3 for other in shares[i + 1:])

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes up plans, events and results of tools/bench."""
+"""Makes up plans and results of tools/bench."""
 
+import functools
+import json
 import pathlib
 
-from parkvmm.bench import attribution, plan, results
+import scripted
+from parkvmm.bench import facts, plan, results
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GROUP = {"arms": ["stop"], "cpus": [4]}
@@ -13,108 +16,93 @@ def plan_of(*groups: dict, **fields) -> dict:
     return {"schema_version": 1, "name": "test", "groups": list(groups)} | fields
 
 
-# --- events ---
-
-def event(ns: int, cpu: int, kind: str, *args: int, **more) -> dict:
-    return {"ns": ns, "vcpu": cpu, "mpidr": hex(cpu), "event": kind,
-            "args": [hex(arg) for arg in args]} | more
-
-
-def call(ns: int, cpu: int, name: str, *args: int, result: int = 0) -> dict:
-    return event(ns, cpu, "psci", *args, call=name, result=result)
-
-
-ONE_BY_ONE = [
-    event(100, 0, "mark", attribution.MARK_KEXEC, 3),
-    call(200, 1, "CPU_OFF"), event(210, 1, "park"),
-    call(215, 0, "AFFINITY_INFO", 1, result=0), call(240, 0, "AFFINITY_INFO", 1, result=1),
-    call(300, 2, "CPU_OFF"), event(310, 2, "park"), call(330, 0, "AFFINITY_INFO", 2, result=1),
-    call(400, 0, "PSCI_VERSION"),
-    call(500, 0, "CPU_ON", 1), event(520, 1, "release"),
-    call(600, 0, "CPU_ON", 2), event(640, 2, "release"),
-    event(700, 0, "mark", attribution.MARK_UP, 3),
-]
-
-
 # --- results ---
 
 def sample(down: int, total: int = 1000, back: int = 4) -> dict:
-    phases = dict.fromkeys(attribution.PHASES, 0) | {"down": down, "userspace": total - down}
+    phases = dict.fromkeys(facts.PHASES, 0) | {"down": down, "userspace": total - down}
     split = {name: {"firmware": 0, "vmm": ns // 4, "polling": 0, "kernel": ns - ns // 4}
              for name, ns in phases.items()}
     doors = {"cpu_off": 3, "park": 0, "cpu_on": 3, "release": 0}
     return {"cpus": 4, "cpus_back": back, "verdict": "pass" if back == 4 else "cpus-lost",
-            "doors": doors, "phase_ns": phases, "total_ns": total, "split_ns": split,
-            "per_cpu": []}
+            "doors": doors, "begin_ns": 0, "phase_ns": phases, "total_ns": total,
+            "split_ns": split, "per_cpu": [], "steps_ns": None}
 
 
 def unit(arm: str, downs: list[int], cpus: int = 4, label: str = "kvm-on-tcg-icount") -> dict:
     sha = "0" * 64
-    guest = {"kernel_sha256": sha, "initrd_sha256": sha, "dtb_sha256": sha,
-             "command_line": "", "gic": 3, "psci": "vmm", "park": "host"}
-    host = {"kernel": "6.12", "midr": "0x0", "mode": "VHE", "fwb": "no", "gic": "v3"}
-    tool = {"version": "0", "commit": "0", "vmm_sha256": sha}
+    firmware = {"name": "none", "off_ns": 0, "on_ns": 0, "far_on_ns": 0, "cpus_per_socket": 0,
+                "lock": False}
+    guest = {"kernel_format": "Image", "kernel_sha256": sha, "initrd_sha256": sha,
+             "dtb_sha256": sha, "command_line": "", "gic": 3, "psci": "vmm",
+             "firmware": firmware, "park": "host", "park_pages": None}
+    host = {"machine": "aarch64", "kernel": "6.12", "midr": "0x0", "mode": "VHE", "fwb": "no",
+            "gic": "v3"}
+    tool = {"name": "parkvmm", "version": "0", "commit": "0", "vmm_sha256": sha}
     return {"id": f"{arm}-{cpus}cpu", "arm": arm, "cpus": cpus, "host_cpus": cpus,
             "firmware": "none", "psci": "vmm", "variant": "default", "kernel": "",
             "memory": "1G", "failures": [], "samples": [sample(down) for down in downs],
-            "run": {"label": label, "guest": guest, "host": host, "tool": tool, "boot_ns": 1}}
+            "run": {"label": label, "label_insisted": False, "unlocked": [], "guest": guest,
+                    "host": host, "tool": tool, "boot_ns": 1}}
 
 
 def result_of(*units: dict) -> dict:
     return results.make(plan.parse(plan_of(GROUP)), list(units))
 
 
-def kexec_events(cpus: int, apart: int, page: bool = False) -> list[dict]:
-    """A kexec whose CPUs leave `apart` ns from each other."""
-    events = [event(0, 0, "mark", attribution.MARK_KEXEC, cpus)]
-    ns = 100_000
-    for cpu in range(1, cpus):
-        events += [event(ns, cpu, "park-store", 0x4000) if page else call(ns, cpu, "CPU_OFF"),
-                   event(ns + 300, cpu, "park")]
+def add_kexec(script: scripted.Script, ns: int, apart: int, page: bool, step: bool) -> int:
+    """Adds a kexec whose CPUs leave `apart` ns from each other. Returns when it is over."""
+    script.mark(ns, scripted.KEXEC)
+    if step:  # of CPU 1, number 7
+        script.mark(ns + 10, scripted.STEP_ENTER, 1 | 7 << 16)
+        script.mark(ns + 60, scripted.STEP_EXIT, 1 | 7 << 16)
+    ns += 100_000
+    others = range(1, script.cpus)
+    for cpu in others:
+        script.leaves(ns, cpu, page=page)
+        script.off(ns + 300, cpu, page=page)
         ns += apart
-    for cpu in range(1, cpus):
-        events.append(call(ns + cpu * 1000, 0, "AFFINITY_INFO", cpu, result=1))
+    for cpu in others:
+        script.asked(ns + cpu * 1000, cpu)
     ns += 12_000_000
-    events.append(call(ns, 0, "PSCI_VERSION"))
-    for cpu in range(1, cpus):
+    script.version(ns)
+    for cpu in others:
         ns += 450_000
-        events += [event(ns, 0, "release-store", cpu, 0, 0) if page else call(ns, 0, "CPU_ON", cpu),
-                   event(ns + 25_000, cpu, "release")]
-    return [*events, event(ns + 17_000_000, 0, "mark", attribution.MARK_UP, cpus)]
+        script.called(ns, cpu, page=page)
+        script.starts(ns + 25_000, cpu)
+    script.mark(ns + 17_000_000, scripted.UP)
+    return ns + 18_000_000
 
 
-def kexec_sample(cpus: int, apart: int, page: bool = False, step: str = "") -> dict:
-    """As it would be read of a run; with a step of hotplug, if it has a name."""
-    events = kexec_events(cpus, apart, page)
-    if step:
-        marks = (attribution.MARK_STEP_ENTER, attribution.MARK_STEP_EXIT)
-        events[1:1] = [event(10 + 50 * i, 0, "mark", mark, 1 | 7 << 16)
-                       for i, mark in enumerate(marks)]
-    seen, = attribution.kexecs(events)
-    phases = {name: end - begin for name, (begin, end) in seen.phases.items()}
-    per_cpu = [{"vcpu": cpu, "mpidr": hex(cpu), "kernel_before_off_ns": 0, "vmm_off_ns": 300,
-                "guest_poll_ns": 0, "vmm_on_ns": 25_000, "kernel_after_on_ns": 0}
-               for cpu in range(1, cpus)]
-    return results.sample_of({
-        "cpus": cpus, "cpus_back": cpus, "verdict": "pass",
-        "doors": {"cpu_off": cpus - 1, "park": 0, "cpu_on": cpus - 1, "release": 0},
-        "phase_ns": phases, "total_ns": seen.end, "per_cpu": per_cpu}, seen, {7: step})
+@functools.cache
+def written(cpus: int, apart: tuple[int, ...], page: bool, step: str) -> str:
+    """Returns JSON of the kexecs that the VMM wrote."""
+    script = scripted.Script(cpus)
+    script.first_boot()
+    for i in range(0, len(step), 4):
+        text = int.from_bytes(step[i:i + 4].encode(), "little")
+        script.mark(910_000 + i, scripted.STEP_NAME, 7 | text << 16)
+    ns = 1_000_000
+    for gap in apart:
+        ns = add_kexec(script, ns, gap, page, bool(step))
+    return json.dumps(scripted.kexecs(script))
 
 
-def measured(arm: str, cpus: int, apart: int, **more) -> dict:
-    """A unit of three kexecs."""
-    samples = [kexec_sample(cpus, apart + 100 * i, "page" in arm or "park" in arm, **more)
-               for i in range(3)]
-    return unit(arm, [], cpus) | {"samples": samples}
+def measured(arm: str, cpus: int, apart: int, step: str = "") -> dict:
+    """A unit of three kexecs, as the VMM would have written them; with a step of hotplug,
+    if it has a name."""
+    samples = written(cpus, tuple(apart + 100 * i for i in range(3)),
+                      "page" in arm or "park" in arm, step)
+    return unit(arm, [], cpus) | {"samples": json.loads(samples)}
 
 
 def hidden(arm: str, cpus: int) -> dict:
-    """A unit whose PSCI KVM answers."""
-    sample_ = kexec_sample(cpus, 1000) | {
-        "phase_ns": dict.fromkeys(attribution.PHASES), "split_ns": {}}
-    del sample_["lanes"]
+    """A unit whose PSCI KVM answers: only marks are seen."""
+    script = scripted.Script(cpus)
+    script.mark(0, scripted.UP)
+    script.mark(1_000_000, scripted.KEXEC)
+    script.mark(40_000_000, scripted.UP)
     return unit(arm, [], cpus) | {"id": f"{arm}-{cpus}cpu-psci-kvm", "psci": "kvm",
-                                  "samples": [sample_]}
+                                  "samples": scripted.kexecs(script)}
 
 
 def of_everything() -> dict:
@@ -126,4 +114,4 @@ def of_everything() -> dict:
         measured("expedited", 8, 300_000, step="sched:active"), hidden("hotplug", 4),
         unit("module", [], 4) | {"run": None, "failures": ["no results"]})
     result["plan"] = result["plan"] | {"question": "What can a report show?"}
-    return result | {"sha256": results.digest(result)}
+    return results.sealed(result)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench: plans, attribution, results and what they are turned into. And a
-measurement, from the command to the files."""
+"""The bench: plans, results and what they are turned into. And a measurement,
+from the command to the files. What a kexec's samples hold: test_attribution.py."""
 
 import concurrent.futures
 import csv
@@ -15,10 +15,12 @@ import subprocess
 import sys
 
 import arm64_host
+import numpy
 import pytest
-from bench_results import GROUP, ONE_BY_ONE, call, event, plan_of, result_of, unit
-from parkvmm.bench import (analysis, attribution, export, hazards, plan, processes, results, runner,
-                           statistics)
+from bench_results import GROUP, plan_of, result_of, unit
+from bench_results import measured as unit_measured
+from parkvmm.bench import (analysis, export, figures, hazards, markdown, plan, processes, results,
+                           runner, statistics)
 from parkvmm.failure import Failure
 from parkvmm.guest.arms import take
 from parkvmm.report import command as report
@@ -90,73 +92,6 @@ def test_the_plans_that_we_ship_are_good(file: pathlib.Path) -> None:
     assert plan.load(file.stem).name == file.stem
 
 
-# --- attribution -------------------------------------------------------------
-
-def test_every_moment_of_a_kexec_is_somebodys() -> None:
-    kexec, = attribution.kexecs(ONE_BY_ONE)
-    assert {name: end - begin for name, (begin, end) in kexec.phases.items()} == {
-        "prepare": 100, "down": 110, "jump": 90, "early": 100, "up": 140, "userspace": 60}
-    assert kexec.split["down"] == {"firmware": 0, "vmm": 20, "polling": 30, "kernel": 60}
-    assert kexec.split["jump"] == {"firmware": 0, "vmm": 0, "polling": 20, "kernel": 70}
-    assert kexec.split["up"] == {"firmware": 0, "vmm": 60, "polling": 0, "kernel": 80}
-    assert sum(sum(parts.values()) for parts in kexec.split.values()) == 600
-
-
-def test_who_leaves_meanwhile_is_not_polled_for() -> None:
-    events = [ONE_BY_ONE[0], call(200, 1, "CPU_OFF"), event(205, 1, "park"),
-              call(220, 2, "CPU_OFF"), event(225, 2, "park"),
-              call(230, 0, "AFFINITY_INFO", 1, result=1), *ONE_BY_ONE[-6:]]
-    kexec, = attribution.kexecs(events)
-    assert kexec.split["down"] == {"firmware": 0, "vmm": 10, "polling": 0, "kernel": 15}
-
-
-def test_pages_are_doors_too() -> None:
-    events = [ONE_BY_ONE[0], event(200, 1, "park-store", 0x4000), event(210, 1, "park"),
-              call(400, 0, "PSCI_VERSION"), event(500, 0, "release-store", 1, 0x40080000, 0x4000),
-              event(530, 1, "release"), ONE_BY_ONE[-1]]
-    kexec, = attribution.kexecs(events)
-    assert (kexec.split["down"]["vmm"], kexec.split["up"]["vmm"]) == (10, 30)
-
-
-def test_when_each_cpu_left_and_came() -> None:
-    kexec, = attribution.kexecs(ONE_BY_ONE)
-    assert kexec.lanes == (attribution.Lane("0x1", 100, 110, 140, 400, 420),
-                           attribution.Lane("0x2", 200, 210, 230, 500, 540))
-    refused = [ONE_BY_ONE[0], call(150, 0, "CPU_ON", 3, result=-4), *ONE_BY_ONE[1:]]
-    assert attribution.kexecs(refused)[0].lanes == kexec.lanes
-
-
-def test_a_kexec_that_psci_by_kvm_hides_has_no_phases() -> None:
-    kexec, = attribution.kexecs([ONE_BY_ONE[0], ONE_BY_ONE[-1]])
-    assert (kexec.phases, kexec.split, kexec.lanes) == ({}, {}, ())
-
-
-def step(ns: int, code: int, cpu: int, number: int) -> dict:
-    return event(ns, 0, "mark", code, cpu | number << 16)
-
-
-def test_steps_of_a_cpu_are_nested_and_add_up() -> None:
-    enter, leave = attribution.MARK_STEP_ENTER, attribution.MARK_STEP_EXIT
-    kexec, = attribution.kexecs([
-        ONE_BY_ONE[0], step(110, enter, 1, 200), step(120, enter, 1, 44), step(115, enter, 2, 7),
-        step(150, leave, 1, 44), step(160, leave, 1, 200), step(170, leave, 2, 7),
-        *ONE_BY_ONE[1:]])
-    own = {(found.cpu, found.number): found.own for found in kexec.steps}
-    assert own == {(1, 44): 30, (1, 200): 20, (2, 7): 55}
-    assert sum(ns for (cpu, _), ns in own.items() if cpu == 1) == 160 - 110
-    assert results.steps_of(kexec, {44: "sched:active"})["down"]["1"] == {
-        "sched:active": 30, "step 200": 20}
-
-
-def test_step_names_come_four_characters_at_a_time() -> None:
-    def name(number: int, text: bytes) -> dict:
-        return event(0, 0, "mark", attribution.MARK_STEP_NAME,
-                     number | int.from_bytes(text, "little") << 16)
-
-    assert attribution.step_names([name(7, b"sche"), name(7, b"d"), name(8, b"x")]) == {
-        7: "sched", 8: "x"}
-
-
 # --- results -----------------------------------------------------------------
 
 def test_a_result_that_was_not_touched_is_taken() -> None:
@@ -176,6 +111,10 @@ def touch(result: dict, how: str) -> None:
         result["sha256"] = results.digest(result)
     elif how == "negative":
         result["units"][0]["samples"][0]["total_ns"] = -1
+    elif how == "unknown":
+        result["units"][0]["samples"][0]["colour"] = "red"
+    elif how == "version-1":
+        result["schema_version"] = 1
 
 
 @pytest.mark.parametrize("how, words", [
@@ -184,6 +123,8 @@ def touch(result: dict, how: str) -> None:
     ("label", "was changed after it was written"),
     ("label-and-sum", "stop-4cpu has the label kvm-on-tcg-icount, and the whole kvm"),
     ("negative", "at units/0/samples/0/total_ns"),
+    ("unknown", "'colour' was unexpected"),
+    ("version-1", "has format 1, and this parkvmm reads format 2: measure again"),
 ])
 def test_a_result_that_was_touched_is_refused(how: str, words: str) -> None:
     result = json.loads(json.dumps(result_of(unit("stop", [100, 120]))))
@@ -220,13 +161,70 @@ def test_an_effect_that_is_noise_has_zero_in_its_interval() -> None:
 
 
 def test_intervals_run_from_one_cpu_to_the_next() -> None:
-    measured_ = unit("hotplug", [1])
-    measured_["samples"][0]["per_cpu"] = [
-        {"kernel_before_off_ns": 100, "vmm_on_ns": 3, "firmware_on_ns": 10,
-         "kernel_after_on_ns": 7},
-        {"kernel_before_off_ns": 50, "vmm_on_ns": 3, "kernel_after_on_ns": 999}]
-    assert analysis.intervals(measured_, "down") == [100, 50]
-    assert analysis.intervals(measured_, "up") == [20]
+    unit_ = unit_measured("hotplug", 4, 50_000)
+    assert analysis.intervals(unit_, "down")[:3] == [100_000, 50_000, 50_000]
+    assert analysis.intervals(unit_, "up") == [450_000] * (2 * 3)
+
+
+def test_an_effect_is_the_difference_of_medians() -> None:
+    """Not of means: an outlier is one sample of many. And after less before."""
+    before, after = unit("stop", [100, 110, 120]), unit("park-host", [90, 100, 9000])
+    effect = analysis.contrast("it", before, after, "down")
+    assert effect and effect.ns == -10
+    back = analysis.contrast("it", after, before, "down")
+    assert back and back.ns == 10
+    assert analysis.contrast("it", before, unit("stop", []), "down") is None
+
+
+def test_the_middle_of_samples_is_their_median() -> None:
+    assert analysis.middle(unit("stop", [100, 120, 9000]), "down") == 120
+    assert statistics.medians(numpy.array([[1, 2, 90], [4, 5, 6]])).tolist() == [2, 5]
+
+
+def test_shares_are_medians_of_each() -> None:
+    unit_ = unit("stop", [100, 200, 9000])
+    assert analysis.split(unit_, "down") == {
+        "firmware": 0, "vmm": 50, "polling": 0, "kernel": 150}
+
+
+def test_an_interval_holds_95_of_100() -> None:
+    """The percentiles of the means of Bernoulli draws are known: 100 of them have a standard
+    error of 0.05. A 50 % interval would be 0.067 wide, a 99 % one 0.26."""
+    cells = [[0, 1] * 50]
+    low, high = statistics.interval(cells, lambda found: found[0].mean(axis=-1))
+    assert (low, high) == (pytest.approx(0.4, abs=0.015), pytest.approx(0.6, abs=0.015))
+
+
+def test_an_interval_is_the_same_every_time() -> None:
+    cells = [[3, 17, 20, 22, 31, 46, 58], [1, 4, 9, 26, 25, 36, 49]]
+
+    def apart(found):
+        return statistics.medians(found[1]) - statistics.medians(found[0])
+
+    numpy.random.seed(7)
+    first = statistics.interval(cells, apart)
+    numpy.random.seed(8)
+    assert statistics.interval(cells, apart) == first
+    assert statistics.permutation_p(*cells) == statistics.permutation_p(*cells)
+
+
+def test_a_lone_sample_has_no_interval_and_is_never_certain() -> None:
+    effect = analysis.contrast("it", unit("stop", [100]), unit("park-host", [50]), "down")
+    assert effect and (effect.low, effect.high, effect.samples) == (-50, -50, 1)
+    assert not effect.is_certain
+
+
+def scaled(*cpus: int) -> list[dict]:
+    """Units whose "down" grows with the square of the CPUs but the first."""
+    return [unit("stop", [10 * (n - 1) ** 2], cpus=n) for n in cpus]
+
+
+def test_a_curve_needs_four_points() -> None:
+    for few in ((2, 3), (2, 3, 5), (1, 2, 3, 5)):  # One CPU takes no other down.
+        assert analysis.fits(scaled(*few), ["down"]) == []
+    fit, = analysis.fits(scaled(2, 3, 5, 9), ["down"])
+    assert fit.coefficients == pytest.approx((0, 0, 10), abs=1e-6)
+    assert (fit.arm, fit.measure, fit.largest) == ("stop", "down", 8)
 
 
 def test_a_curve_is_told_from_a_line() -> None:
@@ -275,12 +273,51 @@ def test_a_host_whose_first_boots_are_slow_is_warned_of() -> None:
     assert hazards.seen(document) == []
 
 
+def cpu_times(ns: int | None) -> dict:
+    return {"vmm_off_ns": 1, "vmm_on_ns": ns}
+
+
 def test_the_median_cpu_is_not_moved_by_one_that_waited() -> None:
     slow = unit("stop", [100])
-    slow["samples"][0]["per_cpu"] = [{"vmm_off_ns": 1, "vmm_on_ns": ns} for ns in (20, 22, 900)]
+    slow["samples"][0]["per_cpu"] = [cpu_times(ns) for ns in (20, 22, 900)]
     assert analysis.vmm_ns_of_median_cpu(slow) == 23
     slow["samples"][0]["per_cpu"][1]["vmm_on_ns"] = None
     assert analysis.vmm_ns_of_median_cpu(slow) == 461
+
+
+def test_what_the_vmm_takes_of_a_cpu_is_both_ways_of_all_but_the_first() -> None:
+    unit_ = unit("stop", [1200])
+    unit_["samples"][0]["split_ns"]["up"]["vmm"] = 60
+    assert analysis.vmm_ns_per_cpu(unit_) == (300 + 60) / 3
+
+
+# --- tables ------------------------------------------------------------------
+
+def test_figures_are_milliseconds() -> None:
+    assert [figures.ms(ns) for ns in (1_234_567, 0, None)] == ["1.235", "0.000", "-"]
+    assert [figures.signed(ns) for ns in (1_234_567, -1_234_567)] == ["+1.235", "-1.235"]
+
+
+def test_the_main_table_has_each_phase_in_its_column() -> None:
+    phases = {name: i * 1_000_000 for i, name in enumerate(
+        ("prepare", "down", "jump", "early", "up", "userspace"), 1)}
+    unit_ = unit("stop", [1])
+    unit_["samples"][0] |= {"phase_ns": phases, "total_ns": 21_000_000}
+    assert markdown.main_table([unit_]) == (
+        "| unit | samples | CPUs back | prepare, ms | down, ms | jump, ms | early, ms | up, ms | "
+        "userspace, ms | total, ms |\n|---|---|---|---|---|---|---|---|---|---|\n"
+        "| `stop-4cpu` | 1 | 4 of 4 | 1.000 | 2.000 | 3.000 | 4.000 | 5.000 | 6.000 | 21.000 |\n")
+
+
+def test_the_factorial_table_has_effects_and_their_intervals() -> None:
+    cells = arms(hotplug=[1_000_000] * 2, hotplug_page=[1_100_000] * 2, stop=[100_000] * 2,
+                 park_host=[150_000] * 2)
+    rows = markdown.factorial_table(list(cells.values())).splitlines()
+    assert rows[2:5] == [
+        "| 4cpu | down | all at once, in place of one by one | -0.925 | -0.925 to -0.925 |",
+        "| 4cpu | down | the page, in place of CPU_OFF | +0.075 | +0.075 to +0.075 |",
+        "| 4cpu | down | interaction: the page's effect on top, if all at once | -0.050 | "
+        "-0.050 to -0.050 |"]
 
 
 # --- other formats -----------------------------------------------------------
@@ -305,8 +342,8 @@ def ns_of(span: dict) -> tuple[int, int]:
 
 
 def test_spans_of_a_track_are_strictly_nested() -> None:
-    kexec, = attribution.kexecs(ONE_BY_ONE)
-    spans = [e for e in export.trace_of(1, "it", kexec) if e["ph"] == "X"]
+    sample_ = unit_measured("hotplug", 3, 50_000)["samples"][-1]
+    spans = [e for e in export.trace_of(1, "it", sample_) if e["ph"] == "X"]
     assert {span["name"] for span in spans} >= {"kexec", "down", "parked", "leaves (vmm)"}
     for one in spans:
         for other in spans:
@@ -315,6 +352,21 @@ def test_spans_of_a_track_are_strictly_nested() -> None:
             begin = max(ns_of(one)[0], ns_of(other)[0])
             end = min(ns_of(one)[1], ns_of(other)[1])
             assert end <= begin or (begin, end) in (ns_of(one), ns_of(other)), (one, other)
+
+
+def test_a_trace_has_what_the_sample_has() -> None:
+    sample_ = unit_measured("hotplug", 2, 50_000)["samples"][0]
+    sample_["per_cpu"][0] |= {"firmware_off_ns": 100}
+    cpu, begin = sample_["per_cpu"][0], sample_["begin_ns"]
+    spans = {e["name"]: ns_of(e) for e in export.trace_of(1, "it", sample_) if e["ph"] == "X"}
+    assert spans["kexec"] == (begin, begin + sample_["total_ns"])
+    left, off, called, started = (begin + cpu[moment] for moment in (
+        "left_ns", "off_ns", "called_ns", "started_ns"))
+    assert spans["leaves (firmware)"] == (left, left + 100)
+    assert spans["leaves (vmm)"] == (left + 100, off)
+    assert spans["parked"] == (off, called)
+    assert spans["starts (vmm)"] == (called, started)
+    assert spans["down"] == (left, off)
 
 
 # --- running ----------------------------------------------------------------
@@ -503,12 +555,21 @@ def compare(tmp_path: pathlib.Path, old: dict, new: dict,
     ([101, 121], 0, "| exact |"),
     ([200, 220], 1, "is 90.9 % longer; at most 5 % is allowed"),
     ([20, 30], 0, "-77.3 %"),
+    ([104, 125], 0, "+4.1 %"),
+    ([106, 126], 1, "is 5.5 % longer; at most 5 % is allowed"),
 ])
 def test_virtual_time_is_compared_exactly(tmp_path, downs, status, words) -> None:
     done = compare(tmp_path, result_of(unit("stop", [100, 120])),
                    result_of(unit("stop", downs)), "--measures", "down")
     assert done.returncode == status
     assert words in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("percent, status", [("30", 0), ("19.9", 1)])
+def test_the_threshold_is_the_users(tmp_path, percent, status) -> None:
+    done = compare(tmp_path, result_of(unit("stop", [100])), result_of(unit("stop", [120])),
+                   "--measures", "down", "--threshold", percent)
+    assert done.returncode == status
 
 
 def test_packages_that_took_the_place_of_locked_ones_are_named(tmp_path) -> None:

@@ -7,20 +7,20 @@
 
 namespace vmm {
 
-// Something a vCPU did, stamped by the VMM on that vCPU's thread.
+// Something a vCPU did, stamped by the VMM on that vCPU's thread. It has a
+// fixed size, so that a vCPU's thread allocates nothing for it. event_fields.h
+// names what each of `args` is.
 struct Event {
   enum class Kind : uint8_t {
-    kPsci,  // A call: `function`, `args`, `result`. Stamped at its exit.
-    // A CPU stored the magic: args place. The park page's or slot's CPU_OFF.
-    kParkStore,
-    // exit was stored, and taken: args target's affinity, entry, place.
-    kReleaseStore,
-    kOff,      // The CPU has left and is off for all to see, parked: args door.
-    kStart,    // About to execute its first instruction: args entry, context.
-    kMark,     // args: code, value.
-    kVerdict,  // args: code, value.
-    kReset,    // SYSTEM_RESET: args reset2 or not, type, cookie.
-    kPowerOff,
+    kPsci,       // The guest made a call. Stamped at its exit.
+    kParkStore,  // A CPU stored the magic to its park page or slot, to leave.
+    kReleaseStore,  // A CPU stored exit for a parked one, and it was taken.
+    kOff,           // The CPU has left; its OFF state is visible.
+    kStart,         // The CPU is about to execute its first instruction.
+    kMark,          // The guest made a mark,
+    kVerdict,       // or gave its verdict.
+    kReset,         // SYSTEM_RESET, or with arguments SYSTEM_RESET2.
+    kPowerOff,      // SYSTEM_OFF.
   };
   int64_t ns = 0;  // Since the machine started, monotonic.
   uint32_t vcpu = 0;

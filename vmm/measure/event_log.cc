@@ -8,34 +8,28 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "psci-emul/power_state.h"
 #include "psci-emul/smccc.h"
 #include "vmm/base/status_macros.h"
+#include "vmm/measure/event_fields.h"
 
 namespace vmm {
 namespace {
 
-constexpr absl::string_view Name(Event::Kind kind) {
-  switch (kind) {
-    case Event::Kind::kPsci:
-      return "psci";
-    case Event::Kind::kParkStore:
-      return "park-store";
-    case Event::Kind::kReleaseStore:
-      return "release-store";
-    case Event::Kind::kOff:
-      return "park";
-    case Event::Kind::kStart:
-      return "release";
-    case Event::Kind::kMark:
-      return "mark";
-    case Event::Kind::kVerdict:
-      return "verdict";
-    case Event::Kind::kReset:
-      return "reset";
-    case Event::Kind::kPowerOff:
-      return "power-off";
+void AppendField(std::string& line, const EventField& field, uint64_t value) {
+  absl::StrAppend(&line, ",\"", field.name, "\":");
+  switch (field.form) {
+    case EventField::Form::kHex:
+      absl::StrAppendFormat(&line, R"("0x%x")", value);
+      return;
+    case EventField::Form::kNumber:
+      absl::StrAppend(&line, value);
+      return;
+    case EventField::Form::kDoor:
+      absl::StrAppend(&line, "\"", psci::Name(static_cast<psci::Door>(value)),
+                      "\"");
+      return;
   }
-  return "?";
 }
 
 }  // namespace
@@ -60,18 +54,14 @@ absl::Status EventLog::WriteTo(const std::string& path, bool append) {
 std::string EventLog::Line(const Event& event) const {
   std::string line = absl::StrFormat(
       R"({"ns":%d,"vcpu":%d,"mpidr":"0x%x","event":"%s")", event.ns, event.vcpu,
-      mpidrs_[event.vcpu], Name(event.kind));
+      mpidrs_[event.vcpu], NameOf(event.kind));
   if (event.kind == Event::Kind::kPsci) {
-    absl::StrAppendFormat(&line, R"(,"call":"%s","function":"%#x")",
+    absl::StrAppendFormat(&line, R"(,"call":"%s","function":"0x%x")",
                           psci::FunctionName(event.function), event.function);
   }
-  if (event.arguments > 0) {
-    absl::StrAppend(&line, R"(,"args":[)");
-    for (unsigned i = 0; i < event.arguments; ++i) {
-      absl::StrAppendFormat(&line, R"(%s"0x%x")", i == 0 ? "" : ",",
-                            event.args[i]);
-    }
-    absl::StrAppend(&line, "]");
+  const auto fields = FieldsOf(event);
+  for (size_t i = 0; i < fields.size() && i < event.arguments; ++i) {
+    AppendField(line, fields[i], event.args[i]);
   }
   if (event.kind == Event::Kind::kPsci) {
     absl::StrAppend(&line, R"(,"result":)", event.result);

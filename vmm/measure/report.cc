@@ -12,6 +12,25 @@ nlohmann::json Optional(std::optional<int64_t> ns) {
   return ns ? nlohmann::json(*ns) : nlohmann::json(nullptr);
 }
 
+nlohmann::json Optional(const std::optional<Shares>& shares) {
+  if (!shares) return nullptr;
+  return {{"firmware", shares->firmware},
+          {"vmm", shares->vmm},
+          {"polling", shares->polling},
+          {"kernel", shares->kernel}};
+}
+
+nlohmann::json ToJson(const StepTimes& times) {
+  nlohmann::json json = nlohmann::json::object();
+  for (const auto& [cpu, steps] : times) json[absl::StrCat(cpu)] = steps;
+  return json;
+}
+
+nlohmann::json Optional(const std::optional<Steps>& steps) {
+  if (!steps) return nullptr;
+  return {{"down", ToJson(steps->down)}, {"up", ToJson(steps->up)}};
+}
+
 std::string Milliseconds(std::optional<int64_t> ns) {
   if (!ns) return "-";
   return absl::StrFormat("%.3f", static_cast<double>(*ns) / 1e6);
@@ -24,14 +43,17 @@ absl::string_view Verdict(const Boot& boot) {
   return boot.cpus_back >= boot.cpus ? "pass" : "cpus-lost";
 }
 
-nlohmann::json ToJson(const Boot& boot, absl::string_view arm,
-                      absl::Span<const uint64_t> mpidrs) {
-  const Phases& phases = boot.phases;
+nlohmann::json ToJson(const Boot& boot, absl::Span<const uint64_t> mpidrs) {
   nlohmann::json per_cpu = nlohmann::json::array();
   for (const CpuTimes& cpu : boot.per_cpu) {
     per_cpu.push_back(
         {{"vcpu", cpu.vcpu},
          {"mpidr", absl::StrFormat("0x%x", mpidrs[cpu.vcpu])},
+         {"left_ns", Optional(cpu.at.left)},
+         {"off_ns", Optional(cpu.at.off)},
+         {"known_ns", Optional(cpu.at.known)},
+         {"called_ns", Optional(cpu.at.called)},
+         {"started_ns", Optional(cpu.at.started)},
          {"kernel_before_off_ns", Optional(cpu.kernel_before_off)},
          {"vmm_off_ns", Optional(cpu.vmm_off)},
          {"firmware_off_ns", Optional(cpu.firmware_off)},
@@ -40,10 +62,18 @@ nlohmann::json ToJson(const Boot& boot, absl::string_view arm,
          {"firmware_on_ns", Optional(cpu.firmware_on)},
          {"kernel_after_on_ns", Optional(cpu.kernel_after_on)}});
   }
-  return {{"arm", std::string(arm)},
-          {"cpus", boot.cpus},
+  const Phases& phases = boot.phases;
+  const PhaseShares& shares = boot.shares;
+  return {{"cpus", boot.cpus},
           {"cpus_back", boot.cpus_back},
           {"verdict", std::string(Verdict(boot))},
+          {"doors",
+           {{"cpu_off", boot.doors.cpu_off},
+            {"park", boot.doors.park},
+            {"cpu_on", boot.doors.cpu_on},
+            {"release", boot.doors.release}}},
+          {"begin_ns", Optional(boot.begin)},
+          {"total_ns", Optional(boot.total)},
           {"phase_ns",
            {{"prepare", Optional(phases.prepare)},
             {"down", Optional(phases.down)},
@@ -51,13 +81,15 @@ nlohmann::json ToJson(const Boot& boot, absl::string_view arm,
             {"early", Optional(phases.early)},
             {"up", Optional(phases.up)},
             {"userspace", Optional(phases.userspace)}}},
-          {"doors",
-           {{"cpu_off", boot.doors.cpu_off},
-            {"park", boot.doors.park},
-            {"cpu_on", boot.doors.cpu_on},
-            {"release", boot.doors.release}}},
-          {"total_ns", Optional(boot.total)},
-          {"per_cpu", per_cpu}};
+          {"split_ns",
+           {{"prepare", Optional(shares.prepare)},
+            {"down", Optional(shares.down)},
+            {"jump", Optional(shares.jump)},
+            {"early", Optional(shares.early)},
+            {"up", Optional(shares.up)},
+            {"userspace", Optional(shares.userspace)}}},
+          {"per_cpu", per_cpu},
+          {"steps_ns", Optional(boot.steps)}};
 }
 
 std::string TableHeading() {

@@ -20,7 +20,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kSchemaVersion = 1;
+// docs/schemas/result.schema.json describes it. It goes up when a reader of the
+// old would misread the new.
+constexpr int kSchemaVersion = 2;
 
 json ToolJson() {
   const auto binary = ReadFile("/proc/self/exe", uint64_t{1} << 30);
@@ -101,18 +103,43 @@ json GuestJson(const MachineSpec& spec, const SessionResult& session) {
   return guest;
 }
 
+// Returns how the run ended. `id` and `sentence` say why it failed, and are
+// null if it did not.
 json StopJson(const SessionResult& session) {
-  json stop = {{"exit_code", static_cast<int>(session.conclusion.code)},
-               {"resets", session.resets}};
+  const Conclusion& conclusion = session.conclusion;
+  json stop = {{"exit_code", static_cast<int>(conclusion.code)},
+               {"id", nullptr},
+               {"sentence", nullptr},
+               {"resets", session.resets},
+               {"reset2", nullptr},
+               {"guest_verdict", nullptr}};
+  if (conclusion.code != ExitCode::kOk) {
+    stop["id"] = conclusion.id;
+    stop["sentence"] = conclusion.sentence;
+  }
   if (session.stop.kind == StopReason::Kind::kReset && session.stop.reset2) {
-    stop["reset2"] = {{"type", session.stop.code},
-                      {"cookie", session.stop.value}};
+    stop["reset2"] = {{"type", absl::StrFormat("0x%x", session.stop.code)},
+                      {"cookie", absl::StrFormat("0x%x", session.stop.value)}};
   }
   if (session.stop.kind == StopReason::Kind::kVerdict) {
     stop["guest_verdict"] = {{"code", session.stop.code},
                              {"value", session.stop.value}};
   }
   return stop;
+}
+
+json DiagnosesJson(const SessionResult& session) {
+  json diagnoses = json::array();
+  for (const Diagnosis& diagnosis : session.diagnoses) {
+    diagnoses.push_back(
+        {{"id", std::string(psci::IdOf(diagnosis.fault))},
+         {"sentence", std::string(psci::SentenceOf(diagnosis.fault))},
+         {"count", diagnosis.count},
+         {"vcpu", diagnosis.vcpu},
+         {"place", absl::StrFormat("0x%x", diagnosis.place)},
+         {"value", absl::StrFormat("0x%x", diagnosis.value)}});
+  }
+  return diagnoses;
 }
 
 }  // namespace
@@ -123,22 +150,7 @@ json ResultsJson(const RunRequest& request, const MachineSpec& spec,
   json boots = json::array();
   json kexecs = json::array();
   for (const Boot& boot : session.boots) {
-    (boot.kexec ? kexecs : boots)
-        .push_back(ToJson(boot, request.arm, session.mpidrs));
-  }
-  json diagnoses = json::array();
-  if (session.conclusion.code != ExitCode::kOk) {
-    diagnoses.push_back({{"id", session.conclusion.id},
-                         {"sentence", session.conclusion.sentence}});
-  }
-  for (const Diagnosis& diagnosis : session.diagnoses) {
-    diagnoses.push_back(
-        {{"id", std::string(psci::IdOf(diagnosis.fault))},
-         {"sentence", std::string(psci::SentenceOf(diagnosis.fault))},
-         {"count", diagnosis.count},
-         {"vcpu", diagnosis.vcpu},
-         {"page", absl::StrFormat("0x%x", diagnosis.place)},
-         {"value", absl::StrFormat("0x%x", diagnosis.value)}});
+    (boot.kexec ? kexecs : boots).push_back(ToJson(boot, session.mpidrs));
   }
   json spinning = nullptr;
   if (session.spinning) {
@@ -148,17 +160,19 @@ json ResultsJson(const RunRequest& request, const MachineSpec& spec,
   }
   return {
       {"schema_version", kSchemaVersion},
+      {"kind", "parkvmm-run"},
       {"label", label.name},
       {"label_reason", label.reason},
       {"label_insisted", label.insisted},
       {"unlocked", UnlockedJson()},
       {"tool", ToolJson()},
       {"host", HostJson()},
+      {"arm", request.arm},
       {"config", request.config},
       {"guest", GuestJson(spec, session)},
       {"boots", boots},
       {"kexecs", kexecs},
-      {"diagnoses", diagnoses},
+      {"diagnoses", DiagnosesJson(session)},
       {"spinning", spinning},
       {"stop", StopJson(session)},
       {"guest_mistakes",

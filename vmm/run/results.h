@@ -20,8 +20,7 @@ struct RunRequest {
 };
 
 // Returns the results of one run: what happened, and all that is needed to
-// repeat it. `schema_version` changes when a reader of the old would misread
-// the new.
+// repeat it. docs/schemas/result.schema.json describes them.
 nlohmann::json ResultsJson(const RunRequest& request, const MachineSpec& spec,
                            const SessionResult& session);
 

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "nlohmann/json.hpp"
+#include "psci-emul/power_state.h"
 #include "psci-emul/psci_abi.h"
 #include "tests/support/scratch.h"
 
@@ -89,9 +90,22 @@ TEST_F(EventLogTest, EachLineIsAJsonObject) {
                      .function = PSCI_AFFINITY_INFO_64,
                      .args = {0x103, 0},
                      .result = -2});
-  log_.ring(1).Push({.ns = 9, .vcpu = 1, .kind = Event::Kind::kOff});
-  log_.ring(1).Push(
-      {.ns = 9, .vcpu = 1, .kind = Event::Kind::kStart, .firmware_ns = 5});
+  log_.ring(1).Push({.ns = 9,
+                     .vcpu = 1,
+                     .kind = Event::Kind::kOff,
+                     .arguments = 1,
+                     .args = {static_cast<uint64_t>(psci::Door::kPage)}});
+  log_.ring(1).Push({.ns = 9,
+                     .vcpu = 1,
+                     .kind = Event::Kind::kStart,
+                     .arguments = 2,
+                     .args = {0x40080000, 7},
+                     .firmware_ns = 5});
+  log_.ring(1).Push({.ns = 9,
+                     .vcpu = 1,
+                     .kind = Event::Kind::kMark,
+                     .arguments = 2,
+                     .args = {2, 300}});
   Drain(INT64_MAX);
   std::istringstream lines(Contents(path_));
   std::string line;
@@ -100,13 +114,16 @@ TEST_F(EventLogTest, EachLineIsAJsonObject) {
             nlohmann::json::parse(
                 R"({"ns":7,"vcpu":1,"mpidr":"0x1","event":"psci",
                     "call":"AFFINITY_INFO","function":"0xc4000004",
-                    "args":["0x103","0x0"],"result":-2})"));
+                    "target":"0x103","level":"0x0","result":-2})"));
   ASSERT_TRUE(std::getline(lines, line));
-  EXPECT_EQ(line, R"({"ns":9,"vcpu":1,"mpidr":"0x1","event":"park"})");
+  EXPECT_EQ(line,
+            R"({"ns":9,"vcpu":1,"mpidr":"0x1","event":"off","door":"page"})");
   ASSERT_TRUE(std::getline(lines, line));
-  EXPECT_EQ(
-      line,
-      R"({"ns":9,"vcpu":1,"mpidr":"0x1","event":"release","firmware_ns":5})");
+  EXPECT_EQ(line, R"({"ns":9,"vcpu":1,"mpidr":"0x1","event":"start",)"
+                  R"("entry":"0x40080000","context":"0x7","firmware_ns":5})");
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(line, R"({"ns":9,"vcpu":1,"mpidr":"0x1","event":"mark",)"
+                  R"("code":2,"value":300})");
 }
 
 TEST_F(EventLogTest, GoesOnAtTheEndOfAFileOrEmptiesIt) {
@@ -114,7 +131,7 @@ TEST_F(EventLogTest, GoesOnAtTheEndOfAFileOrEmptiesIt) {
     ASSERT_TRUE(log_.WriteTo(path_, append).ok());
     log_.ring(0).Push({.ns = 1, .kind = Event::Kind::kOff});
     Drain(INT64_MAX);
-    const std::string line = R"({"ns":1,"vcpu":0,"mpidr":"0x0","event":"park"})"
+    const std::string line = R"({"ns":1,"vcpu":0,"mpidr":"0x0","event":"off"})"
                              "\n";
     EXPECT_EQ(Contents(path_), append ? line + line : line);
   }

@@ -2,11 +2,12 @@
 """Computes from the samples of a result what it says: medians, effects, curves."""
 
 import dataclasses
+import itertools
 from typing import Any, Callable, Iterable
 
 import numpy
 
-from parkvmm.bench.attribution import PHASES, WHO
+from parkvmm.bench.facts import PHASES, WHO
 from parkvmm.bench.statistics import Cells, interval, median, medians, quadratic_fit
 
 Unit = dict[str, Any]
@@ -40,7 +41,7 @@ def middle(unit: Unit, measure: str) -> float | None:
 
 def split(unit: Unit, phase: str) -> dict[str, float] | None:
     """Returns the median of each share, ns."""
-    parts = [sample["split_ns"].get(phase) for sample in unit["samples"]]
+    parts = [sample["split_ns"][phase] for sample in unit["samples"]]
     if not parts or None in parts:
         return None
     return {who: median([part[who] for part in parts]) or 0 for who in WHO}
@@ -48,15 +49,15 @@ def split(unit: Unit, phase: str) -> dict[str, float] | None:
 
 def vmm_ns_per_cpu(unit: Unit) -> float | None:
     """Returns what the VMM itself spends on taking a CPU down and up again."""
-    return median([sum(sample["split_ns"][phase]["vmm"] for phase in ("down", "up"))
-                   / max(1, sample["cpus"] - 1)
-                   for sample in unit["samples"] if sample["split_ns"]])
+    seen = [(sample["split_ns"]["down"], sample["split_ns"]["up"], max(1, sample["cpus"] - 1))
+            for sample in unit["samples"]]
+    return median([(down["vmm"] + up["vmm"]) / others for down, up, others in seen if down and up])
 
 
 def vmm_ns_of_median_cpu(unit: Unit) -> float | None:
     """Returns the same of the median CPU. Where CPUs share a clock, a CPU's own time
     includes the work of others that ran while it was released."""
-    found = [[cpu.get(part) for part in ("vmm_off_ns", "vmm_on_ns")]
+    found = [(cpu["vmm_off_ns"], cpu["vmm_on_ns"])
              for sample in unit["samples"] for cpu in sample["per_cpu"]]
     return median([sum(both) for both in found if None not in both])
 
@@ -64,13 +65,16 @@ def vmm_ns_of_median_cpu(unit: Unit) -> float | None:
 def intervals(unit: Unit, way: str) -> list[int]:
     """Returns ns from one CPU to the next, of all samples together: from CPU_OFF to
     CPU_OFF, where the first counts from the kexec mark, or from CPU_ON to CPU_ON."""
-    parts = {"down": ("kernel_before_off_ns",),
-             "up": ("vmm_on_ns", "firmware_on_ns", "kernel_after_on_ns")}[way]
-    # After the last CPU, the kernel goes on to its user space.
-    cpus = [cpu for sample in unit["samples"]
-            for cpu in (sample["per_cpu"] if way == "down" else sample["per_cpu"][:-1])]
-    found = [[cpu.get(part, 0) for part in parts] for cpu in cpus]
-    return [sum(values_) for values_ in found if None not in values_]
+    found: list[int] = []
+    for sample in unit["samples"]:
+        if way == "down":
+            gaps = [cpu["kernel_before_off_ns"] for cpu in sample["per_cpu"]]
+            found += [ns for ns in gaps if ns is not None]
+        else:  # CPUs are in the order of their calls.
+            called = [cpu["called_ns"] for cpu in sample["per_cpu"]
+                      if cpu["called_ns"] is not None]
+            found += [after - before for before, after in itertools.pairwise(called)]
+    return found
 
 
 def back(unit: Unit) -> str:
@@ -85,7 +89,7 @@ def steps(unit: Unit, way: str) -> list[tuple[str, float]]:
     sums = []
     for sample in unit["samples"]:
         total: dict[str, int] = {}
-        for own in sample.get("steps_ns", {}).get(way, {}).values():
+        for own in (sample["steps_ns"] or {way: {}})[way].values():
             for name, ns in own.items():
                 total[name] = total.get(name, 0) + ns
         sums.append(total)

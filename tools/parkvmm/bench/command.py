@@ -128,7 +128,7 @@ def main(argv: list[str]) -> int:
         interrupted = failure
     result = results.make(plan, running.collect(results.read_unit), runner.emulator(clock))
     results.save(result, out / "result.json")
-    export.write_all(result, running, plan, out)
+    export.write_all(result, out)
     print(markdown.markdown(result), end="")
     for sentence in hazards.seen(result) if clock.native else []:
         runner.say(f"warning: {sentence}")

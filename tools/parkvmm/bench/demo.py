@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import Any
 
-from parkvmm.bench.attribution import PHASES
+from parkvmm.bench.facts import PHASES
 from parkvmm.bench.plan import Unit
 from parkvmm.bench.runner import vmm_words
 from parkvmm.failure import INTERNAL, Failure

@@ -6,13 +6,10 @@ import csv
 import io
 import json
 import pathlib
-from typing import Any
+from typing import Any, Iterable, Iterator
 
-from parkvmm.bench import attribution
 from parkvmm.bench.analysis import MEASURES, values
-from parkvmm.bench.attribution import PHASES, WHO
-from parkvmm.bench.plan import Plan
-from parkvmm.bench.runner import Run, Runner
+from parkvmm.bench.facts import PHASES, WHO, Sample, places
 
 AXES = ("id", "arm", "cpus", "host_cpus", "firmware", "psci", "variant", "kernel", "memory")
 
@@ -28,7 +25,7 @@ def csv_text(result: dict[str, Any]) -> str:
     for unit in result["units"]:
         for number, sample in enumerate(unit["samples"]):
             phases = [sample["phase_ns"][name] for name in PHASES] + [sample["total_ns"]]
-            split = [sample["split_ns"].get(phase, {}).get(who)
+            split = [(sample["split_ns"][phase] or {}).get(who)
                      for phase in PHASES for who in WHO]
             writer.writerow([*(unit[axis] for axis in AXES), result["label"], number,
                              sample["cpus"], sample["cpus_back"], sample["verdict"],
@@ -66,55 +63,62 @@ def named(kind: str, pid: int, tid: int, name: str) -> dict[str, Any]:
     return {"ph": "M", "pid": pid, "tid": tid, "name": kind, "args": {"name": name}}
 
 
-def trace_of(pid: int, title: str, kexec: attribution.Kexec) -> list[dict[str, Any]]:
+def ways(cpu: dict[str, Any]) -> Iterator[tuple[str, int, int, int]]:
+    """Yields each way of a CPU through the VMM that was seen to its end: what it does, from
+    when to when, and how long of it the firmware model had the time, which comes first."""
+    for what, begin, end, firmware in (("leaves", "left_ns", "off_ns", "firmware_off_ns"),
+                                       ("starts", "called_ns", "started_ns", "firmware_on_ns")):
+        if cpu[begin] is not None and cpu[end] is not None:
+            yield what, cpu[begin], cpu[end], cpu[firmware]
+
+
+def merged(spans: Iterable[tuple[int, int]]) -> list[list[int]]:
+    found: list[list[int]] = []
+    for begin, end in sorted(spans):
+        if found and begin <= found[-1][1]:
+            found[-1][1] = max(found[-1][1], end)
+        else:
+            found.append([begin, end])
+    return found
+
+
+def trace_of(pid: int, title: str, sample: Sample) -> list[dict[str, Any]]:
     """One kexec: the guest's marks and phases, the VMM, and each CPU that left or
     came. Spans of a track lie side by side or inside of each other."""
     guest, vmm, first_cpu = 0, 1, 2
+    start = sample["begin_ns"]
     events = [named("process_name", pid, 0, title), named("thread_name", pid, guest, "guest"),
               named("thread_name", pid, vmm, "VMM"),
-              complete(pid, guest, "kexec", kexec.begin, kexec.end)]
-    events += [complete(pid, guest, name, begin, end)
-               for name, (begin, end) in kexec.phases.items()]
-    busy = sorted((span.begin, span.end) for span in kexec.spans if span.who == "vmm")
-    merged: list[list[int]] = []
-    for begin, end in busy:
-        if merged and begin <= merged[-1][1]:
-            merged[-1][1] = max(merged[-1][1], end)
-        else:
-            merged.append([begin, end])
-    events += [complete(pid, vmm, "busy", begin, end) for begin, end in merged]
-    cpus = sorted({span.cpu for span in kexec.spans}, key=lambda cpu: int(cpu, 16))
+              complete(pid, guest, "kexec", start, start + sample["total_ns"])]
+    events += [complete(pid, guest, name, start + begin, start + end)
+               for name, begin, end in places(sample)]
+    cpus = sorted(sample["per_cpu"], key=lambda cpu: cpu["vcpu"])
+    events += [complete(pid, vmm, "busy", start + begin, start + end) for begin, end in merged(
+        (begin + firmware, end) for cpu in cpus for _, begin, end, firmware in ways(cpu))]
     for tid, cpu in enumerate(cpus, first_cpu):
-        events.append(named("thread_name", pid, tid, f"CPU {cpu}"))
-        own = sorted((span for span in kexec.spans if span.cpu == cpu and span.who != "polling"),
-                     key=lambda span: span.begin)
-        events += [complete(pid, tid, f"{span.what} ({span.who})", span.begin, span.end)
-                   for span in own]
-        left = max((span.end for span in own if span.what == "leaves"), default=None)
-        back = min((span.begin for span in own if span.what == "starts"), default=None)
-        if left is not None and back is not None and left <= back:
-            events.append(complete(pid, tid, "parked", left, back))
+        events.append(named("thread_name", pid, tid, f"CPU {cpu['mpidr']}"))
+        for what, begin, end, firmware in ways(cpu):
+            if firmware:
+                events.append(complete(pid, tid, f"{what} (firmware)", start + begin,
+                                       start + begin + firmware))
+            events.append(complete(pid, tid, f"{what} (vmm)", start + begin + firmware,
+                                   start + end))
+        off, called = cpu["off_ns"], cpu["called_ns"]
+        if off is not None and called is not None and off <= called:
+            events.append(complete(pid, tid, "parked", start + off, start + called))
     return events
 
 
-def trace(result: dict[str, Any], folders: list[pathlib.Path]) -> dict[str, Any]:
+def trace(result: dict[str, Any]) -> dict[str, Any]:
     """The last kexec of each unit."""
-    events: list[dict[str, Any]] = []
-    for pid, (unit, folder) in enumerate(zip(result["units"], folders), 1):
-        if not (folder / "events.jsonl").exists():
-            continue
-        with open(folder / "events.jsonl", encoding="utf-8") as lines:
-            seen = attribution.kexecs(map(json.loads, lines))
-        if seen:
-            events += trace_of(pid, unit["id"], seen[-1])
+    events = [event for pid, unit in enumerate(result["units"], 1) if unit["samples"]
+              for event in trace_of(pid, unit["id"], unit["samples"][-1])]
     return {"displayTimeUnit": "ns", "traceEvents": events,
             "otherData": {"label": str(result["label"])}}
 
 
-def write_all(result: dict[str, Any], running: Runner, plan: Plan,
-              out: pathlib.Path) -> None:
+def write_all(result: dict[str, Any], out: pathlib.Path) -> None:
     (out / "samples.csv").write_text(csv_text(result), encoding="utf-8", newline="")
     (out / "google-benchmark.json").write_text(
         json.dumps(google_benchmark(result), indent=1) + "\n")
-    folders = [running.folder(Run(unit, plan.rounds - 1)) for unit in plan.units]
-    (out / "trace.json").write_text(json.dumps(trace(result, folders)) + "\n")
+    (out / "trace.json").write_text(json.dumps(trace(result)) + "\n")

@@ -6,7 +6,7 @@ from typing import Any, Iterable
 from parkvmm.bench.analysis import (LONGEST, MEASURES, Unit, back, cells_of, factorial, fits,
                                     intervals, middle, split, steps, vmm_ns_of_median_cpu,
                                     vmm_ns_per_cpu)
-from parkvmm.bench.attribution import WHO
+from parkvmm.bench.facts import WHO
 from parkvmm.bench.figures import between, ms, signed
 from parkvmm.bench.statistics import median
 

@@ -1,76 +1,62 @@
 # SPDX-License-Identifier: Apache-2.0
 """A result: every sample of a plan, and all that is needed to repeat it.
 
-`schema.json` is its schema. `sha256` is that of everything else in it, so that a
-figure that somebody has changed is seen.
+docs/schemas/result.schema.json is its schema, and that of what `vmm run` writes:
+both hold kexecs of the same shape, and either is taken where a result is. The
+`sha256` of a bench's is that of everything else in it, so that a figure that
+somebody has changed is seen.
 """
 
-import dataclasses
 import hashlib
 import json
 import pathlib
 from typing import Any
 
-from parkvmm.bench import attribution
 from parkvmm.bench.plan import Plan, Unit
 from parkvmm.failure import DIFFERS, Failure
+from parkvmm.paths import ROOT
 
-SCHEMA = pathlib.Path(__file__).with_name("schema.json")
-SCHEMA_VERSION = 1
-KIND = "parkvmm-bench"
+SCHEMA = ROOT / "docs/schemas/result.schema.json"
+SCHEMA_VERSION = 2
+RUN, BENCH = "parkvmm-run", "parkvmm-bench"
 
 Result = dict[str, Any]
 
 
-def steps_of(seen: attribution.Kexec, names: dict[int, str]) -> dict[str, Any]:
-    """Returns ns by way, CPU and step. The time of a step is without the steps inside of it."""
-    found: dict[str, Any] = {}
-    for step in seen.steps:
-        way = "down" if step.end <= seen.phases["early"][0] else "up"
-        name = names.get(step.number, f"step {step.number}")
-        own = found.setdefault(way, {}).setdefault(str(step.cpu), {})
-        own[name] = own.get(name, 0) + step.own
-    return found
+def require_format(document: Any, name: str) -> None:
+    """Fails if it is of another version. What is no result at all passes."""
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if version not in (None, SCHEMA_VERSION):
+        raise Failure(DIFFERS, f"{name} has format {version}, and this parkvmm reads format "
+                      f"{SCHEMA_VERSION}: measure again, or use the parkvmm that wrote it")
 
 
-def sample_of(kexec: dict[str, Any], seen: attribution.Kexec | None,
-              names: dict[int, str]) -> dict[str, Any]:
-    sample = {name: kexec[name] for name in (
-        "cpus", "cpus_back", "verdict", "doors", "phase_ns", "total_ns", "per_cpu")}
-    sample["split_ns"] = seen.split if seen else {}
-    if seen and seen.phases:
-        sample["lanes"] = [dataclasses.asdict(lane) for lane in seen.lanes]
-    if seen and seen.steps and seen.phases:
-        sample["steps_ns"] = steps_of(seen, names)
-    return sample
+def samples_of(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the kexecs of a run that came up."""
+    return [kexec for kexec in run["kexecs"] if kexec["total_ns"] is not None]
+
+
+def identity_of(run: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a unit keeps of its run."""
+    return {**{name: run[name] for name in ("label", "label_insisted", "unlocked", "tool",
+                                            "host", "guest")},
+            "boot_ns": run["boots"][0]["total_ns"]}
 
 
 def read_unit(unit: Unit, folders: list[pathlib.Path]) -> dict[str, Any]:
     """Reads what the runs of a unit left, failures included."""
     samples, failures, identity = [], [], None
     for folder in folders:
-        if not (folder / "results.json").exists():
+        file = folder / "results.json"
+        if not file.exists():
             failures.append("no results")
             continue
-        results = json.loads((folder / "results.json").read_text())
-        status = int((folder / "status").read_text())
-        if status:
-            failures.append(f"exit status {status}: " + "; ".join(
-                str(diagnosis["id"]) for diagnosis in results["diagnoses"]))
-        with open(folder / "events.jsonl", encoding="utf-8") as lines:
-            events = [json.loads(line) for line in lines]
-        seen: list[attribution.Kexec | None] = [*attribution.kexecs(events)]
-        names = attribution.step_names(events)
-        complete = [kexec for kexec in results["kexecs"] if kexec["total_ns"] is not None]
-        if len(seen) != len(complete):
-            seen = [None] * len(complete)  # There were more events than the VMM keeps.
-        samples += [sample_of(kexec, kexec_seen, names)
-                    for kexec, kexec_seen in zip(complete, seen)][unit.warmup:]
-        identity = identity or {
-            "label": results["label"], "guest": results["guest"], "host": results["host"],
-            "tool": results["tool"], "unlocked": results["unlocked"],
-            "boot_ns": results["boots"][0]["total_ns"],
-            **{name: True for name in ["label_insisted"] if results.get(name)}}
+        run = json.loads(file.read_text())
+        require_format(run, str(file))
+        if status := int((folder / "status").read_text()):
+            failures.append(failure_of(status, run))
+        samples += samples_of(run)[unit.warmup:]
+        identity = identity or identity_of(run)
     if len(samples) != unit.cycles * len(folders):
         failures.append(f"{len(samples)} samples of {unit.cycles * len(folders)}")
     return {"id": unit.id, "arm": unit.arm, "cpus": unit.cpus,
@@ -79,10 +65,32 @@ def read_unit(unit: Unit, folders: list[pathlib.Path]) -> dict[str, Any]:
             "memory": unit.memory, "failures": failures, "run": identity, "samples": samples}
 
 
+def failure_of(status: int, run: dict[str, Any]) -> str:
+    why = [run["stop"]["id"], *(diagnosis["id"] for diagnosis in run["diagnoses"])]
+    return f"exit status {status}: " + "; ".join(dict.fromkeys(filter(None, why)))
+
+
+def of_run(run: dict[str, Any]) -> Result:
+    """Returns what `vmm run` wrote as a result of one unit."""
+    status, cpus = run["stop"]["exit_code"], run["boots"][0]["cpus"]
+    arm = run["arm"] or "run"
+    unit = {"id": f"{arm}-{cpus}cpu", "arm": arm, "cpus": cpus, "host_cpus": cpus,
+            "firmware": run["guest"]["firmware"]["name"], "psci": run["guest"]["psci"],
+            "variant": "default", "kernel": "", "memory": str(run["config"].get("memory", "")),
+            "failures": [failure_of(status, run)] if status else [],
+            "run": identity_of(run), "samples": samples_of(run)}
+    return sealed({"schema_version": SCHEMA_VERSION, "kind": BENCH, "label": run["label"],
+                   "name": arm, "plan": run["config"], "emulator": None, "units": [unit]})
+
+
 def digest(result: Result) -> str:
     rest = {name: value for name, value in result.items() if name != "sha256"}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sealed(result: Result) -> Result:
+    return result | {"sha256": digest(result)}
 
 
 def make(plan: Plan, units: list[dict[str, Any]],
@@ -90,10 +98,9 @@ def make(plan: Plan, units: list[dict[str, Any]],
     labels = {unit["run"]["label"] for unit in units if unit["run"]}
     if len(labels) > 1:
         raise Failure(DIFFERS, f"runs of different labels: {', '.join(sorted(labels))}")
-    result = {"schema_version": SCHEMA_VERSION, "kind": KIND,
-              "label": labels.pop() if labels else None, "name": plan.name,
-              "plan": plan.document, "emulator": emulator, "units": units}
-    return result | {"sha256": digest(result)}
+    return sealed({"schema_version": SCHEMA_VERSION, "kind": BENCH,
+                   "label": labels.pop() if labels else None, "name": plan.name,
+                   "plan": plan.document, "emulator": emulator, "units": units})
 
 
 def save(result: Result, path: pathlib.Path) -> None:
@@ -101,16 +108,19 @@ def save(result: Result, path: pathlib.Path) -> None:
 
 
 def check(document: Any, name: str) -> Result:
-    """Returns the document if it is a result as it was written. Else the Failure says
-    why it is not."""
+    """Returns the document if it is a result as it was written; one of `vmm run` as a
+    result of one unit. Else the Failure says why it is not."""
     import jsonschema  # Debian's python3-jsonschema
 
+    require_format(document, name)
     schema = json.loads(SCHEMA.read_text())
     error = jsonschema.exceptions.best_match(
         jsonschema.Draft202012Validator(schema).iter_errors(document))
     if error:
         place = "/".join(map(str, error.absolute_path)) or "the top"
         raise Failure(DIFFERS, f"{name} is no result: at {place}: {error.message[:200]}")
+    if document["kind"] == RUN:
+        return of_run(document)
     if digest(document) != document["sha256"]:
         raise Failure(DIFFERS, f"{name} was changed after it was written: its sha256 does "
                       "not fit")

@@ -6,7 +6,7 @@ import math
 from typing import Iterable
 
 from parkvmm.bench.analysis import Effect, Unit, middle, values
-from parkvmm.bench.attribution import WHO
+from parkvmm.bench.facts import WHO
 from parkvmm.bench.figures import signed
 from parkvmm.report.markup import Markup, join, tag
 from parkvmm.report.summary import time_of

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns results of tools/bench into one HTML page, or into Markdown.
+"""Turns results of tools/bench and of vmm run into one HTML page, or into Markdown.
 
     tools/report RESULT.json... [--html FILE] [--markdown FILE] [--screenshots DIR]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compares two results of tools/bench, unit by unit.
+"""Compares two results of tools/bench or of vmm run, unit by unit.
 
     tools/compare OLD.json NEW.json [--threshold PERCENT] [--measures LIST]
 

@@ -44,6 +44,9 @@ function phasesOf(sample) {
   });
 }
 
+// Its CPUs, each with its moments in ns since the kexec mark.
+const lanesOf = (sample) => [...sample.per_cpu].sort((one, other) => one.vcpu - other.vcpu);
+
 // What a CPU was in, from its moments: [{kind, what, begin, end}]. A moment that
 // was not seen leaves a gap.
 function statesOf(lane, total) {
@@ -174,7 +177,7 @@ function saying(unit, phases, lanes) {
 }
 
 function drawLanes(place, unit, sample) {
-  const {lanes} = sample;
+  const lanes = lanesOf(sample);
   const phases = phasesOf(sample);
   const numbers = new Map(sample.per_cpu.map((cpu) => [cpu.mpidr, cpu.vcpu]));
   const total = phases.at(-1).end;
@@ -202,7 +205,7 @@ function laneTable(sample) {
       index && kind === "td" ? "td" : "th", kind === "th" ? {scope: "col"} : index ? {} : {scope: "row"}, text)));
   const heading = ["CPU (MPIDR)", "left, ms", "off, ms", "known to be, ms", "called, ms", "started, ms"];
   return element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Moments of each CPU"},
-    element("table", {}, element("thead", {}, row("th", heading)), element("tbody", {}, ...sample.lanes.map(
+    element("table", {}, element("thead", {}, row("th", heading)), element("tbody", {}, ...lanesOf(sample).map(
         (lane) => row("td", [lane.mpidr, ...MOMENTS.map((moment) => ms(lane[moment]))])))));
 }
 
@@ -214,7 +217,7 @@ function startLanes(place) {
   const section = place.closest("section");
   const unitOf = section.querySelector(".unit-of"), kexecOf = section.querySelector(".kexec-of");
   const {units} = data.results[place.dataset.result];
-  const drawable = (unit) => unit.samples.filter((sample) => sample.lanes?.length);
+  const drawable = (unit) => unit.samples.filter((sample) => sample.per_cpu.length);
   const draw = () => {
     const unit = units[unitOf.value], sample = drawable(unit)[kexecOf.value];
     section.querySelector(".said").textContent = drawLanes(place, unit, sample);

@@ -7,7 +7,7 @@ kexec.
 
 from parkvmm.bench import analysis
 from parkvmm.bench.analysis import MEASURES, Unit, middle, values
-from parkvmm.bench.attribution import WHO
+from parkvmm.bench.facts import WHO
 from parkvmm.bench.figures import between, ms, signed
 from parkvmm.bench.results import Result
 from parkvmm.guest.arms import ARMS
@@ -122,7 +122,7 @@ def split_section(result: Result, ident: str) -> Markup | None:
 def lanes_section(result: Result, ident: str, number: int) -> Markup | None:
     """The script draws; what it draws from is in the page."""
     units = [(place, unit) for place, unit in enumerate(result["units"])
-             if any(sample.get("lanes") for sample in unit["samples"])]
+             if any(sample["per_cpu"] for sample in unit["samples"])]
     if not units:
         return None
     rivals = summary.rivalry(result["units"])

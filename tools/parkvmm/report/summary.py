@@ -17,13 +17,13 @@ RIVALS = (("hotplug", "stop"), ("stock", "module"))
 
 def is_insisted_on(result: dict[str, Any]) -> bool:
     """Tells whether the user gave the label, in place of the one that was found."""
-    return any(unit["run"] and unit["run"].get("label_insisted") for unit in result["units"])
+    return any(unit["run"] and unit["run"]["label_insisted"] for unit in result["units"])
 
 
 def unlocked(result: dict[str, Any]) -> str | None:
     """Returns a sentence that names the packages in place of locked ones, or None."""
     packages = {package for unit in result["units"] if unit["run"]
-                for package in unit["run"].get("unlocked", [])}
+                for package in unit["run"]["unlocked"]}
     return ("Not with the packages of tools/packages.lock, so these are not the published "
             f"figures: {', '.join(sorted(packages))}." if packages else None)
 
