@@ -66,7 +66,7 @@ def test_cpu_on_takes_that_much_longer() -> None:
 def test_alone_it_is_exact(run: Run) -> None:
     """The first rounds have one CPU, the near one. Somebody else may have the
     clock of virtual time in one of them, not in most."""
-    for kind, latency in (("release", ON), ("park", OFF)):
+    for kind, latency in (("start", ON), ("off", OFF)):
         alone = [event["firmware_ns"] for event in events(run, kind)][:5]
         print(kind, alone)
         assert latency <= min(alone)
@@ -82,7 +82,7 @@ def test_with_a_lock_one_waits_for_the_other() -> None:
 
 
 def test_the_far_socket_is_slower() -> None:
-    for event in events(FAR, "release"):
+    for event in events(FAR, "start"):
         assert event["firmware_ns"] >= (ON if event["vcpu"] < 4 else 1_000_000)
 
 

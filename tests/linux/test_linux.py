@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from arm64_host import IMAGE, INITRAMFS, PARAMS, ROOT, Host, Outcome
+from parkvmm.bench import results
 
 OK, FAILED, USAGE, PANIC = 0, 1, 2, 64
 RESET, CANNOT, SKIPPED, TIMEOUT = 67, 69, 77, 124
@@ -60,6 +61,7 @@ def test_slow_firmware_is_a_share_of_its_own(host: Host) -> None:
     outcome = host.linux("--cpus", "4", "--firmware", "kunpeng920,off=5ms",
                          params="park.cycles=1")
     assert_kexecs(outcome, cycles=1, cpus=4)
+    results.check(outcome.json(), "it")  # against its schema
     kexec, = outcome.json()["kexecs"]
     events = outcome.events()
 

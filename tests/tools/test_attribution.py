@@ -1,198 +1,219 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A known delay at each place of a kexec arrives in the interval of that place and in no
-other: in what the VMM writes, in its table, in the bench's figures and in the report. The
-VMM's own code writes the results; tests/unit/measure/attribution_test.cc has what it finds."""
+"""A known delay at each place of a kexec arrives in the interval of that place, and
+in no other: in what the VMM writes and prints, and in what Python makes of it.
+tests/unit/measure/attribution_test.cc has the same for the tracker."""
 
-import functools
-import json
-import pathlib
+import dataclasses
 import re
-import tempfile
 from typing import Any
 
 import pytest
-
 import scripted
 from bench_results import result_of, unit
-from parkvmm.bench import analysis, markdown
-from parkvmm.bench.facts import PHASES, WHO
-from parkvmm.report import sections
+from parkvmm.bench import analysis, export, markdown, results
+from parkvmm.report import page
 
-CPUS, FIRST, LAST = 4, 1, 3
-DELAY = 7_000_000  # ns: 7.000 ms in a table
-# Where time is spent: the interval of the CPU, the phase, and who had it.
-PLACES = {
-    "before its CPU_OFF": ("kernel_before_off_ns", "down", "kernel"),
-    "firmware's, off": ("firmware_off_ns", "down", "firmware"),
-    "the VMM's, off": ("vmm_off_ns", "down", "vmm"),
-    "until it is asked for": ("guest_poll_ns", "down", "polling"),
-    "firmware's, on": ("firmware_on_ns", "up", "firmware"),
-    "the VMM's, on": ("vmm_on_ns", "up", "vmm"),
-    "after its start": ("kernel_after_on_ns", "up", "kernel"),
-}
-INTERVALS = [interval for interval, _, _ in PLACES.values()]
+CPUS = 4
+CPU = 2  # Its neighbours leave before and after it.
+DELAY = 7_000_000
+USUAL = {"kernel_before_off": 100_000, "firmware_off": 20_000, "vmm_off": 3_000,
+         "guest_poll": 8_000, "firmware_on": 30_000, "vmm_on": 5_000, "kernel_after_on": 50_000}
 
 
-def kexec(place: str, delayed: int, delay: int) -> scripted.Script:
-    """Takes the CPUs down one by one and up again. CPU `delayed` takes longer at `place`."""
-    script = scripted.Script(CPUS)
-    script.first_boot()
-    ns = 1_000_000
-    script.mark(ns, scripted.KEXEC)
+@dataclasses.dataclass(frozen=True)
+class Place:
+    interval: str
+    phase: str
+    who: str
+    column: str  # of the VMM's table
 
-    def spent(what: str, usual: int, cpu: int) -> int:
-        return usual + (delay if (what, cpu) == (place, delayed) else 0)
+    @property
+    def delays_the_next(self) -> bool:
+        """Whether the next CPU leaves later: this kernel waits for each."""
+        return self.phase == "down" and self.interval != "kernel_before_off"
 
-    for cpu in range(FIRST, CPUS):
-        ns += spent("before its CPU_OFF", 100_000, cpu)
-        script.leaves(ns, cpu)
-        firmware = spent("firmware's, off", 20_000, cpu)
-        ns += firmware + spent("the VMM's, off", 3_000, cpu)
-        script.off(ns, cpu, firmware=firmware)
-        ns += spent("until it is asked for", 7_000, cpu)
-        script.asked(ns, cpu)
-    script.version(ns := ns + 500_000)
+
+PLACES = [Place("kernel_before_off", "down", "kernel", "kernel->off"),
+          Place("firmware_off", "down", "firmware", "firmware off"),
+          Place("vmm_off", "down", "vmm", "VMM off"),
+          Place("guest_poll", "down", "polling", "guest poll"),
+          Place("firmware_on", "up", "firmware", "firmware on"),
+          Place("vmm_on", "up", "vmm", "VMM on"),
+          Place("kernel_after_on", "up", "kernel", "kernel on->")]
+each_place = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.interval)
+
+
+def script(delayed: str = "") -> scripted.Script:
+    """A kernel that takes its CPUs down one by one, and up again."""
+    told, ns = scripted.Script(CPUS), 1_000_000
+    told.first_boot()
+    told.mark(ns, scripted.KEXEC)
+
+    def takes(what: str, cpu: int) -> int:
+        return USUAL[what] + (DELAY if (what, cpu) == (delayed, CPU) else 0)
+
+    for cpu in range(1, CPUS):
+        ns += takes("kernel_before_off", cpu)
+        told.leaves(ns, cpu)
+        ns += takes("firmware_off", cpu) + takes("vmm_off", cpu)
+        told.off(ns, cpu, firmware=takes("firmware_off", cpu))
+        told.asked(ns + 1000, cpu, answer=0)  # It is told ON, whatever was first.
+        ns += takes("guest_poll", cpu)
+        told.asked(ns, cpu)
+    ns += 500_000
+    told.version(ns)
     ns += 300_000
-    for cpu in range(FIRST, CPUS):
-        script.called(ns, cpu)
-        firmware = spent("firmware's, on", 30_000, cpu)
-        ns += firmware + spent("the VMM's, on", 5_000, cpu)
-        script.starts(ns, cpu, firmware=firmware)
-        ns += spent("after its start", 50_000, cpu)
-    script.mark(ns + 900_000, scripted.UP)
-    return script
+    for cpu in range(1, CPUS):
+        told.called(ns - 1000, cpu, result=-4)  # Refused, so it is no call.
+        told.called(ns, cpu)
+        ns += takes("firmware_on", cpu) + takes("vmm_on", cpu)
+        told.starts(ns, cpu, firmware=takes("firmware_on", cpu))
+        ns += takes("kernel_after_on", cpu)
+    told.mark(ns + 900_000, scripted.UP)
+    return told
 
 
-@functools.cache
-def written(place: str, cpu: int, delay: int) -> tuple[str, str]:
-    """Returns the sample and the table that the VMM wrote."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = scripted.run(kexec(place, cpu, delay), pathlib.Path(folder))
-        found, = run.json()["kexecs"]
-        return json.dumps(found), run.table
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, scripted.Written]:
+    """What the VMM wrote, by what was delayed; "" without a delay."""
+    return {delayed: scripted.run(script(delayed), tmp_path_factory.mktemp("run"))
+            for delayed in ("", *USUAL)}
 
 
-def sample(place: str, cpu: int, delay: int) -> dict[str, Any]:
-    return json.loads(written(place, cpu, delay)[0])
+def figures(value: Any, path: str = "") -> dict[str, int]:
+    """Returns all numbers below a value, by their path."""
+    if isinstance(value, dict):
+        return {name: number for key, below in value.items()
+                for name, number in figures(below, f"{path}/{key}").items()}
+    return {path: value} if isinstance(value, int) else {}
 
 
-def unit_of(place: str, cpu: int, delay: int) -> dict[str, Any]:
-    return unit("stock", [], CPUS) | {"samples": [sample(place, cpu, delay)]}
-
-
-def expected(place: str, cpu: int) -> tuple[str, str]:
-    """Returns the phase and who had it. What comes before the first CPU leaves is `prepare`;
-    what the last one is asked for is `jump`, and what follows its start is `userspace`."""
-    interval, phase, who = PLACES[place]
-    if interval == "kernel_before_off_ns" and cpu == FIRST:
-        phase = "prepare"
-    if interval == "guest_poll_ns" and cpu == LAST:
-        phase = "jump"
-    if interval == "kernel_after_on_ns" and cpu == LAST:
-        phase = "userspace"
-    return phase, who
-
-
-def grew(before: dict[str, int | None], after: dict[str, int | None]) -> dict[str, int]:
-    return {name: (ns or 0) - (before[name] or 0) for name, ns in after.items()
-            if ns != before[name]}
-
-
-EACH = pytest.mark.parametrize("place, cpu", [(place, cpu) for place in PLACES
-                                              for cpu in (FIRST, 2, LAST)])
-
-
-def figures(found: dict[str, Any]) -> dict[str, int | None]:
-    """Every interval of a sample, by name."""
-    named = {f"{cpu['vcpu']} {name}": cpu[name] for cpu in found["per_cpu"] for name in INTERVALS}
-    named |= {phase: found["phase_ns"][phase] for phase in PHASES}
-    named |= {f"{phase} {who}": found["split_ns"][phase][who] for phase in PHASES for who in WHO}
-    return named | {"total": found["total_ns"]}
-
-
-@EACH
-def test_a_delay_is_in_its_interval_of_the_results(place: str, cpu: int) -> None:
-    phase, who = expected(place, cpu)
-    wanted = {"total": DELAY, phase: DELAY, f"{phase} {who}": DELAY}
-    if not (PLACES[place][0] == "kernel_after_on_ns" and cpu == LAST):
-        wanted[f"{cpu} {PLACES[place][0]}"] = DELAY
-    # This kernel waits until a CPU is off, so the next one leaves later.
-    if PLACES[place][0] in ("firmware_off_ns", "vmm_off_ns", "guest_poll_ns") and cpu != LAST:
-        wanted[f"{cpu + 1} kernel_before_off_ns"] = DELAY
-    assert grew(figures(sample(place, cpu, 0)), figures(sample(place, cpu, DELAY))) == wanted
-
-
-def table_row(table: str) -> dict[str, float]:
-    """Returns ms of each phase of the kexec."""
-    heading = next(line for line in table.splitlines() if "prepare" in line)
-    row = next(line for line in table.splitlines() if line.startswith("kexec 1"))
-    names = [word for word in heading.split() if word in (*PHASES, "total")]
-    values = re.findall(r"\d+\.\d{3}", row)
-    assert len(names) == len(values) == len(PHASES) + 1
-    return dict(zip(names, map(float, values)))
-
-
-@EACH
-def test_a_delay_is_in_its_column_of_the_table(place: str, cpu: int) -> None:
-    before, after = (table_row(written(place, cpu, delay)[1]) for delay in (0, DELAY))
-    changed = {name: round(after[name] - before[name], 3) for name in before
-               if after[name] != before[name]}
-    assert changed == {"total": 7.0, expected(place, cpu)[0]: 7.0}
-
-
-@EACH
-def test_a_delay_is_in_its_share_of_the_figures(place: str, cpu: int) -> None:
-    phase, who = expected(place, cpu)
-    for one in PHASES:
-        before, after = (analysis.split(unit_of(place, cpu, delay), one) for delay in (0, DELAY))
-        assert before and after
-        assert {name: after[name] - before[name] for name in WHO} == {
-            name: DELAY if (one, name) == (phase, who) else 0 for name in WHO}
-    ours = [analysis.vmm_ns_per_cpu(unit_of(place, cpu, delay)) or 0 for delay in (0, DELAY)]
-    assert ours[1] - ours[0] == pytest.approx(DELAY / (CPUS - 1) if who == "vmm" else 0)
-
-
-def shares_shown(text: str) -> dict[tuple[str, str], float]:
-    """Returns ms by phase and share, of the bench's table of shares."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    heading = rows[0]
-    return {(row[1], who): float(row[heading.index(f"{who}, ms")].split(" ")[0])
-            for row in rows[2:] for who in WHO}
-
-
-@EACH
-def test_a_delay_is_in_its_share_of_the_benchs_table(place: str, cpu: int) -> None:
-    before, after = (shares_shown(markdown.split_table([unit_of(place, cpu, delay)]))
-                     for delay in (0, DELAY))
-    changed = {name: after[name] - before[name] for name in before if after[name] != before[name]}
-    phase, who = expected(place, cpu)
-    assert changed == ({(phase, who): pytest.approx(7, abs=0.002)}
-                       if phase in ("down", "up") else {})
-
-
-def report_rows(place: str, cpu: int, delay: int) -> dict[str, list[float]]:
-    """Returns ms of each phase in the report: of the whole, and of each share."""
-    section = str(sections.split_section(result_of(unit_of(place, cpu, delay)), "r1"))
-    rows = re.findall(r"<tr.*?</tr>", section, re.DOTALL)
-    found = {}
-    for row in rows:
-        words = [re.sub(r"<[^>]*>", " ", cell).split()
-                 for cell in re.findall(r"<t[dh].*?</t[dh]>", row, re.DOTALL)]
-        for phase in ("down", "up"):
-            if [phase] in words:
-                numbers = [float(word[0]) for word in words
-                           if word and re.fullmatch(r"\d+(\.\d+)?", word[0])]
-                found[phase] = numbers[:1 + len(WHO)]
-    assert set(found) == {"down", "up"}
+def intervals(kexec: dict) -> dict[str, int]:
+    """Every interval of a kexec. Moments grow with all that comes before them."""
+    found = figures({name: kexec[name] for name in ("total_ns", "phase_ns", "split_ns")})
+    for cpu in kexec["per_cpu"]:
+        found |= figures({f"{name}_ns": cpu[f"{name}_ns"] for name in USUAL}, f"/{cpu['vcpu']}")
     return found
 
 
-@EACH
-def test_a_delay_is_in_its_share_of_the_report(place: str, cpu: int) -> None:
-    before, after = (report_rows(place, cpu, delay) for delay in (0, DELAY))
-    phase, who = expected(place, cpu)
-    for one in ("down", "up"):
-        wanted = [7.0 if one == phase else 0.0,
-                  *(7.0 if (one, name) == (phase, who) else 0.0 for name in WHO)]
-        assert [a - b for a, b in zip(after[one], before[one])] == pytest.approx(
-            wanted, abs=0.05)
+def growth(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    assert before.keys() == after.keys()
+    return {name: ns - before[name] for name, ns in after.items() if ns != before[name]}
+
+
+def kexec_of(written_: scripted.Written) -> dict:
+    kexec, = written_.json()["kexecs"]
+    return kexec
+
+
+@each_place
+def test_in_results(written, place: Place) -> None:
+    grew = growth(intervals(kexec_of(written[""])), intervals(kexec_of(written[place.interval])))
+    expected = {"/total_ns", f"/phase_ns/{place.phase}", f"/split_ns/{place.phase}/{place.who}",
+                f"/{CPU}/{place.interval}_ns"}
+    if place.delays_the_next:
+        expected.add(f"/{CPU + 1}/kernel_before_off_ns")
+    assert grew == dict.fromkeys(expected, DELAY)
+
+
+MOMENTS = ("left_ns", "off_ns", "known_ns", "called_ns", "started_ns")
+FIRST_DELAYED = {"kernel_before_off": 0, "firmware_off": 1, "vmm_off": 1, "guest_poll": 2,
+                 "firmware_on": 4, "vmm_on": 4, "kernel_after_on": 5}
+
+
+@each_place
+def test_in_moments(written, place: Place) -> None:
+    """The moment at the end of the place, and all after it, come later."""
+    def moments(which: str) -> list[int]:
+        cpu, = (cpu for cpu in kexec_of(written[which])["per_cpu"] if cpu["vcpu"] == CPU)
+        return [cpu[moment] for moment in MOMENTS]
+
+    usual = moments("")
+    assert usual == sorted(usual)
+    later = [after - before for before, after in zip(usual, moments(place.interval))]
+    first = FIRST_DELAYED[place.interval]
+    assert later == [0] * first + [DELAY] * (5 - first)
+
+
+def columns(table: str) -> dict[str, dict[str, str]]:
+    """Returns the cells of the kexec's rows, by the row's first cell and by heading."""
+    lines = table[table.index("kexec 1"):].splitlines()
+    heading = re.split(r"\s{2,}|\s(?=firmware)", lines[1].strip())
+    phases = ["CPUs back", *table.splitlines()[0].split()[3:]]
+    kexec = re.split(r"\s{2,}", lines[0].strip())
+    return {"kexec": dict(zip(phases, kexec[1:])),
+            **{row.split()[0]: dict(zip(heading, row.split())) for row in lines[2:]}}
+
+
+@each_place
+def test_in_the_table(written, place: Place) -> None:
+    """In milliseconds, to the digit."""
+    def cells(which: str) -> dict[str, int]:
+        return {f"/{row}/{name}": round(1e6 * float(text))
+                for row, found in columns(written[which].table).items()
+                for name, text in found.items() if re.fullmatch(r"\d+\.\d{3}", text)}
+
+    grew = growth(cells(""), cells(place.interval))
+    expected = {f"/kexec/{place.phase}", "/kexec/total", f"/{CPU}/{place.column}"}
+    if place.delays_the_next:
+        expected.add(f"/{CPU + 1}/kernel->off")
+    assert grew == dict.fromkeys(expected, DELAY)
+
+
+def one_unit(written_: scripted.Written) -> dict:
+    return unit("stock", [], CPUS) | {"samples": [kexec_of(written_)]}
+
+
+@each_place
+def test_in_the_attribution(written, place: Place) -> None:
+    def shares(which: str) -> dict[str, int]:
+        unit_ = one_unit(written[which])
+        return figures({phase: {who: round(ns) for who, ns in parts.items()}
+                        for phase in analysis.PHASES if (parts := analysis.split(unit_, phase))})
+
+    grew = growth(shares(""), shares(place.interval))
+    assert grew == {f"/{place.phase}/{place.who}": DELAY}
+
+
+@each_place
+def test_in_tables_of_the_bench(written, place: Place) -> None:
+    rows = markdown.split_table([one_unit(written[place.interval])]).splitlines()
+    heading = [cell.strip() for cell in rows[0].split("|")]
+    row, = (row for row in rows if f"| {place.phase} |" in row)
+    cells = dict(zip(heading, (cell.strip() for cell in row.split("|"))))
+    grown = {name for name, text in cells.items()
+             if name.endswith(", ms") and float(text.split()[0]) >= DELAY / 1e6}
+    assert grown == {f"{place.who}, ms"}
+
+
+@each_place
+def test_in_the_csv(written, place: Place) -> None:
+    def cells(which: str) -> dict[str, int]:
+        heading, row = export.csv_text(result_of(one_unit(written[which]))).splitlines()
+        return {f"/{name}": int(text) for name, text in zip(heading.split(","), row.split(","))
+                if name.endswith("_ns")}
+
+    grew = growth(cells(""), cells(place.interval))
+    assert grew == dict.fromkeys(["/total_ns", f"/{place.phase}_ns",
+                                  f"/{place.phase}_{place.who}_ns"], DELAY)
+
+
+@each_place
+def test_in_the_report(written, place: Place) -> None:
+    html = page.render([result_of(one_unit(written[place.interval]))])
+    who = html[html.index('id="r1-who"'):]
+    headings = re.findall(r"<th scope=\"col\">([^<]*)", who[:who.index("</thead>")])[-4:]
+    row, = (row for row in re.findall("<tr.*?</tr>", who[:who.index("</section>")])
+            if f"<td>{place.phase}</td>" in row)
+    cells = re.findall(r"<td(?: class=\"nil\")?>([\d.]+)</td>", row)[-4:]
+    grown = [name for name, text in zip(headings, cells) if float(text) >= DELAY / 1e6]
+    assert grown == [{"firmware": "firmware model", "vmm": "VMM", "polling": "polling",
+                      "kernel": "guest kernel"}[place.who]]
+
+
+def test_a_run_is_reported_like_a_bench_of_one_unit(written) -> None:
+    result = results.load(written["vmm_on"].results)
+    only, = result["units"]
+    assert (only["id"], only["samples"]) == ("stock-4cpu", [kexec_of(written["vmm_on"])])
+    assert results.check(result, "it") is result
+    assert 'id="r1-who"' in page.render([result])

@@ -15,10 +15,10 @@ import subprocess
 import sys
 
 import arm64_host
+import bench_results
 import numpy
 import pytest
 from bench_results import GROUP, plan_of, result_of, unit
-from bench_results import measured as unit_measured
 from parkvmm.bench import (analysis, export, figures, hazards, markdown, plan, processes, results,
                            runner, statistics)
 from parkvmm.failure import Failure
@@ -161,7 +161,7 @@ def test_an_effect_that_is_noise_has_zero_in_its_interval() -> None:
 
 
 def test_intervals_run_from_one_cpu_to_the_next() -> None:
-    unit_ = unit_measured("hotplug", 4, 50_000)
+    unit_ = bench_results.measured("hotplug", 4, 50_000)
     assert analysis.intervals(unit_, "down")[:3] == [100_000, 50_000, 50_000]
     assert analysis.intervals(unit_, "up") == [450_000] * (2 * 3)
 
@@ -342,7 +342,7 @@ def ns_of(span: dict) -> tuple[int, int]:
 
 
 def test_spans_of_a_track_are_strictly_nested() -> None:
-    sample_ = unit_measured("hotplug", 3, 50_000)["samples"][-1]
+    sample_ = bench_results.measured("hotplug", 3, 50_000)["samples"][-1]
     spans = [e for e in export.trace_of(1, "it", sample_) if e["ph"] == "X"]
     assert {span["name"] for span in spans} >= {"kexec", "down", "parked", "leaves (vmm)"}
     for one in spans:
@@ -355,7 +355,7 @@ def test_spans_of_a_track_are_strictly_nested() -> None:
 
 
 def test_a_trace_has_what_the_sample_has() -> None:
-    sample_ = unit_measured("hotplug", 2, 50_000)["samples"][0]
+    sample_ = bench_results.measured("hotplug", 2, 50_000)["samples"][0]
     sample_["per_cpu"][0] |= {"firmware_off_ns": 100}
     cpu, begin = sample_["per_cpu"][0], sample_["begin_ns"]
     spans = {e["name"]: ns_of(e) for e in export.trace_of(1, "it", sample_) if e["ph"] == "X"}
@@ -367,6 +367,8 @@ def test_a_trace_has_what_the_sample_has() -> None:
     assert spans["parked"] == (off, called)
     assert spans["starts (vmm)"] == (called, started)
     assert spans["down"] == (left, off)
+    busy = [ns_of(e) for e in export.trace_of(1, "it", sample_) if e["name"] == "busy"]
+    assert busy == [(left + 100, off), (called, started)]  # The firmware model's is not ours.
 
 
 # --- running ----------------------------------------------------------------
