@@ -79,6 +79,7 @@ constexpr bool IsDeviceAddress(GuestAddress address) {
 }
 
 static_assert(AscendingAndDisjoint(kFixedRanges));
+static_assert(kSpis % 32 == 0, "KVM's GIC has interrupts by the 32");
 static_assert(kPlatformBus.Contains(kMarkDevice));
 static_assert(kPlatformBus.Contains(kParkDeviceSlots));
 static_assert(kPlatformBus.Contains(kSpareSlots));

@@ -13,19 +13,22 @@ namespace vmm {
 class Arm64Gic {
  public:
   Arm64Gic() = default;
-  // Places it; kFailedPrecondition if the host has none that fits the spec.
+  // Creates and places the GIC. kFailedPrecondition if the host has none that
+  // fits the spec; other errors as KvmError()'s.
   static absl::StatusOr<Arm64Gic> Create(int vm_fd, const VmSpec& spec);
-  // Once all vCPUs exist, before one runs.
+  // Call it once all vCPUs exist and before one runs.
   absl::Status Initialize() const;
   GicVersion version() const { return version_; }
 
  private:
-  absl::Status Set(uint32_t group, uint64_t attribute, uint64_t value) const;
+  absl::Status Set(uint32_t group, uint64_t attribute, const void* value) const;
+  absl::Status Place(uint64_t what, uint64_t where) const;
   absl::Status PlaceV2(const VmSpec& spec) const;
   absl::Status PlaceV3(const VmSpec& spec) const;
 
   UniqueFd device_;
   GicVersion version_ = GicVersion::kV3;
+  uint32_t spis_ = 0;
 };
 
 }  // namespace vmm

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
-#include <sys/klog.h>
 #include <sys/utsname.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 
 #include "absl/strings/match.h"
@@ -12,6 +13,7 @@
 #include "vmm/kvm/arm64_registers.h"
 #include "vmm/kvm/host_label.h"
 #include "vmm/kvm/host_report.h"
+#include "vmm/kvm/system_calls.h"
 #include "vmm/kvm/uapi.h"
 
 namespace vmm {
@@ -27,9 +29,8 @@ std::string FirstLine(const char* path) {
 
 // What KVM said when it came up; nobody tells user space later.
 std::string HypervisorMode() {
-  constexpr int kReadAll = 3;  // SYSLOG_ACTION_READ_ALL.
   std::string log(1 << 20, '\0');
-  const int size = klogctl(kReadAll, log.data(), static_cast<int>(log.size()));
+  const int size = ReadKernelLog(log.data(), log.size());
   if (size < 0) return "unknown (the kernel log is not readable)";
   log.resize(static_cast<size_t>(size));
   // "kvm [1]: VHE mode initialized successfully", with these words for modes.
@@ -46,11 +47,21 @@ std::string HypervisorMode() {
 // A VM to ask; nothing of it runs.
 class Probe {
  public:
-  Probe() : kvm_(open("/dev/kvm", O_RDWR | O_CLOEXEC)), error_(errno) {
-    if (kvm_.valid()) vm_ = UniqueFd(RawIoctl(kvm_.get(), uapi::kCreateVm, 0));
+  Probe() : kvm_(OpenDevKvm()), error_(errno) {
+    if (!kvm_.valid()) return;
+    vm_ = UniqueFd(RawIoctl(kvm_.get(), uapi::kCreateVm, AddressBits()));
+    error_ = errno;
   }
   bool opened() const { return kvm_.valid(); }
+  bool has_vm() const { return vm_.valid(); }
+  // Of the last step that was tried: opening /dev/kvm or making a VM.
   int error() const { return error_; }
+  // The argument of KVM_CREATE_VM. 0 stands for 40 bits, which some hosts lack.
+  unsigned long AddressBits() const {
+    const int limit =
+        RawIoctl(kvm_.get(), uapi::kCheckExtension, KVM_CAP_ARM_VM_IPA_SIZE);
+    return limit > 0 && limit < 40 ? static_cast<unsigned long>(limit) : 0;
+  }
   int Api() const { return RawIoctl(kvm_.get(), uapi::kGetApiVersion, 0); }
   int Capability(unsigned long capability) const {
     return std::max(0, RawIoctl(vm_.get(), uapi::kCheckExtension, capability));
@@ -89,7 +100,12 @@ class Probe {
 
 HostCheck DevKvm(const Probe& probe) {
   HostCheck check = {"dev_kvm", "/dev/kvm", "usable", ""};
-  if (probe.opened()) return check;
+  if (probe.has_vm()) return check;
+  if (probe.opened()) {
+    check.value = absl::StrCat("makes no VM: ", std::strerror(probe.error()));
+    check.remedy = "look in the kernel log for what KVM says about it";
+    return check;
+  }
   const bool denied = probe.error() == EACCES || probe.error() == EPERM;
   check.value = denied ? "not allowed" : "missing";
   check.remedy =
@@ -154,8 +170,8 @@ HostReport ExamineHost() {
       DevKvm(probe)};
   if (probe.opened()) {
     report.checks.push_back({"mode", "Hypervisor mode", HypervisorMode(), ""});
-    ExamineKvm(probe, report.checks);
   }
+  if (probe.has_vm()) ExamineKvm(probe, report.checks);
   HostLabel label = LabelOf(ReadHostSigns(), "");
   report.checks.push_back(
       {"label", "Results' label", std::move(label.name), ""});

@@ -13,7 +13,7 @@ namespace {
 absl::StatusOr<std::vector<uint64_t>> ListRegisters(int vcpu_fd) {
   uint64_t count = 0;
   // Fails with E2BIG and says how many there are.
-  if (RawIoctl(vcpu_fd, uapi::kGetRegList, &count) != 0 && errno != E2BIG) {
+  if (PatientIoctl(vcpu_fd, uapi::kGetRegList, &count) != 0 && errno != E2BIG) {
     return IoctlError(uapi::kGetRegList);
   }
   std::vector<uint64_t> list(1 + count);
@@ -58,7 +58,7 @@ absl::Status Access(int vcpu_fd, uapi::Request<kvm_one_reg> request,
 // on this host does not.
 absl::StatusOr<bool> IsWritable(int vcpu_fd, uint64_t id, const void* value) {
   kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(value)};
-  if (RawIoctl(vcpu_fd, uapi::kSetOneReg, &reg) == 0) return true;
+  if (PatientIoctl(vcpu_fd, uapi::kSetOneReg, &reg) == 0) return true;
   if (MeansReadOnly(errno)) return false;
   return IoctlError(uapi::kSetOneReg);
 }

@@ -33,7 +33,7 @@ absl::StatusOr<std::unique_ptr<Arm64Vcpu>> Arm64Vcpu::Create(
     UniqueFd fd, size_t run_size, std::shared_ptr<const ResetImage> reset) {
   void* const run =
       mmap(nullptr, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-  if (run == MAP_FAILED) return ErrnoStatus("mapping a vCPU's run page");
+  if (run == MAP_FAILED) return KvmError("mapping a vCPU's run page");
   auto vcpu = std::unique_ptr<Arm64Vcpu>(new Arm64Vcpu(
       std::move(fd), static_cast<kvm_run*>(run), run_size, std::move(reset)));
   ASSIGN_OR_RETURN(vcpu->mpidr_, vcpu->Get(kMpidrEl1));
@@ -74,11 +74,17 @@ void Arm64Vcpu::SetImmediateExit(uint8_t value) {
   __atomic_store_n(&run_->immediate_exit, value, __ATOMIC_SEQ_CST);
 }
 
-// A nudge is over once it was heard; a kick never is, and may come between.
+// A nudge is over once it was heard; a kick never is.
 VcpuExit Arm64Vcpu::AfterInterrupt() {
-  SetImmediateExit(0);
-  if (kicked_) SetImmediateExit(1);
+  nudged_ = false;
+  ClearImmediateExit();
   return Interrupted{};
+}
+
+// Either may come between: they note what they want before they set the byte.
+void Arm64Vcpu::ClearImmediateExit() {
+  SetImmediateExit(0);
+  if (kicked_ || nudged_) SetImmediateExit(1);
 }
 
 void Arm64Vcpu::AnswerRead(uint64_t value) {
@@ -133,7 +139,7 @@ absl::Status Arm64Vcpu::FinishAccess() {
   if (RawIoctl(fd_.get(), uapi::kRun, 0) == 0 || errno != EINTR) {
     return absl::InternalError("KVM did not finish an access to a device");
   }
-  AfterInterrupt();
+  ClearImmediateExit();  // The next Run() hears a nudge, this did not.
   return absl::OkStatus();
 }
 
@@ -195,16 +201,21 @@ absl::Status Arm64Vcpu::EndDebug() {
 
 // One signal is enough: it interrupts a KVM_RUN that has begun, and one that
 // has not yet begun finds immediate_exit set.
-void Arm64Vcpu::Nudge() {
+void Arm64Vcpu::Interrupt() {
   SetImmediateExit(1);
   if (const int thread = thread_; thread != 0) {
     tgkill(getpid(), thread, KickSignal());
   }
 }
 
+void Arm64Vcpu::Nudge() {
+  nudged_ = true;
+  Interrupt();
+}
+
 void Arm64Vcpu::Kick() {
   kicked_ = true;
-  Nudge();
+  Interrupt();
 }
 
 }  // namespace vmm

@@ -55,6 +55,8 @@ class Arm64Vcpu : public Vcpu {
   absl::Status SetMpState(uint32_t state);
   absl::Status SetDebug(kvm_guest_debug& debug);
   VcpuExit AfterInterrupt();
+  void ClearImmediateExit();
+  void Interrupt();
   absl::Status FinishAccess();
   void SetImmediateExit(uint8_t value);
 
@@ -65,6 +67,7 @@ class Arm64Vcpu : public Vcpu {
   uint64_t mpidr_ = 0;
   std::atomic<int> thread_ = 0;  // Who runs it, once somebody did.
   std::atomic<bool> kicked_ = false;
+  std::atomic<bool> nudged_ = false;
 };
 
 }  // namespace vmm

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fcntl.h>
-
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "vmm/kvm/arm64_gic.h"
 #include "vmm/kvm/arm64_vcpu.h"
 #include "vmm/kvm/ioctl.h"
+#include "vmm/kvm/system_calls.h"
 #include "vmm/kvm/uapi.h"
 #include "vmm/kvm/vm.h"
 
@@ -25,19 +25,25 @@ constexpr uapi::SmcccFilter kFilters[] = {
     {0x95c1ba5e, 4, uapi::kSmcccFilterDeny, {}},
 };
 
+// Returns whether KVM fails with `error` for a request, a capability or an
+// attribute that is newer than it is.
+constexpr bool IsUnknownToKvm(int error) {
+  return error == EINVAL || error == ENOTTY || error == ENXIO;
+}
+
 absl::Status ForwardPsci(int vm_fd) {
   for (const uapi::SmcccFilter& filter : kFilters) {
     kvm_device_attr attribute = {};
     attribute.group = uapi::kArmVmSmcccControl;
     attribute.attr = uapi::kArmVmSmcccFilter;
     attribute.addr = reinterpret_cast<uintptr_t>(&filter);
-    if (const auto done = Ioctl(vm_fd, uapi::kSetDeviceAttr, &attribute);
-        !done.ok()) {
-      return absl::FailedPreconditionError(absl::StrFormat(
-          "this host's KVM has no SMCCC filter (%s): PSCI cannot be answered "
-          "by the VMM; use Linux 6.4 or newer, or --psci kvm",
-          done.status().message()));
+    if (PatientIoctl(vm_fd, uapi::kSetDeviceAttr, &attribute) == 0) continue;
+    if (IsUnknownToKvm(errno)) {
+      return absl::FailedPreconditionError(
+          "this host's KVM has no SMCCC filter: PSCI cannot be answered by the "
+          "VMM; use Linux 6.4 or newer, or --psci kvm");
     }
+    return IoctlError(uapi::kSetDeviceAttr);
   }
   return absl::OkStatus();
 }
@@ -110,8 +116,11 @@ class Arm64Vm : public Vm {
 
 absl::StatusOr<VcpuFeatures> Arm64Vm::Features() const {
   VcpuFeatures features;
-  RETURN_IF_ERROR(
-      Ioctl(fd_.get(), uapi::kArmPreferredTarget, &features.boot).status());
+  if (PatientIoctl(fd_.get(), uapi::kArmPreferredTarget, &features.boot) < 0) {
+    if (errno != ENODEV) return IoctlError(uapi::kArmPreferredTarget);
+    return absl::FailedPreconditionError(
+        "this host's KVM knows no vCPU for its CPUs; use a newer Linux");
+  }
   features.Add(KVM_ARM_VCPU_PSCI_0_2);
   if (Has(KVM_CAP_ARM_SVE)) {
     features.sve = true;
@@ -165,6 +174,20 @@ absl::StatusOr<std::vector<std::unique_ptr<Vcpu>>> Arm64Vm::CreateVcpus() {
   return vcpus;
 }
 
+// Makes KVM_RUN return from an access that KVM cannot describe, in place of
+// failing.
+absl::Status ReportUndecodableAccesses(int vm_fd) {
+  kvm_enable_cap nisv = {};
+  nisv.cap = KVM_CAP_ARM_NISV_TO_USER;
+  if (PatientIoctl(vm_fd, uapi::kEnableCap, &nisv) == 0) {
+    return absl::OkStatus();
+  }
+  if (!IsUnknownToKvm(errno)) return IoctlError(uapi::kEnableCap);
+  return absl::FailedPreconditionError(
+      "this host's KVM does not report accesses that it cannot decode; use "
+      "Linux 5.5 or newer");
+}
+
 absl::Status CheckVcpuCount(int kvm_fd, uint32_t vcpus) {
   const int limit = RawIoctl(kvm_fd, uapi::kCheckExtension, KVM_CAP_MAX_VCPUS);
   if (limit > 0 && vcpus > static_cast<uint32_t>(limit)) {
@@ -176,9 +199,13 @@ absl::Status CheckVcpuCount(int kvm_fd, uint32_t vcpus) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<UniqueFd> OpenDevKvm() {
-  UniqueFd kvm(open("/dev/kvm", O_RDWR | O_CLOEXEC));
+absl::StatusOr<UniqueFd> OpenKvmDevice() {
+  UniqueFd kvm(OpenDevKvm());
   if (kvm.valid()) return kvm;
+  if (absl::Status status = KvmError("/dev/kvm");
+      absl::IsResourceExhausted(status)) {
+    return status;
+  }
   const bool denied = errno == EACCES || errno == EPERM;
   return absl::FailedPreconditionError(absl::StrFormat(
       "/dev/kvm: %s; %s", std::strerror(errno),
@@ -189,16 +216,13 @@ absl::StatusOr<UniqueFd> OpenDevKvm() {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Vm>> OpenKvm(const VmSpec& spec) {
-  ASSIGN_OR_RETURN(UniqueFd kvm, OpenDevKvm());
+  ASSIGN_OR_RETURN(UniqueFd kvm, OpenKvmDevice());
   RETURN_IF_ERROR(CheckVcpuCount(kvm.get(), spec.vcpus));
   ASSIGN_OR_RETURN(const unsigned long ipa_bits,
                    IpaBits(kvm.get(), spec.last_address));
   ASSIGN_OR_RETURN(const int raw, Ioctl(kvm.get(), uapi::kCreateVm, ipa_bits));
   UniqueFd fd(raw);
-  // Accesses that KVM cannot describe become our answer, not its error.
-  kvm_enable_cap nisv = {};
-  nisv.cap = KVM_CAP_ARM_NISV_TO_USER;
-  RETURN_IF_ERROR(Ioctl(fd.get(), uapi::kEnableCap, &nisv).status());
+  RETURN_IF_ERROR(ReportUndecodableAccesses(fd.get()));
   auto vm = std::make_unique<Arm64Vm>(std::move(kvm), std::move(fd), spec);
   RETURN_IF_ERROR(vm->CreateGic());
   return vm;

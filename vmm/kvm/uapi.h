@@ -5,12 +5,12 @@
 #define PARKVMM_VMM_KVM_UAPI_H_
 
 #include <linux/kvm.h>
-#include <sys/ioctl.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
+#include "vmm/kvm/system_calls.h"
 #include "vmm/kvm/uapi_layout.h"
 
 namespace vmm::uapi {
@@ -44,12 +44,12 @@ class Request {
 
 // Sends a request once. Returns what ioctl() returns, and leaves errno.
 inline int RawIoctl(int fd, Request<void> request, unsigned long value) {
-  return ioctl(fd, request.number(), value);
+  return KvmIoctl(fd, request.number(), value);
 }
 template <typename Argument>
 int RawIoctl(int fd, Request<Argument> request,
              std::type_identity_t<Argument>* argument) {
-  return ioctl(fd, request.number(), argument);
+  return KvmIoctl(fd, request.number(), reinterpret_cast<uintptr_t>(argument));
 }
 
 // Documentation/virt/kvm/api.rst. First those of /dev/kvm.
@@ -83,7 +83,7 @@ inline constexpr Request<kvm_one_reg> kSetOneReg("KVM_SET_ONE_REG", 0x4010aeac);
 // used: Linux 6.1.192 declares its flexible array behind an empty structure,
 // with which it is 16 bytes large in C++.
 inline constexpr Request<uint64_t> kGetRegList("KVM_GET_REG_LIST", 0xc008aeb0);
-#if defined(__aarch64__)
+#if defined(PARKVMM_ARM64_UAPI)
 inline constexpr Request<kvm_guest_debug> kSetGuestDebug("KVM_SET_GUEST_DEBUG",
                                                          0x4208ae9b);
 inline constexpr Request<kvm_vcpu_events> kSetVcpuEvents("KVM_SET_VCPU_EVENTS",

@@ -13,6 +13,12 @@
 #include <cstddef>
 #include <cstdint>
 
+// Whether <asm/kvm.h> is arm64's. Another machine's build defines this where it
+// brings a copy of arm64's headers: its structures have fixed widths.
+#if defined(__aarch64__) && !defined(PARKVMM_ARM64_UAPI)
+#define PARKVMM_ARM64_UAPI 1
+#endif
+
 // A structure's size; then each of its members by offset and size.
 #define PARKVMM_SIZE(structure, size) static_assert(sizeof(structure) == (size))
 #define PARKVMM_MEMBER(structure, member, offset, size)    \
@@ -118,7 +124,7 @@ static_assert(KVM_REG_SIZE_MASK == 0x00f0000000000000);
 static_assert(KVM_REG_SIZE_U64 == 0x0030000000000000);
 
 // What <asm/kvm.h> has on arm64 alone.
-#if defined(__aarch64__)
+#if defined(PARKVMM_ARM64_UAPI)
 
 PARKVMM_EXIT(debug, arch, 32, 16);
 PARKVMM_MEMBER(kvm_debug_exit_arch, hsr, 0, 4);
@@ -153,7 +159,7 @@ PARKVMM_MEMBER(user_pt_regs, sp, 248, 8);
 PARKVMM_MEMBER(user_pt_regs, pc, 256, 8);
 PARKVMM_MEMBER(user_pt_regs, pstate, 264, 8);
 
-static_assert(KVM_GUESTDBG_USE_HW == 1 << 17);
+static_assert(KVM_GUESTDBG_USE_HW == 0x20000);
 
 static_assert(KVM_ARM_VCPU_POWER_OFF == 0);
 static_assert(KVM_ARM_VCPU_PSCI_0_2 == 2);
@@ -189,7 +195,7 @@ static_assert(KVM_REG_ARM64_SVE_VLS == 0x606000000015ffff);
 static_assert(KVM_REG_ARM_TIMER_CNT == 0x603000000013df1a);
 static_assert(KVM_REG_ARM_PTIMER_CNT == 0x603000000013df01);
 
-#endif  // defined(__aarch64__)
+#endif  // defined(PARKVMM_ARM64_UAPI)
 
 #undef PARKVMM_SIZE
 #undef PARKVMM_MEMBER

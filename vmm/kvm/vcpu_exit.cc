@@ -40,7 +40,7 @@ VcpuExit DecodeSystemEvent(const kvm_run& run) {
   }
 }
 
-#if defined(__aarch64__)
+#if defined(PARKVMM_ARM64_UAPI)
 VcpuExit DecodeDebug(const kvm_run& run) {
   using Kind = DebugStop::Kind;
   switch (run.debug.arch.hsr >> 26) {  // ESR_ELx.EC.
@@ -70,7 +70,7 @@ VcpuExit DecodeExit(const kvm_run& run) {
       return DecodeSystemEvent(run);
     case KVM_EXIT_ARM_NISV:
       return NoSyndrome{GuestAddress(run.arm_nisv.fault_ipa)};
-#if defined(__aarch64__)
+#if defined(PARKVMM_ARM64_UAPI)
     case KVM_EXIT_DEBUG:
       return DecodeDebug(run);
 #endif

@@ -28,6 +28,8 @@ struct VmSpec {
   GuestRange gic_cpu;
   GuestRange gic_redistributors;
   GuestRange gic_redistributors_high;  // For vCPUs that do not fit the first.
+  // How many SPIs the interrupt controller has. KVM takes a multiple of 32.
+  uint32_t spis = 32;
 };
 
 // A virtual machine. The seam to KVM; the machine owns it and outlives no

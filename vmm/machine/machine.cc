@@ -21,7 +21,8 @@ VmSpec VmSpecOf(const MachineSpec& spec, const MachinePlan& plan) {
           .gic_distributor = plan.gic_distributor,
           .gic_cpu = plan.gic_cpu_interface,
           .gic_redistributors = plan.gic_redistributors.front(),
-          .gic_redistributors_high = kGicV3HighRedistributors};
+          .gic_redistributors_high = kGicV3HighRedistributors,
+          .spis = kSpis};
 }
 
 }  // namespace
