@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mutation check of tools/dev/mutate."""
