@@ -94,5 +94,89 @@ TEST_F(Stage1Test, EveryTcrHasAnAnswer) {
   }
 }
 
+// A table of one page at kRam whose first entry is a page or a block at 0, as
+// large as the walk that begins there makes it.
+TEST_F(Stage1Test, WalksTheSmallestAndTheLargestHalf) {
+  const auto walk = [&](uint64_t unused, uint64_t granule, uint64_t address) {
+    return Walk(
+        {.sctlr = 1, .tcr = unused | granule << 14, .ttbr0 = kRam + 0x10000},
+        address);
+  };
+  Put64(kRam + 0x10000, 0x50000000 | 3);
+  Put64(kRam + 0x10000 + 8 * 15, 0x60000000 | 3);
+  EXPECT_EQ(walk(48, 0, 0x24), 0x50000024u);  // 16 bits: 16 pages.
+  EXPECT_EQ(walk(48, 0, 0xf024), 0x60000024u);
+  EXPECT_EQ(walk(48, 0, 0x10024), std::nullopt);
+  EXPECT_EQ(walk(49, 0, 0x24), std::nullopt);
+  Put64(kRam + 0x10000, (kRam + 0x20000) | 3);  // 52 bits: levels 1 to 3.
+  Put64(kRam + 0x20000, (kRam + 0x30000) | 3);
+  Put64(kRam + 0x30000, 0x70000000 | 3);
+  EXPECT_EQ(walk(12, 1, 0x24), 0x70000024u);
+  EXPECT_EQ(walk(11, 1, 0x24), std::nullopt);
+}
+
+// The upper half has another code for each page size than the lower one.
+TEST_F(Stage1Test, WalksPagesOf16And64KiBInTheUpperHalf) {
+  const Stage1 sixteen = {
+      .sctlr = 1, .tcr = 39ull << 16 | 1ull << 30, .ttbr1 = kRam + 0x8000};
+  Put64(kRam + 0x8000 + 8 * 5, 0x5678c000 | 3);  // 25 bits: level 3.
+  EXPECT_EQ(Walk(sixteen, 0xfffffffffe000000 + 5 * 0x4000 + 0x24), 0x5678c024u);
+  const Stage1 sixty_four = {
+      .sctlr = 1, .tcr = 35ull << 16 | 3ull << 30, .ttbr1 = kRam + 0x10000};
+  Put64(kRam + 0x10000 + 8 * 3, 0x56780000 | 3);  // 29 bits: level 3.
+  EXPECT_EQ(Walk(sixty_four, 0xffffffffe0000000 + 3 * 0x10000 + 0x10),
+            0x56780010u);
+}
+
+TEST_F(Stage1Test, AHalfThatIsTurnedOffIsNotWalked) {
+  Put64(kRam + 8, 1ull << 30 | 0x701);
+  const uint64_t both = 25 | 25ull << 16 | 2ull << 30;
+  const uint64_t lower = 0x40000010, upper = 0xffffff8040000010;
+  const auto walk = [&](uint64_t tcr, uint64_t address) {
+    return Walk({.sctlr = 1, .tcr = tcr, .ttbr0 = kRam, .ttbr1 = kRam},
+                address);
+  };
+  EXPECT_EQ(walk(both, lower), 0x40000010u);
+  EXPECT_EQ(walk(both, upper), 0x40000010u);
+  EXPECT_EQ(walk(both | 1ull << 7, lower), std::nullopt);  // EPD0
+  EXPECT_EQ(walk(both | 1ull << 7, upper), 0x40000010u);
+  EXPECT_EQ(walk(both | 1ull << 23, lower), 0x40000010u);  // EPD1
+  EXPECT_EQ(walk(both | 1ull << 23, upper), std::nullopt);
+}
+
+// With TCR_EL1.DS, bits of an address lie elsewhere in a descriptor.
+TEST_F(Stage1Test, DescriptorsOf52BitsAreNotWalked) {
+  Put64(kRam + 8, 1ull << 30 | 0x701);
+  Stage1 stage1 = {.sctlr = 1, .tcr = 25, .ttbr0 = kRam};
+  EXPECT_EQ(Walk(stage1, 0x40000010), 0x40000010u);
+  stage1.tcr |= 1ull << 59;
+  EXPECT_EQ(Walk(stage1, 0x40000010), std::nullopt);
+}
+
+TEST_F(Stage1Test, AnAddressOutsideBothHalvesIsNotWalked) {
+  Put64(kRam + 8, 1ull << 30 | 0x701);
+  const Stage1 stage1 = {.sctlr = 1,
+                         .tcr = 25 | 25ull << 16 | 2ull << 30,
+                         .ttbr0 = kRam,
+                         .ttbr1 = kRam};
+  EXPECT_EQ(Walk(stage1, 0x40000010), 0x40000010u);
+  EXPECT_EQ(Walk(stage1, 0x40000010 | 1ull << 39), std::nullopt);
+  EXPECT_EQ(Walk(stage1, 0x40000010 | 1ull << 54), std::nullopt);
+  EXPECT_EQ(Walk(stage1, 0xffffff8040000010 & ~(1ull << 39)), std::nullopt);
+}
+
+// An entry that is not valid, wherever the rest of it leads.
+TEST_F(Stage1Test, AnInvalidEntryEndsTheWalk) {
+  const Stage1 stage1 = {.sctlr = 1, .tcr = 34, .ttbr0 = kRam};  // Levels 2, 3.
+  Put64(kRam, (kRam + 0x1000) | 3);
+  Put64(kRam + 0x1000, 0x50000000 | 3);
+  EXPECT_EQ(Walk(stage1, 0x24), 0x50000024u);
+  Put64(kRam + 0x1000, 0x50000000 | 2);
+  EXPECT_EQ(Walk(stage1, 0x24), std::nullopt);
+  Put64(kRam + 0x1000, 0x50000000 | 3);
+  Put64(kRam, (kRam + 0x1000) | 2);
+  EXPECT_EQ(Walk(stage1, 0x24), std::nullopt);
+}
+
 }  // namespace
 }  // namespace vmm

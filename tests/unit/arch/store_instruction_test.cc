@@ -71,5 +71,31 @@ TEST(DecodeStoreTest, LeavesAllElseToBeSteppedOver) {
   }
 }
 
+// The largest and the smallest offset of each form.
+TEST(DecodeStoreTest, OffsetsHaveASignWhereTheFormHasOne) {
+  const auto offset = [](uint32_t instruction) {
+    const auto store = DecodeStore(instruction);
+    return store ? store->offset : INT64_MAX;
+  };
+  EXPECT_EQ(offset(0xf93ffc20), 4095 * 8);  // str x0, [x1, #32760]
+  EXPECT_EQ(offset(0x393ffc20), 4095);      // strb w0, [x1, #4095]
+  EXPECT_EQ(offset(0xf80ff020), 255);       // stur x0, [x1, #255]
+  EXPECT_EQ(offset(0xf8100020), -256);      // stur x0, [x1, #-256]
+  EXPECT_EQ(offset(0xa91f8440), 504);       // stp x0, x1, [x2, #504]
+  EXPECT_EQ(offset(0xa9200440), -512);      // stp x0, x1, [x2, #-512]
+  EXPECT_EQ(offset(0x291f8440), 252);       // stp w0, w1, [x2, #252]
+}
+
+TEST(DecodeStoreTest, KnowsEachSize) {
+  const auto size = [](uint32_t instruction) {
+    const auto store = DecodeStore(instruction);
+    return store ? store->size : 0;
+  };
+  EXPECT_EQ(size(0x39000020), 1u);  // strb w0, [x1]
+  EXPECT_EQ(size(0x79000020), 2u);  // strh w0, [x1]
+  EXPECT_EQ(size(0xb9000020), 4u);  // str w0, [x1]
+  EXPECT_EQ(size(0xf9000020), 8u);  // str x0, [x1]
+}
+
 }  // namespace
 }  // namespace vmm

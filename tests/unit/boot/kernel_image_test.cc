@@ -264,5 +264,27 @@ TEST(KernelImageTest, RefusesAZbootPackingItDoesNotKnow) {
               StartsWith("boot/k is a zboot file packed with \"lzma\"; "));
 }
 
+// Offset and size are 32 bits each; their sum is not.
+TEST(KernelImageTest, RefusesAZbootPayloadWhoseEndWraps) {
+  Bytes file = Zboot("gzip", Gzipped(FileWith(Header())));
+  ZbootHeader header;
+  std::memcpy(&header, file.data(), sizeof(header));
+  header.payload_size = UINT32_MAX - header.payload_offset + 2;
+  Put(header, 0, file);
+  EXPECT_THAT(Refusal(file), HasSubstr("is a zboot file that is cut short"));
+}
+
+TEST(KernelImageTest, RefusesASectionWhoseEndWraps) {
+  Bytes file = EfiImage(0x1000, 0x1000);
+  const uint32_t pe_offset = HeaderAt<ImageHeader>(file, 0)->pe_offset;
+  const size_t at = pe_offset + sizeof(PeHeader) +
+                    HeaderAt<PeHeader>(file, pe_offset)->optional_header_size;
+  PeSection section;
+  std::memcpy(&section, file.data() + at, sizeof(section));
+  section.file_size = UINT32_MAX - 1;
+  Put(section, at, file);
+  EXPECT_THAT(Refusal(file), HasSubstr("is cut short"));
+}
+
 }  // namespace
 }  // namespace vmm

@@ -89,5 +89,83 @@ TEST_F(GuestStoreTest, ALoopIsTakenAtItsWord) {
   }
 }
 
+// What crosses a page may go to two places; what is not aligned is not a store
+// that a kernel's parking makes.
+TEST_F(GuestStoreTest, AStoreThatMayGoToTwoPlacesIsNotTaken) {
+  struct Case {
+    uint32_t instruction;
+    uint64_t address;
+    bool taken;
+  };
+  for (const Case& c : {
+           Case{0xf9000040, kRam + 0x1ff8, true},   // str x0, [x2]
+           Case{0xf9000040, kRam + 0x1ffc, false},  // It crosses.
+           Case{0xf9000040, kRam + 0x1004, false},  // It is not aligned.
+           Case{0xb9000040, kRam + 0x1004, true},   // str w0, [x2]
+           Case{0xb9000040, kRam + 0x1002, false},
+           Case{0xa9000440, kRam + 0x1ff0, true},  // stp x0, x1, [x2]
+           Case{0xa9000440, kRam + 0x1ff8, false},
+       }) {
+    FakeVcpu vcpu(0);
+    Put(kRam + 0x40, c.instruction);
+    vcpu.pc = kRam + 0x40;
+    vcpu.x[2] = c.address;
+    const auto store =
+        ReadStore(vcpu, StoreRefused{}, memory_,
+                  GuestRange::Fixed(kRam + 0x2000, 0x1000), 4096);
+    ASSERT_TRUE(store.ok());
+    EXPECT_EQ(store->code, GuestAddress(kRam + 0x40));
+    EXPECT_EQ(store->data.has_value(), c.taken) << std::hex << c.address;
+    EXPECT_EQ(store->target.has_value(), c.taken) << std::hex << c.address;
+  }
+}
+
+TEST_F(GuestStoreTest, APairIsTwoStores) {
+  FakeVcpu vcpu(0);
+  Put(kRam + 0x40, 0x29010c82);  // stp w2, w3, [x4, #8]
+  vcpu.pc = kRam + 0x40;
+  vcpu.x[2] = 22;
+  vcpu.x[3] = 33;
+  vcpu.x[4] = kRam + 0x1000;
+  const auto store = ReadStore(vcpu, StoreRefused{}, memory_,
+                               GuestRange::Fixed(kRam + 0x2000, 0x1000), 4096);
+  ASSERT_TRUE(store.ok() && store->data && store->second);
+  EXPECT_EQ(store->data->address, GuestAddress(kRam + 0x1008));
+  EXPECT_EQ(store->data->size, 4u);
+  EXPECT_EQ(store->data->value, 22u);
+  EXPECT_EQ(store->second->address, GuestAddress(kRam + 0x100c));
+  EXPECT_EQ(store->second->size, 4u);
+  EXPECT_EQ(store->second->value, 33u);
+}
+
+TEST_F(GuestStoreTest, RegisterThirtyOneIsZero) {
+  FakeVcpu vcpu(0);
+  Put(kRam + 0x40, 0xf900003f);  // str xzr, [x1]
+  vcpu.pc = kRam + 0x40;
+  vcpu.x[1] = kRam + 0x1000;
+  vcpu.x[30] = 7;
+  const auto store = ReadStore(vcpu, StoreRefused{}, memory_,
+                               GuestRange::Fixed(kRam + 0x2000, 0x1000), 4096);
+  ASSERT_TRUE(store.ok() && store->data);
+  EXPECT_EQ(store->data->value, 0u);
+}
+
+// A watchpoint names any byte of the access.
+TEST_F(GuestStoreTest, ALoopsStoreIsWhereTheWatchpointSays) {
+  FakeVcpu vcpu(0);
+  Put(kRam + 0x2010, 0xf9000422);  // str x2, [x1, #8]
+  vcpu.pc = kRam + 0x2010;
+  vcpu.sctlr = 1;
+  vcpu.x[2] = 7;
+  const auto store =
+      ReadStore(vcpu, DebugStop{DebugStop::Kind::kWatchedStore, kRam + 0x200d},
+                memory_, GuestRange::Fixed(kRam + 0x2000, 0x2000), 4096);
+  ASSERT_TRUE(store.ok() && store->data);
+  EXPECT_EQ(store->data->address, GuestAddress(kRam + 0x2008));
+  EXPECT_EQ(store->data->value, 7u);
+  EXPECT_EQ(store->code, GuestAddress(kRam + 0x2010));
+  EXPECT_EQ(store->target, GuestAddress(kRam + 0x2008));
+}
+
 }  // namespace
 }  // namespace vmm
