@@ -25,13 +25,13 @@ SWITCH = "tools/dev/mutation/switch.h"
 ROOMS = ("fdt", "psci-emul", "vmm", "tools/guest/init")
 BUILD_DEADLINE = 3600  # seconds
 PER_FILE = 4096  # numbers that a file's mutants have
+MOST = 1 << 20  # numbers that there are: kMost of the switch
 TRIES = 25  # A mutant that does not compile may hide the next.
 
 
 @dataclass(frozen=True)
 class Job:
     file: str
-    first: int
     arguments: list[str]
 
 
@@ -93,36 +93,38 @@ def jobs() -> list[Job]:
     by_folder = {str(pathlib.Path(name).parent): given for name, given in arguments.items()}
     for name in sources():
         folder = str(pathlib.Path(name).parent)
-        if in_room(name) and name.endswith(".h") and folder in by_folder:
+        if in_room(name) and name.endswith(".h") and folder in by_folder and has_code(name):
             arguments[name] = by_folder[folder]
-    return [Job(name, place * PER_FILE, [word.replace(str(TREE), str(ROOT)) for word in given])
-            for place, (name, given) in enumerate(sorted(arguments.items()))]
+    return [Job(name, [word.replace(str(TREE), str(ROOT)) for word in given])
+            for name, given in sorted(arguments.items())]
+
+
+def has_code(header: str) -> bool:
+    return re.search(r"[;{]\s*(return|if|for|while)\b", (ROOT / header).read_text()) is not None
 
 
 def in_room(name: str) -> bool:
     return name.startswith(tuple(f"{room}/" for room in ROOMS))
 
 
-def look(job: Job) -> tuple[str, list[Mutant], bytes]:
-    """Finds a file's mutants and leaves out those that do not compile."""
+def look(job: Job) -> tuple[Job, list[Mutant]]:
+    """Finds a file's mutants, numbered from 0, and leaves out those that do not compile."""
     path, text = ROOT / job.file, (ROOT / job.file).read_bytes()
     arguments = [*job.arguments, "-include", str(ROOT / SWITCH)]
     unit = cpp.parse(path, arguments)
     if job.file.endswith(".h") and any(each.severity >= 3 for each in unit.diagnostics):
-        return job.file, [], text  # It is for another machine.
+        return job, []  # It is for another machine.
     mutants = cpp.Finder(job.file, text).find(unit)
-    for number, mutant in enumerate(mutants[:PER_FILE], job.first):
+    for number, mutant in enumerate(mutants):
         mutant.number = number
     for _ in range(TRIES):
         writer = Writer(text)
         written = writer.write(mutants)
-        if not mutants:
-            return job.file, [], text
         unit.reparse([(str(path), written.decode())])
         errors = [place.location for each in unit.diagnostics if each.severity >= 3
                   for place in (each, *each.children)]
         if not errors:
-            return job.file, mutants, written
+            return job, mutants
         bad = {mutant.number for place in errors
                if place.file is not None and place.file.name == str(path)
                for mutant in at_fault(writer, place.line, place.column)}
@@ -153,7 +155,8 @@ def find(wanted: Callable[[str], bool], processes: int) -> list[Mutant]:
     if not (TREE / "build/host/build.ninja").exists():
         copy_sources()
         configure()
-    work = [job for job in jobs() if wanted(job.file)]
+    every = jobs()
+    work = [job for job in every if wanted(job.file)]
     if not work:
         return []
     known = pickle.loads(LOOKED.read_bytes()) if LOOKED.exists() else {}
@@ -161,13 +164,18 @@ def find(wanted: Callable[[str], bool], processes: int) -> list[Mutant]:
     with multiprocessing.Pool(processes) as pool:
         for found in pool.imap_unordered(look, [job for job in work
                                                 if keys[job.file] not in known]):
-            known[keys[found[0]]] = found
+            known[keys[found[0].file]] = found[1]
             LOOKED.write_bytes(pickle.dumps(known))
-    looked = [known[keys[job.file]] for job in work]
-    copy_sources(but=[file for file, _, _ in looked])
+    copy_sources(but=keys)
+    places = {job.file: place for place, job in enumerate(every)}
+    if len(places) * PER_FILE > MOST:
+        raise Broken("too many files for the numbers of mutants")
     mutants: list[Mutant] = []
-    for file, of_file, written in looked:
-        write(TREE / file, written)
+    for job in work:
+        of_file = known[keys[job.file]][:PER_FILE]
+        for mutant in of_file:
+            mutant.number += places[job.file] * PER_FILE
+        write(TREE / job.file, Writer((ROOT / job.file).read_bytes()).write(of_file))
         mutants += of_file
     return mutants
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from .build import BINARIES, PER_FILE, SWITCH, TREE
-from .mutants import ROOT, Broken, Mutant
+from .build import BINARIES, MOST, TREE
+from .mutants import Broken, Mutant
 
 PATIENCE = 10  # times the seconds that tests take without a mutant
 SLACK = 5  # seconds on top: the machine may be busy
@@ -28,12 +28,6 @@ class Case:
     name: str
     seconds: float
     reached: frozenset[int]
-
-
-def most() -> int:
-    found = re.search(r"kMost = 1 << (\d+)", (ROOT / SWITCH).read_text())
-    assert found
-    return 1 << int(found[1])
 
 
 def run(binary: str, names: Iterable[str], environment: dict[str, str], deadline: float
@@ -68,16 +62,16 @@ def names_of(binary: pathlib.Path) -> list[str]:
     return names
 
 
-def record(binary: str, name: str, size: int) -> Case:
+def record(binary: str, name: str) -> Case:
     """Runs a case without a mutant."""
     with tempfile.NamedTemporaryFile(prefix="reached-") as file:
-        file.truncate(size)
+        file.truncate(MOST)
         begin = time.monotonic()
         status, said = run(binary, [name], {"MUTATION_RECORD": file.name}, CASE_DEADLINE)
         seconds = time.monotonic() - begin
         if status != 0:
             raise Broken(f"{binary}: {name} fails without a mutant:\n{said[-2000:]}")
-        with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as reached:
+        with mmap.mmap(file.fileno(), MOST, access=mmap.ACCESS_READ) as reached:
             numbers, at = [], reached.find(b"\1")
             while at >= 0:
                 numbers.append(at)
@@ -87,11 +81,10 @@ def record(binary: str, name: str, size: int) -> Case:
 
 def cases(processes: int) -> list[Case]:
     """Returns all cases of the host's tests, with what they reach."""
-    size = most()
     work = [(path.name, name) for path in sorted(BINARIES.glob("*_test"))
             for name in names_of(path)]
     with ThreadPoolExecutor(processes) as pool:
-        return list(pool.map(lambda each: record(each[0], each[1], size), work))
+        return list(pool.map(lambda each: record(*each), work))
 
 
 class Runner:
@@ -116,7 +109,3 @@ class Runner:
                 mutant.outcome = "timeout" if status is None else "killed"
                 mutant.by = failed[0]
                 return
-
-
-def numbers_fit(files: int) -> bool:
-    return files * PER_FILE <= most()

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tools/dev/mutate does before it runs anything."""
+
+import sys
+
+from arm64_host import ROOT
+
+sys.path.insert(0, str(ROOT / "tools/dev"))
+
+from mutation import mutants, python  # noqa: E402
+from mutation.mutants import Edit, Mutant  # noqa: E402
+from mutation.rewrite import Writer, at_fault  # noqa: E402
+
+TEXT = b"bool F(int a) {\n  G(a);\n  return a < 1;\n}\n"
+
+
+def mutant(number: int, *edits: Edit, file: str = "vmm/base/f.cc", line: int = 1) -> Mutant:
+    return Mutant(file, line, "operator", "a < 1", "< is <=", list(edits), number=number)
+
+
+def replaced(number: int, old: bytes, new: str, statement: bool = False) -> Mutant:
+    start = TEXT.index(old)
+    return mutant(number, Edit(start, start + len(old), new, statement))
+
+
+def test_each_mutant_is_behind_its_switch_and_lines_keep_their_numbers() -> None:
+    some = [replaced(1, b"a < 1", "a <= 1"), replaced(2, b"1", "1 + 1"),
+            replaced(3, b"G(a)", "", True), mutant(4, Edit(15, 15, "return true;"))]
+    assert Writer(TEXT).write(some).decode() == (
+        "bool F(int a) { if (::mutation::On(4)) return true;\n"
+        "  (::mutation::On(3) ? static_cast<void>(0) : static_cast<void>(G(a)));\n"
+        "  return (::mutation::On(1) ? (a <= 1) : (a < (::mutation::On(2) ? (1 + 1) : (1))));\n"
+        "}\n")
+
+
+def test_what_does_not_compile_is_the_innermost_mutant_there() -> None:
+    some = [replaced(1, b"a < 1", "a <= 1"), replaced(2, b"1", "1 + 1")]
+    writer = Writer(TEXT)
+    line = writer.write(some).decode().splitlines()[2]
+    for text, number in (("a <= 1", 1), ("1 + 1", 2)):
+        found = at_fault(writer, 3, line.index(text) + 1)
+        assert [each.number for each in found] == [number]
+    assert {each.number for each in at_fault(writer, 3, 1)} == {1, 2}
+
+
+def test_a_sample_is_the_same_each_time_and_has_enough_of_every_room() -> None:
+    many = [mutant(number, file=f"vmm/{room}/{number % 3}.cc", line=number)
+            for room, of_room in (("base", 1000), ("park", 40), ("arch", 5))
+            for number in range(of_room)]
+    first, again, other = (mutants.sample(many, 100, seed) for seed in (1, 1, 2))
+    assert first == again != other
+    rooms = [each.room for each in first]
+    assert {room: rooms.count(room) for room in set(rooms)} == {
+        "vmm/base": 95, "vmm/park": mutants.LEAST, "vmm/arch": 5}
+    assert {each.file for each in first if each.room == "vmm/park"} == {
+        f"vmm/park/{number}.cc" for number in range(3)}
+
+
+def test_python_is_changed_in_functions_where_it_means_something() -> None:
+    found = python.Finder("tools/parkvmm/locks.py").find()
+    assert found
+    text = (ROOT / "tools/parkvmm/locks.py").read_bytes()
+    for each in found:
+        (edit,) = each.edits
+        changed = text[:edit.start] + edit.text.encode() + text[edit.end:]
+        compile(changed, each.file, "exec")
+        assert changed != text
