@@ -99,6 +99,72 @@ TEST_F(Pl011Test, IdentifiesItself) {
   EXPECT_EQ(PrimecellIdOf(uart_, 0xff0), 0xb105f00du);
 }
 
+TEST_F(Pl011Test, RegistersKeepAsManyBitsAsTheyHave) {
+  struct Case {
+    uint64_t offset;
+    uint64_t kept;
+  };
+  for (const Case& c :
+       {Case{0x24, 0xffff}, Case{0x28, 0x3f}, Case{0x2c, 0xff},
+        Case{0x30, 0xffff}, Case{0x34, 0x3f}, Case{kMask, 0x7ff}}) {
+    uart_.Write(At(c.offset), 0xffffffff);
+    EXPECT_EQ(uart_.Read(At(c.offset)), c.kept) << std::hex << c.offset;
+    uart_.Write(At(c.offset), 0);
+    EXPECT_EQ(uart_.Read(At(c.offset)), 0u) << std::hex << c.offset;
+  }
+}
+
+TEST_F(Pl011Test, RegistersThatKeepNothingReadAsZero) {
+  uart_.Write(At(0x04), 0xff);  // Receive status.
+  EXPECT_EQ(uart_.Read(At(0x04)), 0u);
+  uart_.Write(At(kFlag), 0xff);
+  EXPECT_EQ(uart_.Read(At(kFlag)), kReceiveEmpty | kTransmitEmpty);
+}
+
+TEST_F(Pl011Test, AnInterruptThatIsMaskedIsPendingOnly) {
+  uart_.Write(At(kData), 'x');
+  EXPECT_EQ(uart_.Read(At(kRaw)), kTransmit);
+  EXPECT_EQ(uart_.Read(At(kMasked)), 0u);
+  EXPECT_TRUE(interrupt_.empty());
+  uart_.Write(At(kMask), kTransmit);
+  EXPECT_EQ(interrupt_, std::vector<bool>{true});
+  uart_.Write(At(kMask), 0);
+  EXPECT_EQ(interrupt_, (std::vector<bool>{true, false}));
+}
+
+TEST_F(Pl011Test, NothingTypedInterruptsNobody) {
+  uart_.Write(At(kMask), kReceive | kTimeout);
+  EXPECT_EQ(uart_.Receive({}), 0u);
+  EXPECT_EQ(uart_.Read(At(kRaw)), 0u);
+  EXPECT_TRUE(interrupt_.empty());
+}
+
+TEST_F(Pl011Test, BytesAreReadInTheOrderInWhichTheyWereTyped) {
+  const uint8_t typed[] = {'a', 'b', 'c'};
+  EXPECT_EQ(uart_.Receive(typed), 3u);
+  for (const char c : std::string("abc")) {
+    EXPECT_EQ(uart_.Read(At(kRaw)), kReceive | kTimeout);
+    EXPECT_EQ(uart_.Read(At(kData)), static_cast<uint64_t>(c));
+  }
+  EXPECT_EQ(uart_.Read(At(kFlag)) & kReceiveEmpty, kReceiveEmpty);
+}
+
+TEST_F(Pl011Test, AFullReceiveQueueIsFlagged) {
+  constexpr uint64_t kReceiveFull = 1 << 6;
+  const std::vector<uint8_t> flood(255, 'x');
+  uart_.Receive(flood);
+  EXPECT_EQ(uart_.Read(At(kFlag)) & kReceiveFull, 0u);
+  uart_.Receive(flood);
+  EXPECT_EQ(uart_.Read(At(kFlag)) & kReceiveFull, kReceiveFull);
+}
+
+// The identification is eight words at the end; nothing is around them.
+TEST_F(Pl011Test, BesideItsIdentificationThereIsNothing) {
+  for (const uint64_t offset : {0xfdcu, 0xfe1u, 0xff2u, 0x1000u}) {
+    EXPECT_EQ(uart_.Read(At(offset)), 0u) << std::hex << offset;
+  }
+}
+
 TEST(Pl031Test, ReadsTheHostsSeconds) {
   int64_t now = 1'000'000;
   Pl031 rtc([&] { return now; });
@@ -113,6 +179,20 @@ TEST(Pl031Test, KeepsTheTimeTheGuestSets) {
   rtc.Write(At(0x08), 77);
   now += 3;
   EXPECT_EQ(rtc.Read(At(0)), 80u);
+}
+
+TEST(Pl031Test, IsAlwaysOnAndKeepsWhatTheGuestWrites) {
+  Pl031 rtc([] { return 0; });
+  EXPECT_EQ(rtc.Read(At(0x0c)), 1u);  // Control.
+  rtc.Write(At(0x0c), 0);
+  EXPECT_EQ(rtc.Read(At(0x0c)), 1u);
+  EXPECT_EQ(rtc.Read(At(0x04)), 0u);  // Match.
+  rtc.Write(At(0x04), 0x12345678);
+  EXPECT_EQ(rtc.Read(At(0x04)), 0x12345678u);
+  rtc.Write(At(0x10), 0xffffffff);  // Interrupt mask.
+  EXPECT_EQ(rtc.Read(At(0x10)), 1u);
+  rtc.Write(At(0x08), 77);
+  EXPECT_EQ(rtc.Read(At(0x08)), 77u);
 }
 
 TEST(Pl031Test, IdentifiesItself) {
@@ -161,6 +241,21 @@ TEST_F(MarkDeviceTest, NarrowOrMisplacedStoresAreIgnored) {
   device_.Write(At(MARK_REG_MAGIC, 8), MARK_CODE_UP);
   EXPECT_TRUE(marks_.empty());
   EXPECT_TRUE(verdicts_.empty());
+}
+
+TEST_F(MarkDeviceTest, OtherReadsGiveZero) {
+  EXPECT_EQ(device_.Read(At(MARK_REG_MAGIC, 8)), 0u);
+  EXPECT_EQ(device_.Read(At(MARK_REG_CLOCK, 4)), 0u);
+  EXPECT_EQ(device_.Read(At(MARK_REG_MARK, 4)), 0u);
+  EXPECT_EQ(device_.Read(At(MARK_REG_MAGIC, 2)), 0u);
+}
+
+TEST_F(MarkDeviceTest, CodeAndValueShareTheStore) {
+  device_.Write(At(MARK_REG_VERDICT, 8),
+                MARK_CODE_MASK | uint64_t{0x123456789} << MARK_VALUE_SHIFT);
+  ASSERT_EQ(verdicts_.size(), 1u);
+  EXPECT_EQ(verdicts_[0].code, MARK_CODE_MASK);
+  EXPECT_EQ(verdicts_[0].value, 0x123456789u);
 }
 
 }  // namespace
