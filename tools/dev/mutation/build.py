@@ -128,6 +128,9 @@ def look(job: Job) -> tuple[Job, list[Mutant]]:
         bad = {mutant.number for place in errors
                if place.file is not None and place.file.name == str(path)
                for mutant in at_fault(writer, place.line, place.column)}
+        if not bad:  # An array may have become one whose length is not constant.
+            bad = {int(number) for each in unit.diagnostics
+                   for number in re.findall(r"::mutation::On\((\d+)\)", each.spelling)}
         if not bad:  # It is a constant, and one of these is in what makes it.
             bad = {mutant.number for mutant in mutants if mutant.constant}
         if not bad:
