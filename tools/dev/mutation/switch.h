@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What tools/dev/mutate puts in front of each source: the switch of its mutants. One build
-// holds all of them; $MUTATION_ACTIVE names the one that a process runs with.
+// What tools/dev/mutate puts in front of each source: the switch of its
+// mutants. One build holds all of them; $MUTATION_ACTIVE names the one that a
+// process runs with.
 #ifndef PARKVMM_TOOLS_DEV_MUTATION_SWITCH_H_
 #define PARKVMM_TOOLS_DEV_MUTATION_SWITCH_H_
 
@@ -34,13 +35,15 @@ inline unsigned char* Record() {
 inline const int active = Active();
 inline unsigned char* const record = Record();
 
-// Returns whether mutant `id` is the active one, and records that it was reached.
+// Returns whether mutant `id` is the active one, and records that it was
+// reached.
 inline bool On(int id) {
   if (record != nullptr) __atomic_store_n(&record[id], 1, __ATOMIC_RELAXED);
   return active == id;
 }
 
-// The same in a constexpr function. What the compiler works out is never mutated.
+// The same in a constexpr function. What the compiler works out is never
+// mutated.
 constexpr bool OnAtRunTime(int id) {
   return !__builtin_is_constant_evaluated() && On(id);
 }
