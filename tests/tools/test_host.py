@@ -1,0 +1,412 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tools/arm64-host does before and after a machine runs: no test here boots one."""
+
+import argparse
+import io
+import os
+import pathlib
+import platform
+import signal
+import tarfile
+import time
+
+import pytest
+from parkvmm import cpio
+from parkvmm.debian import lock
+from parkvmm.failure import DEADLINE, INTERNAL, UNAVAILABLE, USAGE, Failure
+from parkvmm.host import command, contents, emulated, machine, native, options, results, words
+
+
+def parsed(*given: str) -> argparse.Namespace:
+    return options.parse([*given, "--", "true"])
+
+
+def refused(*given: str) -> str:
+    with pytest.raises(Failure) as caught:
+        parsed(*given)
+    assert caught.value.status == USAGE
+    return str(caught.value)
+
+
+# --- options -------------------------------------------------------------------
+
+@pytest.mark.parametrize("text, seconds", [
+    ("90", 90), ("90s", 90), ("1500ms", 1.5), ("10m", 600), ("1h", 3600), ("0.5", 0.5)])
+def test_a_duration_has_a_unit_or_is_in_seconds(text: str, seconds: float) -> None:
+    assert parsed("--timeout", text).timeout == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "-1", "ten", "10d", "1.", ""])
+def test_no_duration_is_refused(text: str) -> None:
+    assert "is no duration" in refused(f"--timeout={text}")
+
+
+@pytest.mark.parametrize("text", ["1", "8", "512"])
+def test_a_host_has_1_to_512_cpus(text: str) -> None:
+    assert parsed("--cpus", text).cpus == int(text)
+
+
+@pytest.mark.parametrize("text", ["0", "513", "-1", "x", "1.5"])
+def test_another_number_of_cpus_is_refused(text: str) -> None:
+    assert "from 1 to 512" in refused(f"--cpus={text}")
+
+
+def test_a_size_of_memory_has_a_unit() -> None:
+    assert parsed("--memory", "512M").memory == "512M"
+    for text in ("512", "0M", "1T"):
+        assert "is no size" in refused("--memory", text)
+
+
+def test_a_gic_of_version_2_serves_8_cpus() -> None:
+    assert parsed("--gic", "2", "--cpus", "8").gic == "2"
+    assert "8 CPUs at most, not 9" in refused("--gic", "2", "--cpus", "9")
+    assert parsed("--gic", "3", "--cpus", "9").cpus == 9
+
+
+def test_what_contradicts_itself_is_refused(tmp_path: pathlib.Path) -> None:
+    assert "--native forbids it" in refused("--deterministic", "--native")
+    assert "no such file" in refused("--disk", str(tmp_path / "none"))
+    (tmp_path / "disk").touch()
+    assert "by name" in refused("--disk", str(tmp_path / "disk"))
+    assert parsed("--disk", str(tmp_path / "disk"), "--host-kernel", "debian:6.12").disk
+
+
+def test_a_command_stands_after_two_dashes() -> None:
+    assert options.parse(["--cpus", "2", "--", "ls", "--", "x"]).command == ["ls", "--", "x"]
+    with pytest.raises(Failure, match="no command"):
+        options.parse(["--cpus", "2"])
+    assert options.parse(["--probe"]).command == []
+
+
+def test_files_to_take_along_are_of_the_repository() -> None:
+    assert parsed("--file", "tools/test").file == [pathlib.Path("tools/test")]
+    assert "inside the repository" in refused("--file", "/etc/passwd")
+
+
+# --- which machine ---------------------------------------------------------------
+
+class Ran(Exception):
+    """Stands for a machine that was started."""
+
+
+@pytest.fixture
+def machines(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Stops where a machine would be started, and says which."""
+    def starts(kind: str):
+        def start(_options: argparse.Namespace, deadline: float) -> int:
+            assert 0 < deadline - time.monotonic() <= 600
+            raise Ran(kind)
+        return start
+    monkeypatch.setattr(command, "run_natively", starts("native"))
+    monkeypatch.setattr(command, "run_emulated", starts("emulated"))
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("lacks, given, kind", [
+    (None, [], "native"), (None, ["--emulated"], "emulated"),
+    (None, ["--deterministic"], "emulated"), (None, ["--native"], "native"),
+    ("a filter", [], "emulated"), ("a filter", ["--native"], "native")])
+def test_a_command_runs_here_if_this_machine_will_do(machines, lacks, given, kind) -> None:
+    machines.setattr(command, "lacking_here", lambda: lacks)
+    machines.setattr(command, "kvm_here", lambda: None)
+    with pytest.raises(Ran, match=kind):
+        command.main([*given, "--", "true"])
+
+
+def test_native_is_refused_where_there_is_no_kvm(machines) -> None:
+    machines.setattr(command, "kvm_here", lambda: "/dev/kvm: No such file")
+    with pytest.raises(Failure, match="without --native it is emulated") as caught:
+        command.main(["--native", "--", "true"])
+    assert caught.value.status == UNAVAILABLE
+
+
+@pytest.mark.parametrize("kind, told", [("aarch64", True), ("x86_64", False)])
+def test_an_arm64_machine_is_told_why_it_will_not_do(machines, capsys, kind, told) -> None:
+    machines.setattr(command, "lacking_here", lambda: "no filter")
+    machines.setattr(platform, "machine", lambda: kind)
+    with pytest.raises(Ran, match="emulated"):
+        command.main(["--", "true"])
+    assert ("no filter: emulating" in capsys.readouterr().err) == told
+
+
+@pytest.mark.parametrize("lacks, status", [(None, 0), ("no KVM", UNAVAILABLE)])
+def test_a_probe_prints_what_is_lacking(machines, capsys, lacks, status) -> None:
+    machines.setattr(command, "lacking_here", lambda: lacks)
+    assert command.main(["--probe"]) == status
+    assert capsys.readouterr().out.strip() == (lacks or "")
+
+
+def test_a_folder_for_results_is_made_with_its_parents(machines, tmp_path) -> None:
+    machines.setattr(command, "lacking_here", lambda: None)
+    for _ in range(2):
+        with pytest.raises(Ran):
+            command.main(["--out", str(tmp_path / "a" / "b"), "--", "true"])
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(Failure, match="--out") as caught:
+        command.main(["--out", str(tmp_path / "file" / "x"), "--", "true"])
+    assert caught.value.status == USAGE
+
+
+def test_both_kvm_and_its_filter_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kvm, psci in ((None, None), ("no KVM", "unasked"), (None, "no filter")):
+        monkeypatch.setattr(native, "kvm_here", lambda: kvm)
+        monkeypatch.setattr(native, "psci_filter_here", lambda: psci)
+        assert native.lacking_here() == (kvm or psci)
+    monkeypatch.undo()
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert native.kvm_here() == "this machine is riscv64, not arm64"
+
+
+# --- natively ----------------------------------------------------------------------
+
+def natively(*given: str, out: pathlib.Path | None = None, seconds: float = 30) -> int:
+    chosen = options.parse(["--timeout", f"{seconds}s", "--", *given])
+    chosen.out = out
+    return native.run_natively(chosen, time.monotonic() + seconds)
+
+
+def test_a_command_ends_with_its_own_status(tmp_path: pathlib.Path) -> None:
+    assert natively("sh", "-c", "exit 7") == 7
+    assert natively("sh", "-c", "kill -TERM $$") == 128 + signal.SIGTERM
+    assert natively("true") == 0
+
+
+def test_a_command_finds_its_folder_for_results(tmp_path: pathlib.Path) -> None:
+    assert natively("sh", "-c", "test $RESULTS = @RESULTS@ && echo x > $RESULTS/y",
+                    out=tmp_path) == 0
+    assert (tmp_path / "y").read_text() == "x\n"
+
+
+def test_a_command_that_is_not_there_has_a_shells_status(tmp_path: pathlib.Path) -> None:
+    assert natively("no-such-program") == 127
+    (tmp_path / "plain").write_text("text")
+    assert natively(str(tmp_path / "plain")) == 126
+
+
+def test_a_command_that_does_not_end_is_ended() -> None:
+    with pytest.raises(Failure) as caught:
+        natively("sleep", "60", seconds=0.2)
+    assert caught.value.status == DEADLINE
+
+
+# --- what goes in --------------------------------------------------------------------
+
+@pytest.fixture
+def repository(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A repository with few files."""
+    root = tmp_path / "repository"
+    binaries = root / "build" / "arm64" / "bin"
+    binaries.mkdir(parents=True)
+    (root / "folder" / "deep").mkdir(parents=True)
+    (root / "folder" / "a").write_text("a")
+    (root / "folder" / "deep" / "b").write_text("b")
+    os.symlink("nowhere", root / "folder" / "dead")
+    (binaries / "program").write_text("#!/bin/sh\n")
+    os.chmod(binaries / "program", 0o755)
+    (binaries / "data").write_text("data")
+    (root / "busybox").write_text("busybox")
+    for module in (contents, words):
+        monkeypatch.setattr(module, "ROOT", root)
+    monkeypatch.setattr(contents, "BIN", binaries)
+    monkeypatch.setattr(contents, "BUSYBOX", root / "busybox")
+    monkeypatch.setattr(words, "DEBIAN", root / "debian")
+    return root
+
+
+def test_words_that_name_files_take_them_along(repository: pathlib.Path) -> None:
+    given = ["cat", "folder/a", "--x=folder/deep/b", "folder", "../outside", "--y=", "/etc/passwd",
+             "x\0y", "."]
+    assert list(words.named_files(given)) == [pathlib.Path("folder/a"),
+                                              pathlib.Path("folder/deep/b")]
+    assert words.inside_repository("folder/../folder/a") == pathlib.Path("folder/a")
+    assert words.inside_repository("folder/none") is None
+
+
+def test_a_folder_brings_all_below_it(repository: pathlib.Path) -> None:
+    tree: cpio.Tree = {}
+    contents.add_file(tree, pathlib.Path("folder"))
+    assert sorted(tree) == ["parkvmm/folder", "parkvmm/folder/a", "parkvmm/folder/deep",
+                            "parkvmm/folder/deep/b"]
+    assert tree["parkvmm/folder/a"] == cpio.regular(repository / "folder" / "a")
+    assert tree["parkvmm/folder/deep"] == cpio.directory()
+
+
+def test_programs_of_the_build_are_in_the_base_already(repository: pathlib.Path) -> None:
+    tree: cpio.Tree = {}
+    contents.add_file(tree, pathlib.Path("build/arm64/bin/program"))
+    assert not tree
+    contents.add_file(tree, pathlib.Path("build/arm64/bin/data"))
+    assert list(tree) == ["parkvmm/build/arm64/bin/data"]
+
+
+def test_the_base_has_programs_and_what_boots(repository: pathlib.Path) -> None:
+    tree = contents.base_tree()
+    assert tree["bin/busybox"].mode == tree["init"].mode == 0o755
+    program = tree["parkvmm/build/arm64/bin/program"]
+    assert program.mode == 0o755
+    assert program.content == repository / "build/arm64/bin/program"
+    assert "parkvmm/build/arm64/bin/data" not in tree
+    assert tree["dev/console"] == cpio.console() and "tmp" in tree
+
+
+def test_a_command_runs_in_the_repository_of_the_emulated_host(repository) -> None:
+    script = contents.command_script(["vmm", f"{repository}/folder/a", "@RESULTS@/r", "a b"])
+    assert script == ("cd /parkvmm\nexport PATH=/parkvmm/build/arm64/bin:/bin RESULTS=/results\n"
+                      "exec vmm /parkvmm/folder/a /results/r 'a b'\n")
+
+
+def test_what_is_not_locked_is_told_to_the_command(repository: pathlib.Path) -> None:
+    (repository / "debian").mkdir()
+    lock.write_record([lock.Package("p", "1", "0", False, repository)], repository / "debian")
+    assert "export PARKVMM_UNLOCKED='p 1'\n" in contents.command_script(["true"])
+
+
+# --- QEMU -----------------------------------------------------------------------------
+
+def qemu(*given: str) -> str:
+    chosen = parsed(*given)
+    chosen.host_kernel = pathlib.Path("Image")
+    return " ".join(machine.qemu_command(chosen, pathlib.Path("/r,un"), pathlib.Path("/initrd")))
+
+
+def test_the_machine_is_as_the_options_say() -> None:
+    line = qemu("--cpus", "3", "--memory", "2G", "--gic", "2", "--host-params", "quiet x=1")
+    assert "-smp 3 -m 2G" in line and "gic-version=2" in line
+    assert "x=1" in line and "thread=multi" in line and "nokaslr" not in line
+    assert "parkvmm.label=kvm-on-tcg " in line and "-drive" not in line
+    for number, name in enumerate(("stdout", "stderr", "control", "results"), 1):
+        assert f"file,id={name},path=/r,,un/{name} " in line + " "
+        assert f"virtserialport,nr={number},chardev={name}" in line
+
+
+def test_virtual_time_is_one_thread_and_a_fixed_seed() -> None:
+    line = qemu("--deterministic")
+    for word in ("thread=single", "-icount shift=0,sleep=off", "-seed 1", "clock=vm", "nokaslr",
+                 "parkvmm.label=kvm-on-tcg-icount"):
+        assert word in line
+
+
+def test_a_disk_is_never_written(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "disk").touch()
+    line = qemu("--disk", str(tmp_path / "disk"), "--host-kernel", "debian:6.12")
+    assert f"file={tmp_path}/disk,if=none,id=disk,format=raw,snapshot=on" in line
+
+
+@pytest.mark.parametrize("script, version", [
+    ("echo QEMU emulator version 7.2.11", "7.2"), ("echo what", "of unknown version")])
+def test_qemu_says_its_version(tmp_path, monkeypatch, script, version) -> None:
+    program = tmp_path / machine.QEMU
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert machine.qemu_version() == version
+
+
+def test_qemu_that_is_missing_or_fails_is_told(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Failure, match="is missing; run tools/setup emulator"):
+        machine.qemu_version()
+    (tmp_path / machine.QEMU).write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / machine.QEMU).chmod(0o755)
+    with pytest.raises(Failure, match="does not run"):
+        machine.qemu_version()
+
+
+@pytest.mark.parametrize("status, console, log, said", [
+    (-signal.SIGXFSZ, "", "", "an output grew beyond 2 GiB"),
+    (0, "x\nKernel panic - not syncing: y\n", "",
+     "the emulated host went down while we waited for it: Kernel panic - not syncing: y"),
+    (0, "", "", "the emulated host went down while we waited for it"),
+    (3, "", "one\ntwo\n", "QEMU ended with status 3 while we waited for it: two"),
+    (-9, "", "", "QEMU ended with SIGKILL while we waited for it: it said nothing")])
+def test_how_qemu_ended_is_said_in_words(tmp_path, status, console, log, said) -> None:
+    (tmp_path / "console").write_text(console)
+    (tmp_path / "qemu.log").write_text(log)
+    assert emulated.how_qemu_ended(status, "it", tmp_path) == said
+
+
+def test_the_end_of_the_console_is_shown(tmp_path: pathlib.Path, capsys) -> None:
+    (tmp_path / "console").write_text("")
+    emulated.show_console(tmp_path / "console")
+    assert capsys.readouterr().err == ""
+    (tmp_path / "console").write_text("\n".join(f"line {number}." for number in range(30)))
+    emulated.show_console(tmp_path / "console")
+    said = capsys.readouterr().err
+    assert "line 9." not in said and "  line 10.\n" in said and "  line 29.\n" in said
+
+
+def watched(script: str, run: pathlib.Path, seconds: float = 30) -> int:
+    """Lets a script stand for QEMU."""
+    return emulated.watch(parsed("--timeout", f"{seconds}s"), run,
+                          ["sh", "-c", f"cd {run}; {script}"], time.monotonic() + seconds)
+
+
+def test_output_and_status_are_the_commands(tmp_path: pathlib.Path, capfd) -> None:
+    assert watched("echo out > stdout; echo err > stderr; echo started > control; "
+                   "echo status 42 >> control; sleep 60", tmp_path) == 42
+    said = capfd.readouterr()
+    assert said.out == "out\n" and said.err == "err\n"
+
+
+def test_a_host_that_dies_is_told_with_what_was_awaited(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "console").touch()
+    with pytest.raises(Failure, match="status 5 .* the emulated host to boot: bad") as caught:
+        watched("echo bad >&2; exit 5", tmp_path)
+    assert caught.value.status == INTERNAL
+    with pytest.raises(Failure, match="status 5 .* the command to end"):
+        watched("echo started > control; exit 5", tmp_path)
+
+
+def test_a_host_that_does_not_end_meets_its_deadline(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(Failure, match="the emulated host to boot") as caught:
+        watched("sleep 60", tmp_path, 0.2)
+    assert caught.value.status == DEADLINE
+
+
+# --- what comes out -------------------------------------------------------------------
+
+def archive_of(path: pathlib.Path, *members: tarfile.TarInfo) -> pathlib.Path:
+    with tarfile.open(path, "w") as tar:
+        for member in members:
+            content = b"content" if member.isreg() else b""
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    return info
+
+
+def test_results_are_files_and_folders(tmp_path: pathlib.Path, capsys) -> None:
+    archive = archive_of(tmp_path / "tar", member("a", tarfile.DIRTYPE),
+                         member("a/b/c", tarfile.DIRTYPE), member("a/d"),
+                         member("pipe", tarfile.FIFOTYPE))
+    for _ in range(2):  # Over what is there, too.
+        results.unpack(archive, tmp_path / "out")
+    assert (tmp_path / "out/a/d").read_text() == "content"
+    assert (tmp_path / "out/a/b/c").is_dir() and not (tmp_path / "out/pipe").exists()
+    assert "$RESULTS/pipe is neither file nor directory: left behind" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../x", "a/../../x"])
+def test_results_stay_in_their_folder(tmp_path: pathlib.Path, name: str) -> None:
+    with pytest.raises(Failure, match="refused"):
+        results.unpack(archive_of(tmp_path / "tar", member(name)), tmp_path / "out")
+
+
+def test_a_signal_ends_the_tool_with_its_number(monkeypatch, capsys) -> None:
+    for error, status in ((command.Signalled(signal.SIGTERM), 143), (Failure(69, "gone"), 69),
+                          (BrokenPipeError(), 141)):
+        def fails(_words: list[str], error: BaseException = error) -> int:
+            raise error
+        monkeypatch.setattr(command, "main", fails)
+        with pytest.raises(SystemExit) as ended:
+            command.run()
+        assert ended.value.code == status
+    assert "arm64-host: gone\n" in capsys.readouterr().err
