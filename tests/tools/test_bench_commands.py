@@ -11,7 +11,7 @@ import sys
 import numpy
 import pytest
 from parkvmm.bench import demo, hazards, micro, statistics
-from parkvmm.bench.attribution import PHASES
+from parkvmm.bench.facts import PHASES
 from parkvmm.bench.plan import Unit
 from parkvmm.failure import INTERNAL, Failure
 from parkvmm.guest import arms
