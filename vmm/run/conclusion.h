@@ -33,7 +33,8 @@ struct Conclusion {
   std::string sentence;  // For people.
 };
 
-// Pure: who failed, and why.
+// Returns who failed, and why: the first of an ordered list of rules that
+// applies. Pure.
 Conclusion Conclude(const RunFacts& facts);
 
 }  // namespace vmm

@@ -32,6 +32,9 @@ const std::vector<Boot> kMoreThanThereWere = {
      .cpus = 1,
      .cpus_back = 4,
      .complete = true}};
+const std::vector<Boot> kIncompleteKexec = {
+    {.cpus = 4, .cpus_back = 4, .complete = true},
+    {.kexec = true, .announced = true, .cpus = 4, .cpus_back = 4}};
 const std::vector<Boot> kNeverUp = {{.cpus = 4, .cpus_back = 1}};
 
 struct Case {
@@ -63,6 +66,32 @@ INSTANTIATE_TEST_SUITE_P(
              ""},
         Case{"MissingKexecs",
              {.stop = {Kind::kPowerOff}, .boots = kGood, .expected_kexecs = 3},
+             ExitCode::kVerdict,
+             "kexecs-missing"},
+        Case{"MoreKexecsThanExpected",
+             {.stop = {Kind::kPowerOff}, .boots = kGood, .expected_kexecs = 0},
+             ExitCode::kVerdict,
+             "kexecs-missing"},
+        Case{"AnIncompleteKexecIsNone",
+             {.stop = {Kind::kPowerOff},
+              .boots = kIncompleteKexec,
+              .expected_kexecs = 1},
+             ExitCode::kVerdict,
+             "kexecs-missing"},
+        Case{"TheFirstBootIsNoKexec",
+             {.stop = {Kind::kPowerOff}, .boots = kNeverUp},
+             ExitCode::kOk,
+             ""},
+        Case{"PassWithALostCpu",
+             {.stop = {Kind::kVerdict}, .boots = kLost},
+             ExitCode::kCpuStuck,
+             "cpus-lost"},
+        Case{"PassWithASplat",
+             {.stop = {Kind::kVerdict}, .splat = "WARNING: CPU: 1"},
+             ExitCode::kVerdict,
+             "guest-splat"},
+        Case{"PassWithoutItsKexecs",
+             {.stop = {Kind::kVerdict}, .expected_kexecs = 1},
              ExitCode::kVerdict,
              "kexecs-missing"},
         Case{"LostCpu",
@@ -150,6 +179,52 @@ INSTANTIATE_TEST_SUITE_P(
              ExitCode::kVerdict,
              "guest-verdict"}),
     [](const auto& param) { return param.param.name; });
+
+// Everything that can go wrong with a guest at once. Taking away what is said
+// first, one at a time, shows the order of the rules.
+TEST(ConclusionOrderTest, WhatComesFirstIsSaidFirst) {
+  const std::vector<Diagnosis> diagnoses = {
+      {.fault = psci::ParkFault::kExitNotRam}};
+  RunFacts facts = {.stop = {Kind::kVmmError, "ioctl"},
+                    .panic = "Kernel panic",
+                    .splat = "WARNING: CPU: 1",
+                    .saw_kernel = true,
+                    .in_kexec = true,
+                    .boots = kLost,
+                    .expected_kexecs = 7,
+                    .diagnoses = diagnoses,
+                    .strict = true};
+  const auto id = [&facts](Kind kind) {
+    facts.stop = {.kind = kind, .detail = "detail", .code = 1};
+    return Conclude(facts).id;
+  };
+  EXPECT_EQ(id(Kind::kVmmError), "vmm-bug");
+  EXPECT_EQ(id(Kind::kInterrupt), "interrupted");
+  for (const Kind kind : {Kind::kVerdict, Kind::kStuck, Kind::kTimeout,
+                          Kind::kReset, Kind::kAllOff, Kind::kPowerOff}) {
+    EXPECT_EQ(id(kind), "exit-not-ram");
+  }
+  facts.strict = false;
+  EXPECT_EQ(id(Kind::kVerdict), "guest-verdict");
+  EXPECT_EQ(id(Kind::kStuck), "vcpu-stuck");
+  for (const Kind kind :
+       {Kind::kTimeout, Kind::kReset, Kind::kAllOff, Kind::kPowerOff}) {
+    EXPECT_EQ(id(kind), "guest-panic");
+  }
+  facts.panic.clear();
+  EXPECT_EQ(id(Kind::kTimeout), "kexec-timeout");
+  EXPECT_EQ(id(Kind::kReset), "reset");
+  EXPECT_EQ(id(Kind::kAllOff), "all-cpus-off");
+  EXPECT_EQ(id(Kind::kPowerOff), "power-off-in-kexec");
+  facts.in_kexec = false;
+  EXPECT_EQ(id(Kind::kPowerOff), "guest-splat");
+  facts.splat.clear();
+  EXPECT_EQ(id(Kind::kPowerOff), "cpus-lost");
+  facts.boots = kGood;
+  EXPECT_EQ(id(Kind::kPowerOff), "kexecs-missing");
+  facts.expected_kexecs = 1;
+  EXPECT_EQ(id(Kind::kPowerOff), "");
+}
 
 TEST(StrictTest, ADiagnosisFailsTheRunOnlyIfThatWasAskedFor) {
   const std::vector<Diagnosis> diagnoses = {
