@@ -48,8 +48,8 @@ namespace vmm {
 //
 // ParkPages decides, WritableBlocks says what to open, WatchRendezvous waits
 // until all watch, WindowTurn keeps those apart who change the window. This
-// class does what they say to memory and CPUs. README.md says what each of
-// these costs and what else was tried.
+// class does what they say to memory and CPUs. docs/parking.md says what each
+// of these costs and what else was tried.
 class HostParking final : public Parking {
  public:
   struct Deps {  // Outlive the parking.

@@ -3,7 +3,9 @@
 
     tools/compare OLD.json NEW.json [--threshold PERCENT] [--measures LIST]
 
-Virtual time is exact: any difference is one. In wall-clock time a difference
+In virtual time every difference is shown: the same inputs give the same
+figures, so it is a change; whether it is an effect, only more boots can say
+(docs/results.md). In wall-clock time a difference
 counts if chance alone would bring it about less than once in a hundred times
 (permutation test of the medians); Cliff's delta says how far the samples are
 apart (1: no overlap). Results of different labels are never compared.
