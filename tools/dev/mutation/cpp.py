@@ -30,8 +30,13 @@ NAMES = {"min": "max", "max": "min", "Seconds": "Milliseconds", "Milliseconds": 
          "all_of": "any_of", "any_of": "all_of", "none_of": "any_of",
          "fetch_add": "fetch_sub", "fetch_sub": "fetch_add", "front": "back", "back": "front",
          "lower_bound": "upper_bound", "upper_bound": "lower_bound"}
+# Their arguments may come in any order.
+SYMMETRIC = {"min", "max", "swap", "memcmp"}
+# The order of what these write means nothing: a devicetree's properties and nodes.
+UNORDERED = re.compile(r"tree\.|Write\w*\(tree|fdt::WritePlace")
 # What only tells, or tells a compiler or a test something.
-UNTOLD = re.compile(r"static_cast<void>|hook_\.|log::|LOG|spdlog::|Log[A-Z]|std::fputs|fmt::print")
+UNTOLD = re.compile(r"static_cast<void>|\w+\.reserve\(|hook_\.|log::|LOG|spdlog::|Log[A-Z]|"
+                    r"std::fputs|fmt::print")
 
 
 class Finder:
@@ -114,6 +119,8 @@ class Finder:
                 return
             children = [c for c in children if c.kind.is_expression() and
                         c.extent.start.offset >= cursor.location.offset]
+            if cursor.type.kind == cindex.TypeKind.CONSTANTARRAY:
+                children = [c for c in children if c.kind == CursorKind.INIT_LIST_EXPR]
         elif kind == CursorKind.CASE_STMT:
             children = children[1:]
         elif kind in (CursorKind.DECL_REF_EXPR, CursorKind.MEMBER_REF_EXPR):
@@ -204,6 +211,8 @@ class Finder:
                 self.replace("name", f"{name} is {other}", cursor,
                              changed + text[len(head):])
         start = cursor.extent.start.offset
+        if name in SYMMETRIC:
+            return
         for first, second in zip(arguments, arguments[1:]):
             if "memory_order" in first.type.spelling:
                 continue
@@ -242,7 +251,7 @@ class Finder:
             if here:
                 start, end = child.extent.start.offset, child.extent.end.offset
                 self.add("statement", "statement removed", start, end, [Edit(start, end, "", True)])
-                if before is not None:
+                if before is not None and not UNORDERED.match(text):
                     self.swap(before, child)
             before = child if here else None
 
