@@ -87,5 +87,37 @@ TEST(ParkPlacementTest, SaysWhatItOverlaps) {
   EXPECT_EQ(check(kBase + 32 * kMiB), "");
 }
 
+TEST(ParkPlacementTest, SaysWhereBothAre) {
+  const Placement boot = {GuestAddress(kBase + 0x80000),
+                          GuestAddress(kBase + 16 * kMiB), std::nullopt};
+  const auto park =
+      PlacePark(Ram(64), {.vcpus = 4, .base = GuestAddress(kBase + 4 * kMiB)});
+  ASSERT_TRUE(park.ok());
+  EXPECT_EQ(CheckApart(*park, boot, 8 * kMiB).message(),
+            "the park pages at 0x40400000 and their guards, 0x403f0000 to "
+            "0x40610000, overlap the kernel, 0x40080000 to 0x40880000; choose "
+            "another --park-base");
+}
+
+// The guards count: 62 pages of 64 KiB and two guards are a quarter of 16 MiB.
+TEST(ParkPlacementTest, PagesAndGuardsAreAQuarterOfRamAtMost) {
+  const auto park = [](uint32_t vcpus) {
+    return PlacePark(Ram(16), {.vcpus = vcpus, .guest_page = 65536}).status();
+  };
+  EXPECT_TRUE(park(62).ok());
+  EXPECT_EQ(park(63).code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(ParkPlacementTest, ABaseNearTheEndLeavesPagesForTheCpusThereAre) {
+  const auto park =
+      PlacePark(Ram(64), {.vcpus = 4,
+                          .guest_page = 4096,
+                          .base = GuestAddress(kBase + 63 * kMiB)});
+  ASSERT_TRUE(park.ok()) << park.status();
+  EXPECT_EQ(park->pages.base(), GuestAddress(kBase + 63 * kMiB));
+  EXPECT_EQ(park->pages.size(), kParkGuard);
+  EXPECT_EQ(park->stride, 4096u);
+}
+
 }  // namespace
 }  // namespace vmm

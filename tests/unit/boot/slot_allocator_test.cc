@@ -96,5 +96,12 @@ TEST_F(SlotAllocatorTest, SpisEndWithThoseOfTheGic) {
             absl::StatusCode::kResourceExhausted);
 }
 
+TEST_F(SlotAllocatorTest, ARefusalNamesTheSpiAndHowManyThereAre) {
+  EXPECT_EQ(allocator_.TakeSpi(kSpis + 4).status().message(),
+            "SPI 100 does not exist: the GIC has 96");
+  EXPECT_EQ(allocator_.TakeSpi(kSpis).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace vmm

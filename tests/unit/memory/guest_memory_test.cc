@@ -50,6 +50,8 @@ TEST(GuestMemoryTest, WhatIsNotAllRamIsOutOfRangeAndUntouched) {
   }
   EXPECT_EQ(memory.Load<uint64_t>(GuestAddress(kRam)), 0u);
   EXPECT_EQ(memory.Load<uint64_t>(GuestAddress(kRam + kSize - 8)), 0u);
+  EXPECT_EQ(memory.Write(GuestAddress(0x100), bytes).message(),
+            "0x100+0x8 is not guest RAM");
 }
 
 TEST(GuestMemoryTest, NoBytesFitAnywhere) {
