@@ -118,6 +118,7 @@ TEST_F(ParkDeviceTest, AStoreOfTheMagicToItsOwnSlotParksACpu) {
   const auto events = Events();
   ASSERT_EQ(events.size(), 1u);
   EXPECT_EQ(events[0].kind, Event::Kind::kParkStore);
+  EXPECT_EQ(events[0].arguments, 1u);
   EXPECT_EQ(events[0].args[0], base_);
 }
 
@@ -144,6 +145,7 @@ TEST_F(ParkDeviceTest, AStoreToExitReleasesWhoIsParkedThere) {
   const auto events = Events();
   ASSERT_EQ(events.size(), 2u);
   EXPECT_EQ(events[1].kind, Event::Kind::kReleaseStore);
+  EXPECT_EQ(events[1].arguments, 3u);
   EXPECT_EQ(events[1].vcpu, 0u);
   EXPECT_GE(events[1].ns, before);
   EXPECT_THAT(events[1].args,

@@ -171,5 +171,14 @@ TEST_F(ExitDispatcherTest, AnInterruptionJustLooksAgain) {
   EXPECT_TRUE(vcpu_.calls().empty());
 }
 
+TEST(GuestMistakesTest, EachKindIsAddedUp) {
+  GuestMistakes sum = {
+      .unowned_accesses = 1, .undecodable = 20, .unknown_calls = 300};
+  sum += {.unowned_accesses = 4, .undecodable = 50, .unknown_calls = 600};
+  EXPECT_EQ(sum.unowned_accesses, 5u);
+  EXPECT_EQ(sum.undecodable, 70u);
+  EXPECT_EQ(sum.unknown_calls, 900u);
+}
+
 }  // namespace
 }  // namespace vmm
