@@ -194,7 +194,7 @@ void Machine::RequestStop(StopReason reason) {
 }
 
 void Machine::Join() {
-  if (parking_ == nullptr) return;  // Likewise.
+  if (parking_ == nullptr) return;  // Building it failed: nothing runs.
   parking_->Join();
   for (const auto& thread : threads_) thread->Join();
   Inspect();  // What nobody has looked at yet.
