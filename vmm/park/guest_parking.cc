@@ -10,6 +10,7 @@
 
 #include "psci-emul/park_abi.h"
 #include "vmm/base/status_macros.h"
+#include "vmm/park/page_address.h"
 
 namespace vmm {
 namespace {
@@ -24,10 +25,6 @@ constexpr int64_t kMagicDeadlineNs = 1'000'000'000;
 // A CPU that has left its loop turns its MMU on within microseconds; one that
 // has not after this long is not where anybody wants it.
 constexpr int64_t kLostNs = 100'000'000;
-
-GuestAddress At(GuestAddress page, uint64_t offset) {
-  return GuestAddress(page.value() + offset);
-}
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 
 #include "psci-emul/park_abi.h"
 #include "vmm/base/status_macros.h"
+#include "vmm/park/page_address.h"
 
 namespace vmm {
 namespace {
@@ -23,10 +24,6 @@ constexpr std::chrono::microseconds kGather(100);
 constexpr int kGatherings = 50;  // Then it waits no more, whoever comes.
 // As long as the proposal has a kernel wait for a CPU's magic.
 constexpr int64_t kMagicDeadlineNs = 1'000'000'000;
-
-GuestAddress At(GuestAddress page, uint64_t offset) {
-  return GuestAddress(page.value() + offset);
-}
 
 }  // namespace
 

@@ -5,20 +5,13 @@
 #include "psci-emul/park_abi.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/park/host_parking.h"
+#include "vmm/park/page_address.h"
 
 namespace vmm {
 namespace {
 
 using psci::ParkFault;
 using psci::VcpuId;
-
-GuestAddress At(GuestAddress page, uint64_t offset) {
-  return GuestAddress(page.value() + offset);
-}
-
-GuestAddress PageOf(GuestAddress address) {
-  return GuestAddress(address.value() & ~uint64_t{kParkUnit - 1});
-}
 
 }  // namespace
 

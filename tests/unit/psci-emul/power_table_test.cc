@@ -54,6 +54,8 @@ TEST(PowerStateTest, OnlyTheEdgesOfTheListAreLegal) {
 TEST_F(PowerTableTest, FindsByAffinityAndNothingElse) {
   PowerTable table(Topology(20));
   EXPECT_EQ(table.Find(Mpidr{0x100}), VcpuId{16});
+  EXPECT_EQ(table.Find(Mpidr{0x103}), VcpuId{19});
+  EXPECT_EQ(table.Find(Mpidr{0x104}), std::nullopt);  // One past the last.
   EXPECT_EQ(table.Find(Mpidr{16}), std::nullopt);
   EXPECT_EQ(table.Find(Mpidr{0x80000000}), std::nullopt);
 }
