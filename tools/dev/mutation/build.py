@@ -8,6 +8,7 @@ import os
 import pathlib
 import pickle
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
@@ -89,7 +90,7 @@ def jobs() -> list[Job]:
     for command in commands:
         name = str(pathlib.Path(command["file"]).relative_to(TREE))
         if in_room(name) and name.endswith(".cc"):
-            arguments.setdefault(name, cpp.arguments_of(command["command"].split()))
+            arguments.setdefault(name, cpp.arguments_of(shlex.split(command["command"])))
     by_folder = {str(pathlib.Path(name).parent): given for name, given in arguments.items()}
     for name in sources():
         folder = str(pathlib.Path(name).parent)
