@@ -23,6 +23,7 @@
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/console_buffer.h"
 #include "vmm/machine/device_list.h"
+#include "vmm/machine/machine_control.h"
 #include "vmm/machine/machine_spec.h"
 #include "vmm/machine/plan.h"
 #include "vmm/machine/stop.h"
@@ -34,9 +35,8 @@
 
 namespace vmm {
 
-// One virtual machine from its creation to its end. One thread calls its
-// methods; any thread may call RequestStop().
-class Machine {
+// One virtual machine from its creation to its end.
+class Machine : public MachineControl {
  public:
   using OpenVm =
       std::function<absl::StatusOr<std::unique_ptr<Vm>>(const VmSpec&)>;
@@ -53,36 +53,34 @@ class Machine {
       const MachineSpec& spec, const OpenVm& open_vm);
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
-  ~Machine();
+  ~Machine() override;
 
-  void Start();
-  // Any thread. The first reason stands; all vCPUs leave the guest at once.
-  void RequestStop(StopReason reason);
-  // Readable once a stop was requested. For poll().
-  int stop_fd() const { return latch_.fd(); }
-  std::optional<StopReason> stop_reason() const { return latch_.reason(); }
-  // After a stop was requested: waits for every vCPU's thread.
-  void Join();
+  void Start() override;
+  void RequestStop(StopReason reason) override;
+  int stop_fd() const override { return latch_.fd(); }
+  std::optional<StopReason> stop_reason() const override {
+    return latch_.reason();
+  }
+  void Join() override;
 
-  ConsoleBuffer& console() { return console_; }
-  // Sends to the guest's UART; returns how many bytes it took.
-  size_t SendInput(absl::Span<const uint8_t> bytes);
-  EventLog& events() { return *events_; }
-  // Looks at what has no event of its own. Now and then.
-  void Inspect() { parking_->Inspect(); }
-  const Clock& clock() const { return clock_; }
+  ConsoleBuffer& console() override { return console_; }
+  size_t SendInput(absl::Span<const uint8_t> bytes) override;
+  EventLog& events() override { return *events_; }
+  void Inspect() override { parking_->Inspect(); }
+  int64_t Now() const override { return clock_.Now(); }
 
-  const std::vector<uint64_t>& mpidrs() const { return mpidrs_; }
-  GicVersion gic() const { return vm_->gic(); }
-  const std::vector<uint8_t>& dtb() const { return dtb_; }
-  // nullopt without park pages.
-  const std::optional<ParkPlacement>& park() const { return plan_.park; }
-  std::vector<Diagnosis> Diagnoses() const { return diagnoses_.All(); }
-  // After Join().
-  std::vector<VcpuPostMortem> PostMortem() const;
-  GuestMistakes Mistakes() const;
-  // nullopt unless CPUs park in the guest's own loop.
-  std::optional<SpinTotals> Spinning() const { return parking_->Spinning(); }
+  const std::vector<uint64_t>& mpidrs() const override { return mpidrs_; }
+  GicVersion gic() const override { return vm_->gic(); }
+  const std::vector<uint8_t>& dtb() const override { return dtb_; }
+  const std::optional<ParkPlacement>& park() const override {
+    return plan_.park;
+  }
+  std::vector<Diagnosis> Diagnoses() const override { return diagnoses_.All(); }
+  std::vector<VcpuPostMortem> PostMortem() const override;
+  GuestMistakes Mistakes() const override;
+  std::optional<SpinTotals> Spinning() const override {
+    return parking_->Spinning();
+  }
 
  private:
   explicit Machine(MachinePlan plan) : plan_(std::move(plan)) {}

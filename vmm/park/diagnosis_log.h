@@ -22,6 +22,9 @@ struct Diagnosis {
   uint64_t value = 0;  // What was stored.
 };
 
+// Adds `more` to `sums`: counts of one kind are summed, its first time stands.
+void Merge(const std::vector<Diagnosis>& more, std::vector<Diagnosis>& sums);
+
 // What a run's guest did wrong with its parked CPUs. Any thread. The first of
 // each kind is a warning on stderr, all are counted; bounded, whatever the
 // guest does.

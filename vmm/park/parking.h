@@ -26,6 +26,13 @@ struct SpinTotals {
   uint64_t parks = 0;
   int64_t parked_ns = 0;    // From magic to release, all CPUs together.
   int64_t host_cpu_ns = 0;  // Of the vCPUs' threads in that time.
+
+  SpinTotals& operator+=(const SpinTotals& other) {
+    parks += other.parks;
+    parked_ns += other.parked_ns;
+    host_cpu_ns += other.host_cpu_ns;
+    return *this;
+  }
 };
 
 // The vCPU threads of the machine, for parking. Any thread.

@@ -46,6 +46,11 @@ std::optional<Conclusion> OurFault(const RunFacts& facts) {
   return Conclusion{ExitCode::kVmmBug, "vmm-bug", facts.stop.detail};
 }
 
+std::optional<Conclusion> OutputLost(const RunFacts& facts) {
+  if (facts.stop.kind != Kind::kOutputLost) return std::nullopt;
+  return Conclusion{ExitCode::kHostCannot, "output-lost", facts.stop.detail};
+}
+
 std::optional<Conclusion> Interrupted(const RunFacts& facts) {
   if (facts.stop.kind != Kind::kInterrupt) return std::nullopt;
   return Conclusion{ExitCode::kInterrupted, "interrupted", facts.stop.detail};
@@ -117,14 +122,13 @@ std::optional<Conclusion> PowerOffInKexec(const RunFacts& facts) {
                     "the guest powered off in the middle of a kexec"};
 }
 
-// The first rule that applies concludes the run. What is the VMM's own comes
-// before what is the guest's, and a cause before what may follow from it: a
-// panic before the reset or the silence after it.
+// The first rule that applies concludes the run. What is the VMM's own, or the
+// host's, comes before what is the guest's, and a cause before what may follow
+// from it: a panic before the reset or the silence after it.
 constexpr Rule kRules[] = {
-    OurFault,        Interrupted, ParkedCpuMistreated,
-    GuestVerdict,    VcpuStuck,   GuestPanicked,
-    TimedOut,        GuestReset,  AllCpusOff,
-    PowerOffInKexec,
+    OurFault,     OutputLost, Interrupted,     ParkedCpuMistreated,
+    GuestVerdict, VcpuStuck,  GuestPanicked,   TimedOut,
+    GuestReset,   AllCpusOff, PowerOffInKexec,
 };
 
 }  // namespace

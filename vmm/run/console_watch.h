@@ -24,6 +24,8 @@ class ConsoleWatch {
       : allowed_(std::move(allowed)) {}
 
   void Add(absl::string_view output);
+  // Nothing comes any more: a last line without a newline is one, too.
+  void End() { EndLine(); }
 
   // The line that said "Kernel panic", empty if none did.
   const std::string& panic() const { return panic_; }

@@ -13,7 +13,7 @@ enum class ExitCode {
   kBootTimeout = 65,      // The guest did not boot, or a kexec not come up.
   kCpuStuck = 66,         // A CPU is lost or stuck, or broke a protocol.
   kUnexpectedReset = 67,  // Reset or power-off that nobody asked for.
-  kHostCannot = 69,       // This host has no KVM that can run it.
+  kHostCannot = 69,       // No KVM that can run it; a disk that is full.
   kVmmBug = 70,           // Us.
   kSkipped = 77,          // --skip-if-no-kvm, and there is none.
   kTimeout = 124,         // The guest runs and does not end.

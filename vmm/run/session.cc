@@ -6,7 +6,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -17,7 +16,9 @@
 #include "vmm/base/log.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/base/unique_fd.h"
+#include "vmm/machine/machine.h"
 #include "vmm/measure/report.h"
+#include "vmm/run/console_output.h"
 #include "vmm/run/console_watch.h"
 #include "vmm/run/terminal.h"
 
@@ -33,10 +34,6 @@ constexpr int64_t kTickNs = 100'000'000;
 constexpr int64_t kEventSettleNs = 50'000'000;
 // A panic with neither reset nor crash kernel after this is a hang.
 constexpr int64_t kPanicGraceNs = 5'000'000'000;
-// How long the reader of our stdout may keep us waiting at the end.
-constexpr int kLastOutputMs = 5000;
-// A pipe that polls writable takes this much without blocking.
-constexpr size_t kWriteChunk = 4096;
 
 // Blocks the signals that end a run and makes them readable instead.
 class Signals {
@@ -64,75 +61,52 @@ class Signals {
   UniqueFd fd_;
 };
 
-// The guest's console on its way to stdout: never blocks the session.
-class ConsoleOutput {
- public:
-  bool pending() const { return !bytes_.empty(); }
-  size_t size() const { return bytes_.size(); }
-  void Append(absl::string_view bytes) { absl::StrAppend(&bytes_, bytes); }
-  // When stdout polls writable.
-  void WriteSome() {
-    const ssize_t written = write(STDOUT_FILENO, bytes_.data(),
-                                  std::min(bytes_.size(), kWriteChunk));
-    if (written >= 0) {
-      bytes_.erase(0, static_cast<size_t>(written));
-    } else if (errno != EINTR && errno != EAGAIN) {
-      bytes_.clear();  // Nobody reads any more.
-    }
-  }
-  void WriteAll() {
-    pollfd out = {STDOUT_FILENO, POLLOUT, 0};
-    while (pending() && poll(&out, 1, kLastOutputMs) > 0) WriteSome();
-  }
-
- private:
-  std::string bytes_;
-};
-
 // A background job that read its terminal would be stopped for it.
-bool StdinIsOurs() {
-  return !isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) == getpgrp();
+bool IsOurs(int input) {
+  return !isatty(input) || tcgetpgrp(input) == getpgrp();
 }
 
 class Session {
  public:
-  Session(const MachineSpec& spec, const MachinePlan& plan,
-          const SessionOptions& options)
-      : spec_(spec), plan_(plan), options_(options) {}
+  Session(const MachineSpec& spec, const SessionOptions& options,
+          const SessionDeps& deps)
+      : spec_(spec), options_(options), deps_(deps) {}
 
   absl::StatusOr<SessionResult> Run();
 
  private:
-  absl::StatusOr<StopReason> RunMachine();
+  void RunMachine();
   absl::Status Prepare();
+  void TakeFacts();
   absl::Status Loop();
   void TakeConsole();
   void ReadInput();
   void SendInput();
-  absl::Status TakeEvents(int64_t until_ns);
+  void TakeEvents(int64_t until_ns);
   void CheckDeadlines();
   std::string AwaitedThing() const;
   void ReportBoot();
   void ReportPostMortem(const StopReason& stop) const;
   bool PastTimeout() const {
-    return absl::Nanoseconds(clock_.Now()) >= options_.timeout;
+    return absl::Nanoseconds(deps_.now_ns() - begin_ns_) >= options_.timeout;
   }
 
   const MachineSpec& spec_;
-  const MachinePlan& plan_;
   const SessionOptions& options_;
-  const Clock clock_;  // Of the session: a reboot does not restart it.
+  const SessionDeps& deps_;
+  const int64_t begin_ns_ = deps_.now_ns();  // A reboot does not change it.
   Signals signals_;
-  RawTerminal terminal_;
+  RawTerminal terminal_{deps_.input};
   EscapeKeys keys_;
-  ConsoleOutput output_;
-  bool input_open_ = StdinIsOurs();
+  ConsoleOutput output_{deps_.output};
+  bool input_open_ = IsOurs(deps_.input);
   std::vector<uint8_t> input_;  // Typed, and not yet taken by the guest.
 
-  std::unique_ptr<Machine> machine_;
+  std::unique_ptr<MachineControl> machine_;
   std::optional<KexecTracker> tracker_;
   std::optional<ConsoleWatch> watch_;
-  int64_t panic_ns_ = 0;
+  std::optional<int64_t> panic_ns_;  // When its panic was seen.
+  absl::Status events_status_;
   bool heading_printed_ = false;
   SessionResult result_;
 };
@@ -142,12 +116,16 @@ absl::Status AsUsage(const absl::Status& status) {
   return status.ok() ? status : absl::InvalidArgumentError(status.message());
 }
 
+StopReason LostOutput(const absl::Status& status) {
+  return {.kind = Kind::kOutputLost, .detail = std::string(status.message())};
+}
+
 absl::Status Session::Prepare() {
   machine_.reset();  // Before a reboot: two at once would be twice the RAM.
-  ASSIGN_OR_RETURN(machine_, Machine::Create(spec_, plan_));
+  ASSIGN_OR_RETURN(machine_, deps_.create());
   tracker_.emplace(machine_->mpidrs());
   watch_.emplace(options_.allowed_splats);
-  panic_ns_ = 0;
+  panic_ns_.reset();
   if (!options_.events_path.empty()) {
     RETURN_IF_ERROR(AsUsage(
         machine_->events().WriteTo(options_.events_path, result_.resets > 0)));
@@ -172,15 +150,11 @@ absl::Status Session::Prepare() {
 
 absl::StatusOr<SessionResult> Session::Run() {
   for (;;) {
-    ASSIGN_OR_RETURN(result_.stop, RunMachine());
+    RETURN_IF_ERROR(Prepare());
+    RunMachine();
+    TakeFacts();
     const bool again = result_.stop.kind == Kind::kReset &&
                        options_.reboot_on_reset && !PastTimeout();
-    const auto& boots = tracker_->boots();
-    result_.boots.insert(result_.boots.end(), boots.begin(), boots.end());
-    result_.mistakes += machine_->Mistakes();
-    result_.lost_events += machine_->events().lost();
-    result_.diagnoses = machine_->Diagnoses();
-    result_.spinning = machine_->Spinning();
     if (!again) break;
     ++result_.resets;
     LogInfo("the guest reset; booting again");
@@ -198,8 +172,8 @@ absl::StatusOr<SessionResult> Session::Run() {
   return std::move(result_);
 }
 
-absl::StatusOr<StopReason> Session::RunMachine() {
-  RETURN_IF_ERROR(Prepare());
+// Runs the machine until it stops and what it has said is written.
+void Session::RunMachine() {
   machine_->Start();
   const absl::Status status = Loop();
   if (!status.ok()) {
@@ -208,13 +182,29 @@ absl::StatusOr<StopReason> Session::RunMachine() {
   }
   machine_->Join();
   TakeConsole();
-  output_.WriteAll();
-  RETURN_IF_ERROR(TakeEvents(INT64_MAX));
-  return *machine_->stop_reason();
+  watch_->End();
+  output_.WriteAll(deps_.now_ns);
+  TakeEvents(INT64_MAX);
+  result_.stop = *machine_->stop_reason();
+  // The guest may have ended well; its events are not whole.
+  if (!events_status_.ok()) result_.stop = LostOutput(events_status_);
+}
+
+// Adds what this machine did to what those before it did.
+void Session::TakeFacts() {
+  const auto& boots = tracker_->boots();
+  result_.boots.insert(result_.boots.end(), boots.begin(), boots.end());
+  result_.mistakes += machine_->Mistakes();
+  result_.lost_events += machine_->events().lost();
+  Merge(machine_->Diagnoses(), result_.diagnoses);
+  if (const auto spinning = machine_->Spinning()) {
+    if (!result_.spinning) result_.spinning.emplace();
+    *result_.spinning += *spinning;
+  }
 }
 
 absl::Status Session::Loop() {
-  EventLoop loop;
+  EventLoop loop(deps_.now_ns);
   loop.Add("stop", machine_->stop_fd(), POLLIN, [&] {
     loop.Stop();
     return absl::OkStatus();
@@ -226,11 +216,11 @@ absl::Status Session::Loop() {
   });
   const auto console =
       loop.Add("console", machine_->console().fd(), POLLIN, nullptr);
-  const auto output = loop.Add("stdout", STDOUT_FILENO, POLLOUT, [this] {
+  const auto output = loop.Add("stdout", deps_.output, POLLOUT, [this] {
     output_.WriteSome();
     return absl::OkStatus();
   });
-  const auto input = loop.Add("stdin", STDIN_FILENO, POLLIN, [this] {
+  const auto input = loop.Add("stdin", deps_.input, POLLIN, [this] {
     ReadInput();
     return absl::OkStatus();
   });
@@ -249,7 +239,9 @@ absl::Status Session::Loop() {
     if (!output_.pending()) TakeConsole();
     SendInput();
     set_interest();
-    return TakeEvents(machine_->clock().Now() - kEventSettleNs);
+    TakeEvents(machine_->Now() - kEventSettleNs);
+    if (!events_status_.ok()) machine_->RequestStop(LostOutput(events_status_));
+    return absl::OkStatus();
   });
   set_interest();
   return loop.Run();
@@ -259,12 +251,12 @@ void Session::TakeConsole() {
   const std::string bytes = machine_->console().Take();
   watch_->Add(bytes);
   output_.Append(bytes);
-  if (!watch_->panic().empty() && panic_ns_ == 0) panic_ns_ = clock_.Now();
+  if (!watch_->panic().empty() && !panic_ns_) panic_ns_ = deps_.now_ns();
 }
 
 void Session::ReadInput() {
   std::array<uint8_t, 256> typed;
-  const ssize_t size = read(STDIN_FILENO, typed.data(), typed.size());
+  const ssize_t size = read(deps_.input, typed.data(), typed.size());
   if (size <= 0) {
     input_open_ = size < 0 && (errno == EINTR || errno == EAGAIN);
     return;
@@ -289,13 +281,16 @@ void Session::SendInput() {
   input_.erase(input_.begin(), input_.begin() + static_cast<ptrdiff_t>(taken));
 }
 
-absl::Status Session::TakeEvents(int64_t until_ns) {
-  return machine_->events().Drain(until_ns, [this](const Event& event) {
-    const size_t before = tracker_->boots().size();
-    if (tracker_->Add(event)) ReportBoot();
-    // A crash kernel took over, or a kexec did.
-    if (tracker_->boots().size() != before) watch_->ForgetPanic();
-  });
+void Session::TakeEvents(int64_t until_ns) {
+  events_status_ =
+      machine_->events().Drain(until_ns, [this](const Event& event) {
+        const size_t before = tracker_->boots().size();
+        if (tracker_->Add(event)) ReportBoot();
+        if (tracker_->boots().size() == before) return;
+        // A crash kernel took over, or a kexec did.
+        watch_->ForgetPanic();
+        panic_ns_.reset();
+      });
 }
 
 void Session::ReportBoot() {
@@ -328,7 +323,7 @@ void Session::CheckDeadlines() {
                                    absl::FormatDuration(options_.timeout),
                                    AwaitedThing())});
   }
-  if (!watch_->panic().empty() && clock_.Now() - panic_ns_ > kPanicGraceNs) {
+  if (panic_ns_ && deps_.now_ns() - *panic_ns_ > kPanicGraceNs) {
     machine_->RequestStop({.kind = Kind::kPanicked});
   }
 }
@@ -356,9 +351,16 @@ void Session::ReportPostMortem(const StopReason& stop) const {
 }  // namespace
 
 absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
+                                         const SessionOptions& options,
+                                         const SessionDeps& deps) {
+  return Session(spec, options, deps).Run();
+}
+
+absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
                                          const MachinePlan& plan,
                                          const SessionOptions& options) {
-  return Session(spec, plan, options).Run();
+  return RunSession(spec, options,
+                    {.create = [&] { return Machine::Create(spec, plan); }});
 }
 
 }  // namespace vmm

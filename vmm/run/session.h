@@ -2,14 +2,21 @@
 #ifndef PARKVMM_VMM_RUN_SESSION_H_
 #define PARKVMM_VMM_RUN_SESSION_H_
 
+#include <unistd.h>
+
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "vmm/machine/machine.h"
+#include "vmm/base/event_loop.h"
+#include "vmm/machine/machine_control.h"
+#include "vmm/machine/machine_spec.h"
+#include "vmm/machine/plan.h"
 #include "vmm/measure/kexec_tracker.h"
 #include "vmm/run/conclusion.h"
 
@@ -27,7 +34,16 @@ struct SessionOptions {
   bool verbose = false;
 };
 
-// What came of it.
+// What a session uses of the world; tests bring their own.
+struct SessionDeps {
+  // Makes the machine, and a new one for each reboot.
+  std::function<absl::StatusOr<std::unique_ptr<MachineControl>>()> create;
+  std::function<int64_t()> now_ns = EventLoop::MonotonicNs;
+  int input = STDIN_FILENO;
+  int output = STDOUT_FILENO;
+};
+
+// What came of it, all machines of a run with reboots taken together.
 struct SessionResult {
   Conclusion conclusion;
   StopReason stop;
@@ -39,15 +55,22 @@ struct SessionResult {
   GuestMistakes mistakes;
   std::optional<ParkPlacement> park;
   std::optional<SpinTotals> spinning;
-  std::vector<Diagnosis> diagnoses;  // Of the last machine, after a reboot.
+  std::vector<Diagnosis> diagnoses;
   uint64_t lost_events = 0;
 };
 
-// Runs the machine that `plan` describes, Plan(spec), to its end on the calling
-// thread: guest console to stdout, stdin to the guest, a live line per kexec
-// and everything else on stderr. Takes SIGINT, SIGTERM and SIGHUP for itself
-// while it lasts. Never waits past the timeout. Errors as Machine::Create()'s,
-// and kInvalidArgument for output files that cannot be written.
+// Runs a machine of `spec` to its end on the calling thread: guest console to
+// the output, input to the guest, a live line per kexec and everything else on
+// stderr. Takes SIGINT, SIGTERM and SIGHUP for itself while it lasts. Never
+// waits past the timeout, but for a reader of the output, who has five seconds.
+//
+// Errors are those of `deps.create`, and kInvalidArgument for output files that
+// cannot be opened. What goes wrong with them later is in the conclusion.
+absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
+                                         const SessionOptions& options,
+                                         const SessionDeps& deps);
+// The same with Machine and the process's own stdin and stdout. `plan` is
+// Plan(spec).
 absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
                                          const MachinePlan& plan,
                                          const SessionOptions& options);

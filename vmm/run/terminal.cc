@@ -14,13 +14,14 @@ constexpr int kFatalSignals[] = {SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
                                  SIGABRT, SIGQUIT, SIGHUP};
 
 // What a signal handler needs must be reachable from one.
+int raw_terminal = -1;
 termios saved_terminal;
 volatile sig_atomic_t terminal_is_raw = 0;
 
 void Restore() {
   if (!terminal_is_raw) return;
   terminal_is_raw = 0;
-  tcsetattr(STDIN_FILENO, TCSANOW, &saved_terminal);
+  tcsetattr(raw_terminal, TCSANOW, &saved_terminal);
 }
 
 void RestoreAndDie(int signal) {
@@ -33,9 +34,10 @@ void RestoreAndDie(int signal) {
 
 }  // namespace
 
-RawTerminal::RawTerminal() {
-  if (!isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) != getpgrp()) return;
-  if (tcgetattr(STDIN_FILENO, &saved_terminal) != 0) return;
+RawTerminal::RawTerminal(int fd) {
+  if (!isatty(fd) || tcgetpgrp(fd) != getpgrp()) return;
+  if (tcgetattr(fd, &saved_terminal) != 0) return;
+  raw_terminal = fd;
   static const int registered = atexit(Restore);
   static_cast<void>(registered);
   for (const int signal : kFatalSignals) {
@@ -47,7 +49,7 @@ RawTerminal::RawTerminal() {
   cfmakeraw(&raw);
   raw.c_oflag |= OPOST | ONLCR;  // Our own lines keep their line ends.
   terminal_is_raw = 1;
-  active_ = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+  active_ = tcsetattr(fd, TCSANOW, &raw) == 0;
 }
 
 RawTerminal::~RawTerminal() { Restore(); }

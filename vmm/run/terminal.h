@@ -9,12 +9,12 @@
 
 namespace vmm {
 
-// Puts the terminal on stdin, if it is one, into raw mode so that every key
-// goes to the guest, and puts it back on every way out: destruction, exit(),
-// and fatal signals. One at a time.
+// Puts the terminal `fd`, if it is one and ours, into raw mode so that every
+// key goes to the guest, and puts it back on every way out: destruction,
+// exit(), and fatal signals. One at a time.
 class RawTerminal {
  public:
-  RawTerminal();
+  explicit RawTerminal(int fd);
   ~RawTerminal();
   RawTerminal(const RawTerminal&) = delete;
   RawTerminal& operator=(const RawTerminal&) = delete;

@@ -152,7 +152,7 @@ TEST_F(MachineTest, NoCpuIsResetWhileOthersLeave) {
   };
   int64_t reset = 0;
   Vcpu(1).on_reset = [&] {
-    if (reset == 0) reset = machine_->clock().Now();
+    if (reset == 0) reset = machine_->Now();
   };
   RunUntilReset(1);
   // Each leaves after its start, and before its off is an event.
@@ -355,10 +355,10 @@ class MachineFirmwareTest : public MachineTest {
     return result;
   }
   void StopsAtOnceWithCpu1(psci::PowerState state) {
-    const int64_t begin = machine_->clock().Now();
+    const int64_t begin = machine_->Now();
     machine_->RequestStop({.kind = Kind::kInterrupt});
     machine_->Join();
-    EXPECT_LT(machine_->clock().Now() - begin, 1000 * kMillisecond);
+    EXPECT_LT(machine_->Now() - begin, 1000 * kMillisecond);
     EXPECT_EQ(machine_->PostMortem()[1].state, state);
   }
 };

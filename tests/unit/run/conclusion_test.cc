@@ -162,6 +162,11 @@ INSTANTIATE_TEST_SUITE_P(
              {.stop = {Kind::kVmmError, "ioctl"}, .panic = "Kernel panic"},
              ExitCode::kVmmBug,
              "vmm-bug"},
+        Case{"OutputLost",
+             {.stop = {Kind::kOutputLost, "cannot write"},
+              .panic = "Kernel panic"},
+             ExitCode::kHostCannot,
+             "output-lost"},
         Case{"Interrupted",
              {.stop = {Kind::kInterrupt, "ctrl-a x"}},
              ExitCode::kInterrupted,
@@ -199,6 +204,7 @@ TEST(ConclusionOrderTest, WhatComesFirstIsSaidFirst) {
     return Conclude(facts).id;
   };
   EXPECT_EQ(id(Kind::kVmmError), "vmm-bug");
+  EXPECT_EQ(id(Kind::kOutputLost), "output-lost");
   EXPECT_EQ(id(Kind::kInterrupt), "interrupted");
   for (const Kind kind : {Kind::kVerdict, Kind::kStuck, Kind::kTimeout,
                           Kind::kReset, Kind::kAllOff, Kind::kPowerOff}) {

@@ -35,7 +35,7 @@ class TerminalTest : public testing::Test {
     if (child == 0) {
       const rlimit no_core = {0, 0};
       setrlimit(RLIMIT_CORE, &no_core);
-      const RawTerminal raw;
+      const RawTerminal raw(STDIN_FILENO);
       const bool worked = raw.active() && !IsCooked(STDIN_FILENO);
       if (write(ready[1], worked ? "y" : "n", 1) != 1) _exit(1);
       leave();
@@ -76,14 +76,8 @@ TEST_F(TerminalTest, IsRestoredByFatalSignals) {
 TEST(RawTerminalTest, LeavesAPipeAlone) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
-  const int saved = dup(STDIN_FILENO);
-  dup2(ends[0], STDIN_FILENO);
-  {
-    const RawTerminal raw;
-    EXPECT_FALSE(raw.active());
-  }
-  dup2(saved, STDIN_FILENO);
-  for (const int fd : {ends[0], ends[1], saved}) close(fd);
+  EXPECT_FALSE(RawTerminal(ends[0]).active());
+  for (const int fd : {ends[0], ends[1]}) close(fd);
 }
 
 }  // namespace

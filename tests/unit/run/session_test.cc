@@ -1,0 +1,576 @@
+// SPDX-License-Identifier: Apache-2.0
+// A run from its start to its verdict, on fake machines whose guests follow a
+// script, by a fake clock.
+#include "vmm/run/session.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "psci-emul/psci_abi.h"
+#include "tests/support/fake_machine.h"
+#include "tests/support/scratch.h"
+#include "vmm/devices/mark_abi.h"
+
+namespace vmm {
+namespace {
+
+using testing::AllOf;
+using testing::ContainsRegex;
+using testing::ElementsAre;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+using Kind = StopReason::Kind;
+
+constexpr int64_t kMs = 1'000'000;
+constexpr int64_t kSecond = 1'000'000'000;
+
+std::string ReadAll(int fd) {
+  std::string all;
+  char bytes[4096];
+  pollfd poller = {fd, POLLIN, 0};
+  while (poll(&poller, 1, 0) == 1) {
+    const ssize_t got = read(fd, bytes, sizeof(bytes));
+    if (got <= 0) break;
+    all.append(bytes, static_cast<size_t>(got));
+  }
+  return all;
+}
+
+std::string Content(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class Pipe {
+ public:
+  Pipe() { EXPECT_EQ(pipe2(ends_, O_CLOEXEC), 0); }
+  ~Pipe() {
+    CloseReader();
+    CloseWriter();
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  int reader() const { return ends_[0]; }
+  int writer() const { return ends_[1]; }
+  void CloseReader() { Close(ends_[0]); }
+  void CloseWriter() { Close(ends_[1]); }
+
+ private:
+  static void Close(int& fd) {
+    if (fd >= 0) close(fd);
+    fd = -1;
+  }
+  int ends_[2] = {-1, -1};
+};
+
+// --- What guests do
+
+void Nothing(FakeMachine& /*machine*/) {}
+
+FakeMachine::Step Stop(StopReason reason) {
+  return [reason](FakeMachine& machine) { machine.RequestStop(reason); };
+}
+
+FakeMachine::Step Print(std::string text) {
+  return [text](FakeMachine& machine) { machine.Print(text); };
+}
+
+FakeMachine::Step Push(Event event) {
+  return [event](FakeMachine& machine) { machine.Push(event); };
+}
+
+FakeMachine::Step Mark(uint64_t code, uint64_t cpus) {
+  return Push(
+      {.kind = Event::Kind::kMark, .arguments = 2, .args = {code, cpus}});
+}
+
+// A kernel with one CPU asks for PSCI's version and says that it is up.
+const FakeMachine::Step kVersion =
+    Push({.kind = Event::Kind::kPsci, .function = PSCI_VERSION});
+const FakeMachine::Step kCpu1Leaves =
+    Push({.vcpu = 1, .kind = Event::Kind::kPsci, .function = PSCI_CPU_OFF});
+const FakeMachine::Step kUp = Mark(MARK_CODE_UP, 1);
+const FakeMachine::Step kKexec = Mark(MARK_CODE_KEXEC, 1);
+const FakeMachine::Step kPowerOff = Stop({.kind = Kind::kPowerOff});
+const FakeMachine::Step kReset = Stop({.kind = Kind::kReset});
+
+class SessionTest : public testing::Test {
+ protected:
+  void SetUp() override { deps_.input = input_.reader(); }
+
+  // Adds a machine for the session to make: one, and one for each reboot.
+  void AddMachine(FakeMachine::Script script,
+                  FakeMachine::Step prepare = Nothing) {
+    machines_.push_back([this, script, prepare] {
+      auto machine = std::make_unique<FakeMachine>(clock_, script);
+      prepare(*machine);
+      return machine;
+    });
+  }
+  SessionResult Run() {
+    deps_.create = [this]() -> absl::StatusOr<std::unique_ptr<MachineControl>> {
+      if (made_ == machines_.size()) return absl::InternalError("no more");
+      return machines_[made_++]();
+    };
+    deps_.now_ns = [this] { return clock_(); };
+    deps_.output = output_.writer();
+    testing::internal::CaptureStderr();
+    auto result = RunSession(spec_, options_, deps_);
+    said_ = testing::internal::GetCapturedStderr();
+    printed_ += ReadAll(output_.reader());
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result.ok() ? *std::move(result) : SessionResult();
+  }
+  SessionResult Run(FakeMachine::Script script,
+                    FakeMachine::Step prepare = Nothing) {
+    AddMachine(std::move(script), std::move(prepare));
+    return Run();
+  }
+
+  MachineSpec spec_;
+  SessionOptions options_;
+  FakeClock clock_;
+  SessionDeps deps_;
+  Pipe input_, output_;
+  std::string said_;     // On stderr.
+  std::string printed_;  // By the guest, on stdout.
+  size_t made_ = 0;
+
+ private:
+  std::vector<std::function<std::unique_ptr<MachineControl>()>> machines_;
+};
+
+// --- Ends
+
+TEST_F(SessionTest, APowerOffEndsItWell) {
+  const SessionResult result = Run({kVersion, kUp, kPowerOff});
+  EXPECT_EQ(result.conclusion.code, ExitCode::kOk);
+  EXPECT_EQ(result.stop.kind, Kind::kPowerOff);
+  ASSERT_EQ(result.boots.size(), 1u);
+  EXPECT_TRUE(result.boots[0].complete);
+  EXPECT_EQ(result.resets, 0u);
+  EXPECT_THAT(result.mpidrs, ElementsAre(0, 1));
+  EXPECT_THAT(result.dtb, ElementsAre(0xd0, 0x0d));
+  EXPECT_THAT(said_, Not(HasSubstr("last lines")));
+}
+
+TEST_F(SessionTest, SaysWhichMachineRuns) {
+  spec_ = {.memory_bytes = uint64_t{512} << 20, .vcpus = 1};
+  spec_.kernel.format = "Image";
+  Run({kPowerOff});
+  EXPECT_THAT(said_, HasSubstr("vmm: 1 vCPU, 512 MiB, GICv3, PSCI answered by "
+                               "the VMM, kernel: Image\n"));
+  spec_.vcpus = 4;
+  spec_.psci = PsciHandler::kKvm;
+  Run({kPowerOff});
+  EXPECT_THAT(said_, HasSubstr("vmm: 4 vCPUs, 512 MiB, GICv3, PSCI answered by "
+                               "KVM, kernel: Image\n"));
+}
+
+TEST_F(SessionTest, AnErrorOfTheMachineIsReturned) {
+  deps_.create = []() -> absl::StatusOr<std::unique_ptr<MachineControl>> {
+    return absl::FailedPreconditionError("no KVM");
+  };
+  EXPECT_EQ(RunSession(spec_, options_, deps_).status(),
+            absl::FailedPreconditionError("no KVM"));
+}
+
+TEST_F(SessionTest, AnEndThatIsNoneSaysWhereEachCpuIs) {
+  const SessionResult result =
+      Run({Print("first\nlast"), Stop({.kind = Kind::kStuck, .detail = "why"})},
+          [](FakeMachine& machine) {
+            machine.post_mortem = {
+                {.state = psci::PowerState::kOn, .pc = 0xfeed},
+                {.state = psci::PowerState::kOff, .door = psci::Door::kPage}};
+          });
+  EXPECT_EQ(result.conclusion.id, "vcpu-stuck");
+  EXPECT_THAT(said_, EndsWith("last lines of the guest's console:\n"
+                              "  | first\n"
+                              "  | last\n"
+                              "vCPU 0 (MPIDR 0x0): on, PC 0xfeed\n"
+                              "vCPU 1 (MPIDR 0x1): off, parked by the page\n"));
+}
+
+TEST_F(SessionTest, ACpuThatCalledCpuOffIsNotParked) {
+  Run({Stop({.kind = Kind::kAllOff})}, [](FakeMachine& machine) {
+    machine.post_mortem = {
+        {.state = psci::PowerState::kOff, .door = psci::Door::kCpuOff}};
+  });
+  EXPECT_THAT(said_, EndsWith("vCPU 0 (MPIDR 0x0): off\n"));
+}
+
+TEST_F(SessionTest, SignalsEndItAndNeedNoPostMortem) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    const SessionResult result =
+        Run({[signal](FakeMachine& /*machine*/) { raise(signal); }, Nothing});
+    EXPECT_EQ(result.conclusion.code, ExitCode::kInterrupted);
+    EXPECT_EQ(result.stop.detail, strsignal(signal));
+    EXPECT_THAT(said_, Not(HasSubstr("last lines")));
+  }
+}
+
+TEST_F(SessionTest, SignalsAreAsTheyWereAfterwards) {
+  sigset_t mask;
+  Run({kPowerOff});
+  pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+  EXPECT_FALSE(sigismember(&mask, SIGTERM));
+}
+
+// --- Deadlines
+
+TEST_F(SessionTest, ATimeoutSaysWhatItWaitedFor) {
+  options_.timeout = absl::Seconds(90);
+  const FakeMachine::Script whole = {kVersion, kUp, kKexec};
+  const std::pair<const char*, ExitCode> ends[] = {
+      {"waited 1m30s for the guest's first sign of life",
+       ExitCode::kBootTimeout},
+      {"waited 1m30s for the guest to come up or power off",
+       ExitCode::kTimeout},
+      {"waited 1m30s for the guest to power off", ExitCode::kTimeout},
+      {"waited 1m30s for kexec 1 to come up", ExitCode::kBootTimeout}};
+  for (size_t steps = 0; steps <= whole.size(); ++steps) {
+    FakeMachine::Script script(
+        whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(steps));
+    script.push_back(Nothing);
+    clock_ = {};
+    const SessionResult result = Run(script);
+    EXPECT_EQ(result.stop.kind, Kind::kTimeout);
+    EXPECT_EQ(result.conclusion.sentence, ends[steps].first);
+    EXPECT_EQ(result.conclusion.code, ends[steps].second);
+    EXPECT_GE(clock_.ns, 90 * kSecond);
+    EXPECT_LT(clock_.ns, 91 * kSecond);
+  }
+}
+
+TEST_F(SessionTest, APanicThatHangsIsNotWaitedForLong) {
+  const SessionResult result =
+      Run({Print("Kernel panic - not syncing: bad luck\n"), Nothing});
+  EXPECT_EQ(result.stop.kind, Kind::kPanicked);
+  EXPECT_EQ(result.conclusion.code, ExitCode::kGuestPanic);
+  EXPECT_THAT(said_, HasSubstr("  | Kernel panic - not syncing: bad luck\n"));
+  EXPECT_GT(clock_.ns, 5 * kSecond);
+  EXPECT_LT(clock_.ns, 6 * kSecond);
+}
+
+TEST_F(SessionTest, APanicIsSeenThoughItsLineHasNoEnd) {
+  const SessionResult result =
+      Run({Print("Kernel panic - not syncing: cut"), kReset});
+  EXPECT_EQ(result.conclusion.id, "guest-panic");
+  EXPECT_THAT(result.conclusion.sentence, EndsWith("cut"));
+}
+
+// A crash kernel has as long as any other, and a panic of its own has the
+// grace of a first one.
+TEST_F(SessionTest, ACrashKernelTakesOverFromAPanic) {
+  const FakeMachine::Step panic = Print("Kernel panic - not syncing: x\n");
+  const FakeMachine::Script crash = {kVersion, kUp, panic, kCpu1Leaves,
+                                     kVersion};
+  const auto wait = [this](int64_t ns) {
+    return [this, ns](FakeMachine& /*machine*/) { clock_.ns += ns; };
+  };
+  FakeMachine::Script well = crash;
+  well.emplace_back(wait(10 * kSecond));
+  well.insert(well.end(), {kUp, kPowerOff});
+  SessionResult result = Run(well);
+  EXPECT_EQ(result.conclusion.code, ExitCode::kOk);
+  EXPECT_EQ(result.boots.size(), 2u);
+
+  FakeMachine::Script again = crash;
+  again.emplace_back(wait(10 * kSecond));
+  again.push_back(panic);
+  again.emplace_back(wait(2 * kSecond));
+  again.push_back(kPowerOff);
+  result = Run(again);
+  EXPECT_EQ(result.stop.kind, Kind::kPowerOff);
+  EXPECT_EQ(result.conclusion.id, "guest-panic");
+}
+
+// --- Reboots
+
+TEST_F(SessionTest, AResetIsTheEndUnlessAReboot) {
+  AddMachine({kVersion, kUp, kReset});
+  AddMachine({kVersion, kUp, kPowerOff});
+  EXPECT_EQ(Run().conclusion.code, ExitCode::kUnexpectedReset);
+  EXPECT_EQ(made_, 1u);
+}
+
+TEST_F(SessionTest, ARebootAddsUpWhatEachMachineDid) {
+  options_.reboot_on_reset = true;
+  options_.events_path = ScratchPath("events");
+  AddMachine({kVersion, kUp, Print("one\n"), kReset}, [](FakeMachine& machine) {
+    machine.mistakes = {.unowned_accesses = 1, .undecodable = 2};
+    machine.spinning = {.parks = 1, .parked_ns = 10, .host_cpu_ns = 100};
+    machine.diagnoses = {
+        {.fault = psci::ParkFault::kExitNotRam, .count = 1, .vcpu = 1}};
+    for (size_t i = 0; i < EventRing::kCapacity + 3; ++i) {
+      machine.events().ring(1).Push(
+          {.ns = 1, .vcpu = 1, .kind = Event::Kind::kPowerOff});
+    }
+  });
+  AddMachine(
+      {kVersion, kUp, Print("two\n"), kPowerOff}, [](FakeMachine& machine) {
+        machine.mistakes = {.unowned_accesses = 4, .unknown_calls = 8};
+        machine.spinning = {.parks = 2, .parked_ns = 20, .host_cpu_ns = 200};
+        machine.diagnoses = {
+            {.fault = psci::ParkFault::kExitNotRam, .count = 2}};
+      });
+  const SessionResult result = Run();
+  EXPECT_EQ(result.conclusion.code, ExitCode::kOk);
+  EXPECT_EQ(result.resets, 1u);
+  EXPECT_EQ(result.boots.size(), 2u);
+  EXPECT_EQ(printed_, "one\ntwo\n");
+  EXPECT_EQ(result.mistakes.unowned_accesses, 5u);
+  EXPECT_EQ(result.mistakes.undecodable, 2u);
+  EXPECT_EQ(result.mistakes.unknown_calls, 8u);
+  EXPECT_EQ(result.spinning->parks, 3u);
+  EXPECT_EQ(result.spinning->parked_ns, 30);
+  EXPECT_EQ(result.spinning->host_cpu_ns, 300);
+  ASSERT_EQ(result.diagnoses.size(), 1u);
+  EXPECT_EQ(result.diagnoses[0].count, 3u);
+  EXPECT_EQ(result.diagnoses[0].vcpu, 1u);  // The first of its kind.
+  EXPECT_EQ(result.lost_events, 3u);
+  const std::string events = Content(options_.events_path);
+  EXPECT_EQ(std::count(events.begin(), events.end(), '\n'),
+            static_cast<ptrdiff_t>(EventRing::kCapacity + 4));
+  EXPECT_THAT(said_, HasSubstr("vmm: the guest reset; booting again\n"));
+  unlink(options_.events_path.c_str());
+}
+
+TEST_F(SessionTest, TheFirstMachineIsGoneBeforeTheSecondIsMade) {
+  options_.reboot_on_reset = true;
+  struct Guard {
+    explicit Guard(int& machines) : count(machines) { ++count; }
+    ~Guard() { --count; }
+    int& count;
+  };
+  int alive = 0, most = 0;
+  const auto prepare = [&](FakeMachine& machine) {
+    auto guard = std::make_shared<Guard>(alive);
+    machine.at_join = [guard](FakeMachine& /*machine*/) {};
+    most = std::max(most, alive);
+  };
+  AddMachine({kReset}, prepare);
+  AddMachine({kPowerOff}, prepare);
+  Run();
+  EXPECT_EQ(made_, 2u);
+  EXPECT_EQ(most, 1);
+}
+
+TEST_F(SessionTest, ADiagnosisBeforeARebootFailsAStrictRun) {
+  options_.reboot_on_reset = options_.strict = true;
+  AddMachine({kReset}, [](FakeMachine& machine) {
+    machine.diagnoses = {{.fault = psci::ParkFault::kExitNotRam, .count = 1}};
+  });
+  AddMachine({kPowerOff});
+  EXPECT_EQ(Run().conclusion.id, "exit-not-ram");
+}
+
+TEST_F(SessionTest, ARebootHasNoNewTimeout) {
+  options_.reboot_on_reset = true;
+  options_.timeout = absl::Seconds(1);
+  for (int i = 0; i < 100; ++i) AddMachine({Nothing, kReset});
+  Run();
+  EXPECT_LE(clock_.ns, kSecond + 3 * FakeClock::kTickNs);
+}
+
+TEST_F(SessionTest, AResetAfterTheTimeoutIsTheEnd) {
+  options_.reboot_on_reset = true;
+  options_.timeout = absl::Seconds(1);
+  AddMachine({[this](FakeMachine& machine) {
+    clock_.ns += kSecond;
+    machine.RequestStop({.kind = Kind::kReset});
+  }});
+  EXPECT_EQ(Run().conclusion.id, "reset");
+}
+
+// --- The console
+
+TEST_F(SessionTest, TheLastWordsOfAGuestAreWritten) {
+  const std::string words(20'000, 'x');
+  Run({Print("hello\n"), kPowerOff},
+      [&](FakeMachine& machine) { machine.at_join = Print(words); });
+  EXPECT_EQ(printed_, "hello\n" + words);
+}
+
+TEST_F(SessionTest, WhatHasNoNewlineIsWrittenSoon) {
+  Run({Print("login: "), Nothing, [this](FakeMachine& machine) {
+         EXPECT_EQ(ReadAll(output_.reader()), "login: ");
+         machine.RequestStop({.kind = Kind::kPowerOff});
+       }});
+}
+
+// A reader that stops reading holds the guest up, which then loses nothing.
+TEST_F(SessionTest, ASlowReaderLosesNothing) {
+  constexpr size_t kBytes = 400 * 1024;  // More than a pipe and a buffer hold.
+  size_t sent = 0;
+  bool was_full = false;
+  Run({[&](FakeMachine& machine) {
+    for (; sent < kBytes && !machine.console().Full(); ++sent) {
+      machine.console().Put(static_cast<uint8_t>('a' + sent % 26));
+    }
+    // Only a guest that cannot go on makes the reader read.
+    if (sent < kBytes && !was_full) {
+      was_full = machine.console().Full();
+      return;
+    }
+    was_full = false;
+    printed_ += ReadAll(output_.reader());
+    if (printed_.size() > kBytes - 64 * 1024) {
+      machine.RequestStop({.kind = Kind::kPowerOff});
+    }
+  }});
+  ASSERT_EQ(printed_.size(), kBytes);
+  for (size_t i = 0; i < kBytes; ++i) {
+    ASSERT_EQ(printed_[i], static_cast<char>('a' + i % 26)) << i;
+  }
+}
+
+TEST_F(SessionTest, AReaderThatNeverReadsIsGivenFiveSeconds) {
+  const int full = fcntl(output_.writer(), F_SETPIPE_SZ, 4096);
+  ASSERT_EQ(full, 4096);
+  int64_t stopped = 0;
+  Run({Print(std::string(20'000, 'x')), kPowerOff}, [&](FakeMachine& machine) {
+    machine.at_join = [&](FakeMachine& /*machine*/) {
+      stopped = clock_.ns;
+      clock_.step_ns = kSecond;
+    };
+  });
+  EXPECT_GE(clock_.ns - stopped, 5 * kSecond);
+  EXPECT_LE(clock_.ns - stopped, 10 * kSecond);
+}
+
+TEST_F(SessionTest, AReaderThatIsGoneHoldsNothingUp) {
+  AddMachine({Print("one\n"), Nothing, Print("two\n"), kPowerOff});
+  output_.CloseReader();
+  EXPECT_EQ(Run().conclusion.code, ExitCode::kOk);
+}
+
+TEST_F(SessionTest, WhatIsTypedReachesTheGuestInPieces) {
+  std::string got;
+  ASSERT_EQ(write(input_.writer(), "echo hi\n", 8), 8);
+  Run({[&](FakeMachine& machine) {
+        machine.input_room = 3;
+        got = machine.input;
+        if (got.size() == 8) machine.RequestStop({.kind = Kind::kPowerOff});
+      }},
+      [](FakeMachine& machine) { machine.input_room = 0; });
+  EXPECT_EQ(got, "echo hi\n");
+}
+
+TEST_F(SessionTest, TheEndOfInputIsNotTheEndOfTheRun) {
+  input_.CloseWriter();
+  int rounds = 0;
+  const SessionResult result = Run({[&](FakeMachine& machine) {
+    if (++rounds == 20) machine.RequestStop({.kind = Kind::kPowerOff});
+  }});
+  EXPECT_EQ(result.conclusion.code, ExitCode::kOk);
+}
+
+TEST_F(SessionTest, ComplaintsOfAKernelFailTheRunUnlessAllowed) {
+  const FakeMachine::Script script = {Print("BUG: bad page\n"), kPowerOff};
+  EXPECT_EQ(Run(script).conclusion.id, "guest-splat");
+  options_.allowed_splats = {"bad page"};
+  EXPECT_EQ(Run(script).conclusion.code, ExitCode::kOk);
+}
+
+// --- Events
+
+TEST_F(SessionTest, EachBootIsARowUnderOneHeading) {
+  Run({kVersion, kUp, kKexec, kVersion, kUp, kPowerOff});
+  EXPECT_EQ(printed_, "");
+  EXPECT_THAT(said_, ContainsRegex("\\[ms\\].*\nfirst boot .*\nkexec 1 .*\n$"));
+}
+
+TEST_F(SessionTest, TheRowOfABootIsSaidWhileTheGuestRuns) {
+  std::string early;
+  Run({kVersion, kUp, Nothing, Nothing, Nothing, Nothing, Nothing, Nothing,
+       [&](FakeMachine& machine) {
+         early = testing::internal::GetCapturedStderr();
+         testing::internal::CaptureStderr();
+         machine.RequestStop({.kind = Kind::kPowerOff});
+       }});
+  EXPECT_THAT(early, HasSubstr("first boot "));
+}
+
+// A vCPU may be between its stamp and its push: what is younger than 50 ms is
+// not taken yet.
+TEST_F(SessionTest, EventsAreInTheOrderOfTheirStamps) {
+  options_.events_path = ScratchPath("events");
+  Run({[](FakeMachine& machine) {
+         // Looked at 100 ms later, as FakeClock says: younger than 50 ms.
+         machine.Push({.ns = machine.Now() + 51 * kMs,
+                       .vcpu = 1,
+                       .kind = Event::Kind::kOff});
+       },
+       [](FakeMachine& machine) {
+         machine.Push({.ns = machine.Now() - 60 * kMs,
+                       .vcpu = 0,
+                       .kind = Event::Kind::kReset});
+         machine.RequestStop({.kind = Kind::kReset});
+       }});
+  const std::string events = Content(options_.events_path);
+  EXPECT_LT(events.find(R"("event":"reset")"), events.find(R"("event":"off")"));
+  EXPECT_NE(events.find(R"("event":"off")"), std::string::npos);
+  unlink(options_.events_path.c_str());
+}
+
+TEST_F(SessionTest, AFileThatTakesNoEventsEndsTheRunAndKeepsTheRest) {
+  options_.events_path = "/dev/full";
+  const SessionResult result = Run({kVersion, kUp, Nothing});
+  EXPECT_EQ(result.conclusion.code, ExitCode::kHostCannot);
+  EXPECT_EQ(result.conclusion.id, "output-lost");
+  EXPECT_THAT(result.conclusion.sentence,
+              AllOf(HasSubstr("/dev/full"), HasSubstr("No space left")));
+  EXPECT_LT(clock_.ns, 10 * kSecond);
+}
+
+TEST_F(SessionTest, EventsThatAreLostAtTheVeryEndAreTold) {
+  options_.events_path = "/dev/full";
+  const SessionResult result = Run({kPowerOff}, [](FakeMachine& machine) {
+    machine.at_join = [](FakeMachine& ended) { kVersion(ended); };
+  });
+  EXPECT_EQ(result.conclusion.id, "output-lost");
+}
+
+TEST_F(SessionTest, FilesThatCannotBeOpenedAreTheUsersErrors) {
+  for (std::string* const path :
+       {&options_.events_path, &options_.dump_dtb_path}) {
+    *path = "/nowhere/file";
+    AddMachine({kPowerOff});
+    deps_.create = [this] {
+      return std::make_unique<FakeMachine>(clock_,
+                                           FakeMachine::Script{kPowerOff});
+    };
+    const absl::Status status = RunSession(spec_, options_, deps_).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(status.message(), HasSubstr("/nowhere/file"));
+    path->clear();
+  }
+}
+
+TEST_F(SessionTest, TheDeviceTreeIsWritten) {
+  options_.dump_dtb_path = ScratchPath("dtb");
+  Run({kPowerOff});
+  EXPECT_EQ(Content(options_.dump_dtb_path), "\xd0\x0d");
+  unlink(options_.dump_dtb_path.c_str());
+}
+
+TEST_F(SessionTest, VerboseSaysWhatEachCpuDid) {
+  options_.verbose = true;
+  Run({kVersion, kUp, kKexec, kVersion, kUp, kPowerOff});
+  EXPECT_THAT(said_, HasSubstr("MPIDR"));
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_RUN_CONSOLE_OUTPUT_H_
+#define PARKVMM_VMM_RUN_CONSOLE_OUTPUT_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace vmm {
+
+// The guest's console on its way out: what a slow reader has not taken yet. It
+// never blocks. One thread.
+class ConsoleOutput {
+ public:
+  // How long WriteAll() waits for a reader.
+  static constexpr int64_t kPatienceNs = 5'000'000'000;
+
+  // `fd`: not owned. A write error means that nobody reads any more; what
+  // comes then is dropped.
+  explicit ConsoleOutput(int fd) : fd_(fd) {}
+
+  bool pending() const { return !bytes_.empty(); }
+  void Append(absl::string_view bytes);
+  // Once `fd` polls writable.
+  void WriteSome();
+  // Writes everything, or as much as is taken within kPatienceNs of `now_ns`.
+  void WriteAll(const std::function<int64_t()>& now_ns);
+
+ private:
+  const int fd_;
+  std::string bytes_;
+};
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_RUN_CONSOLE_OUTPUT_H_
