@@ -24,12 +24,17 @@ using nlohmann::json;
 // old would misread the new.
 constexpr int kSchemaVersion = 2;
 
-json ToolJson() {
+std::string OwnDigest() {
   const auto binary = ReadFile("/proc/self/exe", uint64_t{1} << 30);
+  return binary.ok() ? Sha256(*binary) : "unknown";
+}
+
+json ToolJson() {
+  static const std::string digest = OwnDigest();
   return {{"name", "parkvmm"},
           {"version", PARKVMM_VERSION},
           {"commit", PARKVMM_COMMIT},
-          {"vmm_sha256", binary.ok() ? Sha256(*binary) : "unknown"}};
+          {"vmm_sha256", digest}};
 }
 
 json HostJson() {

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/run/results.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "vmm/base/sha256.h"
+
+namespace vmm {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+const std::vector<uint8_t> kKernel = {1, 2, 3};
+const std::vector<uint8_t> kInitrd = {4, 5};
+const std::vector<uint8_t> kTree = {6};
+
+json Results(const SessionResult& session, const MachineSpec& spec = {},
+             const RunRequest& request = {}) {
+  return ResultsJson(request, spec, session);
+}
+
+json Stop(const SessionResult& session) { return Results(session)["stop"]; }
+
+TEST(ResultsTest, SaysWhatTheyAreAndHowTheyWereAskedFor) {
+  const json results = Results(
+      {}, {}, {.config = {{"cpus", 4}}, .arm = "stock", .label = "my-label"});
+  EXPECT_EQ(results["schema_version"], 2);
+  EXPECT_EQ(results["kind"], "parkvmm-run");
+  EXPECT_EQ(results["arm"], "stock");
+  EXPECT_EQ(results["config"], (json{{"cpus", 4}}));
+  EXPECT_EQ(results["label"], "my-label");
+  EXPECT_EQ(results["label_insisted"], true);
+  EXPECT_THAT(results["label_reason"].get<std::string>(), HasSubstr("--label"));
+  EXPECT_EQ(results["tool"]["name"], "parkvmm");
+  EXPECT_EQ(results["tool"]["vmm_sha256"].get<std::string>().size(), 64u);
+  EXPECT_FALSE(results["host"].empty());
+}
+
+TEST(ResultsTest, NamesTheGuestByItsContent) {
+  MachineSpec spec = {.command_line = "quiet", .psci = PsciHandler::kKvm};
+  spec.kernel.format = "Image";
+  spec.kernel.bytes = kKernel;
+  spec.park = ParkMode::kOff;
+  SessionResult session = {.dtb = kTree, .gic = GicVersion::kV2};
+  json guest = Results(session, spec)["guest"];
+  EXPECT_EQ(guest["kernel_format"], "Image");
+  EXPECT_EQ(guest["kernel_sha256"], Sha256(kKernel));
+  EXPECT_EQ(guest["initrd_sha256"], nullptr);
+  EXPECT_EQ(guest["dtb_sha256"], Sha256(kTree));
+  EXPECT_EQ(guest["command_line"], "quiet");
+  EXPECT_EQ(guest["gic"], 2);
+  EXPECT_EQ(guest["psci"], "kvm");
+  EXPECT_EQ(guest["park"], "off");
+  EXPECT_EQ(guest["park_pages"], nullptr);
+
+  spec.initrd = kInitrd;
+  spec.psci = PsciHandler::kVmm;
+  session.gic = GicVersion::kV3;
+  session.park = ParkPlacement{.window = GuestRange::Fixed(0x7effe000, 0x8000),
+                               .pages = GuestRange::Fixed(0x7f000000, 0x2000)};
+  for (const auto& [mode, name] : {std::pair(ParkMode::kGuest, "guest"),
+                                   std::pair(ParkMode::kHost, "host")}) {
+    spec.park = mode;
+    guest = Results(session, spec)["guest"];
+    EXPECT_EQ(guest["park"], name);
+  }
+  EXPECT_EQ(guest["initrd_sha256"], Sha256(kInitrd));
+  EXPECT_EQ(guest["gic"], 3);
+  EXPECT_EQ(guest["psci"], "vmm");
+  EXPECT_EQ(guest["park_pages"],
+            (json{{"base", "0x7f000000"}, {"bytes", 0x2000}}));
+}
+
+TEST(ResultsTest, HasTheFirmwareModelInNumbers) {
+  const MachineSpec spec = {.firmware = {.name = "juno",
+                                         .off_ns = 1,
+                                         .on_ns = 2,
+                                         .far_on_ns = 3,
+                                         .cpus_per_socket = 4,
+                                         .serialised = true}};
+  EXPECT_EQ(Results({}, spec)["guest"]["firmware"],
+            (json{{"name", "juno"},
+                  {"off_ns", 1},
+                  {"on_ns", 2},
+                  {"far_on_ns", 3},
+                  {"cpus_per_socket", 4},
+                  {"lock", true}}));
+}
+
+TEST(ResultsTest, KeepsKexecsApartFromFirstBoots) {
+  const json results = Results({.boots = {{.cpus = 1},
+                                          {.kexec = true, .cpus = 2},
+                                          {.kexec = true, .cpus = 3},
+                                          {.cpus = 4}},
+                                .mpidrs = {0}});
+  ASSERT_EQ(results["boots"].size(), 2u);
+  ASSERT_EQ(results["kexecs"].size(), 2u);
+  EXPECT_EQ(results["boots"][1]["cpus"], 4);
+  EXPECT_EQ(results["kexecs"][1]["cpus"], 3);
+}
+
+TEST(ResultsTest, ARunThatWentWellHasNoReason) {
+  const json stop = Stop({.stop = {.kind = StopReason::Kind::kPowerOff}});
+  EXPECT_EQ(stop, (json{{"exit_code", 0},
+                        {"id", nullptr},
+                        {"sentence", nullptr},
+                        {"resets", 0},
+                        {"reset2", nullptr},
+                        {"guest_verdict", nullptr}}));
+}
+
+TEST(ResultsTest, AFailureSaysWhoFailedAndWhatTheGuestGave) {
+  const json reset =
+      Stop({.conclusion = {ExitCode::kUnexpectedReset, "reset", "It reset."},
+            .stop = {.kind = StopReason::Kind::kReset,
+                     .reset2 = true,
+                     .code = 0x80000001,
+                     .value = 0x2a},
+            .resets = 3});
+  EXPECT_EQ(reset["exit_code"], 67);
+  EXPECT_EQ(reset["id"], "reset");
+  EXPECT_EQ(reset["sentence"], "It reset.");
+  EXPECT_EQ(reset["resets"], 3);
+  EXPECT_EQ(reset["reset2"],
+            (json{{"type", "0x80000001"}, {"cookie", "0x2a"}}));
+  EXPECT_EQ(reset["guest_verdict"], nullptr);
+  EXPECT_EQ(Stop({.stop = {.kind = StopReason::Kind::kReset}})["reset2"],
+            nullptr);
+  EXPECT_EQ(Stop({.stop = {.kind = StopReason::Kind::kVerdict,
+                           .code = 1,
+                           .value = 7}})["guest_verdict"],
+            (json{{"code", 1}, {"value", 7}}));
+}
+
+TEST(ResultsTest, HasEachDiagnosisInDetail) {
+  EXPECT_EQ(Results({})["diagnoses"], json::array());
+  const json results = Results(
+      {.diagnoses = {{psci::ParkFault::kExitNotRam, 1, 2, 0x30, 0x40}, {}}});
+  ASSERT_EQ(results["diagnoses"].size(), 2u);
+  EXPECT_EQ(results["diagnoses"][0],
+            (json{{"id", "exit-not-ram"},
+                  {"sentence",
+                   std::string(psci::SentenceOf(psci::ParkFault::kExitNotRam))},
+                  {"count", 1},
+                  {"vcpu", 2},
+                  {"place", "0x30"},
+                  {"value", "0x40"}}));
+}
+
+TEST(ResultsTest, CountsWhatSpinningCostAndWhatWasWrongOrLost) {
+  json results = Results({});
+  EXPECT_EQ(results["spinning"], nullptr);
+  EXPECT_EQ(results["lost_events"], 0);
+  results = Results({.mistakes = {1, 2, 3},
+                     .spinning = SpinTotals{4, 5, 6},
+                     .lost_events = 7});
+  EXPECT_EQ(results["spinning"],
+            (json{{"parks", 4}, {"parked_ns", 5}, {"host_cpu_ns", 6}}));
+  EXPECT_EQ(results["guest_mistakes"], (json{{"unowned_accesses", 1},
+                                             {"undecodable_accesses", 2},
+                                             {"unknown_calls", 3}}));
+  EXPECT_EQ(results["lost_events"], 7);
+}
+
+class UnlockedTest : public testing::Test {
+ protected:
+  static json Unlocked(const char* value) {
+    setenv("PARKVMM_UNLOCKED", value, 1);
+    return Results({})["unlocked"];
+  }
+  ~UnlockedTest() override { unsetenv("PARKVMM_UNLOCKED"); }
+};
+
+TEST_F(UnlockedTest, NamesPackagesThatTookThePlaceOfTheLocks) {
+  unsetenv("PARKVMM_UNLOCKED");
+  EXPECT_EQ(Results({})["unlocked"], json::array());
+  EXPECT_EQ(Unlocked(""), json::array());
+  EXPECT_EQ(Unlocked("qemu 7.2,linux 6.1"),
+            (json::array({"qemu 7.2", "linux 6.1"})));
+  EXPECT_EQ(Unlocked(",a,,b,"), (json::array({"a", "b"})));
+}
+
+// Anybody may have set the variable, and JSON is UTF-8.
+TEST_F(UnlockedTest, HasNothingThatIsNotAscii) {
+  EXPECT_EQ(Unlocked("a\xff\x1b[b"), (json::array({"a[b"})));
+}
+
+}  // namespace
+}  // namespace vmm
