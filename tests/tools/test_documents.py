@@ -150,7 +150,7 @@ def run_options() -> set[str]:
 
 
 def vmm_options() -> set[str]:
-    return run_options() | options_in(read("vmm/cli/main.cc"))
+    return run_options() | options_in(read("vmm/cli/command_line.cc"))
 
 
 def tool_options() -> set[str]:

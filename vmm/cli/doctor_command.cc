@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_format.h"
 #include "nlohmann/json.hpp"
-#include "vmm/kvm/host_report.h"
 
 namespace vmm {
 namespace {
@@ -39,10 +38,8 @@ void PrintJson(const HostReport& report) {
 
 }  // namespace
 
-ExitCode DoctorCommand(bool as_json) {
-  const HostReport report = ExamineHost();
+ExitCode DoctorCommand(const HostReport& report, bool as_json) {
   as_json ? PrintJson(report) : PrintLines(report);
-  std::cout << std::flush;
   return report.usable() ? ExitCode::kOk : ExitCode::kHostCannot;
 }
 

@@ -2,13 +2,14 @@
 #ifndef PARKVMM_VMM_CLI_DOCTOR_COMMAND_H_
 #define PARKVMM_VMM_CLI_DOCTOR_COMMAND_H_
 
+#include "vmm/kvm/host_report.h"
 #include "vmm/run/exit_code.h"
 
 namespace vmm {
 
-// `vmm doctor`: what this host can do, on stdout. kHostCannot if `vmm run`
-// could not work here.
-ExitCode DoctorCommand(bool as_json);
+// Prints what this host can do, ExamineHost(), to stdout. kHostCannot if
+// `vmm run` could not work here.
+ExitCode DoctorCommand(const HostReport& report, bool as_json);
 
 }  // namespace vmm
 

@@ -15,7 +15,7 @@
 #include "vmm/base/file.h"
 #include "vmm/base/log.h"
 #include "vmm/base/status_macros.h"
-#include "vmm/kvm/host_label.h"
+#include "vmm/cli/blame.h"
 #include "vmm/machine/plan.h"
 #include "vmm/run/results.h"
 
@@ -35,6 +35,14 @@ absl::StatusOr<GuestAddress> AddressOf(const std::string& text) {
       "--park-base ", text, " is no address; say 0x7f000000, for example"));
 }
 
+// Turns an error about what the user asks for, whatever kind it is, into one
+// that blames the user.
+template <typename T>
+absl::StatusOr<T> AsAsked(absl::StatusOr<T> result) {
+  if (result.ok()) return result;
+  return absl::InvalidArgumentError(result.status().message());
+}
+
 absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   if (options.kernel.empty()) {
     return absl::InvalidArgumentError(
@@ -43,9 +51,10 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   MachineSpec spec;
   ASSIGN_OR_RETURN(std::vector<uint8_t> file,
                    ReadFile(options.kernel, kMaxKernelBytes));
-  ASSIGN_OR_RETURN(spec.kernel,
-                   options.raw ? ParseRaw(options.kernel, std::move(file))
-                               : ParseKernel(options.kernel, std::move(file)));
+  ASSIGN_OR_RETURN(
+      spec.kernel,
+      AsAsked(options.raw ? ParseRaw(options.kernel, std::move(file))
+                          : ParseKernel(options.kernel, std::move(file))));
   if (!options.initrd.empty()) {
     ASSIGN_OR_RETURN(spec.initrd, ReadFile(options.initrd, kMaxInitrdBytes));
   }
@@ -92,42 +101,25 @@ ExitCode ExitCodeOf(const absl::Status& status, const RunOptions& options) {
     case absl::StatusCode::kInvalidArgument:
       return ExitCode::kUsage;
     case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kDataLoss:
       return ExitCode::kHostCannot;
     default:
       return ExitCode::kVmmBug;
   }
 }
 
-// What the reader of the table must know.
-void Caveat(const RunOptions& options) {
-  if (options.psci == "kvm") {
-    LogInfo(
-        "PSCI was answered by KVM: the VMM saw only the guest's marks, so the "
-        "phases between them are not known");
-  }
-  const HostLabel label = LabelOf(ReadHostSigns(), options.label);
-  if (label.insisted) {
-    LogInfo(absl::StrCat("label ", label.name, ": ", label.reason));
-  } else if (label.name == kLabelKvmOnTcg) {
-    LogInfo(
-        "label kvm-on-tcg: an emulated host in wall-clock time; counts and "
-        "verdicts mean something, times do not");
-  } else if (label.name == kLabelKvmOnVm) {
-    LogInfo(
-        absl::StrCat("label kvm-on-vm: times include those of the "
-                     "hypervisor below this host; ",
-                     label.reason));
-  }
-}
-
-ExitCode Usage(const absl::Status& status) {
-  LogError(status.message());
-  return ExitCode::kUsage;
+absl::Status WriteResults(const RunOptions& options, const MachineSpec& spec,
+                          const SessionResult& result) {
+  if (options.results.empty()) return absl::OkStatus();
+  const nlohmann::json results = ResultsJson(
+      {.config = ToJson(options), .arm = options.arm, .label = options.label},
+      spec, result);
+  return WriteFile(options.results, absl::StrCat(results.dump(2), "\n"));
 }
 
 absl::StatusOr<nlohmann::json> PlanJson(const RunOptions& options) {
   ASSIGN_OR_RETURN(const MachineSpec spec, SpecOf(options));
-  ASSIGN_OR_RETURN(const MachinePlan plan, Plan(spec));
+  ASSIGN_OR_RETURN(const MachinePlan plan, AsAsked(Plan(spec)));
   return ToJson(plan);
 }
 
@@ -141,43 +133,75 @@ ExitCode DryRun(const RunOptions& options) {
     status = plan.status();
     if (plan.ok()) config["plan"] = *plan;
   }
-  std::cout << config.dump(2) << "\n" << std::flush;
-  return status.ok() ? ExitCode::kOk : Usage(status);
+  std::cout << config.dump(2) << "\n";
+  return status.ok() ? ExitCode::kOk : Blame(status);
 }
 
 }  // namespace
 
+std::vector<std::string> Caveats(const RunOptions& options,
+                                 const HostLabel& label) {
+  std::vector<std::string> lines;
+  if (options.psci == "kvm") {
+    lines.emplace_back(
+        "PSCI was answered by KVM: the VMM saw only the guest's marks, so the "
+        "phases between them are not known");
+  }
+  if (label.insisted) {
+    lines.push_back(absl::StrCat("label ", label.name, ": ", label.reason));
+  } else if (label.name == kLabelKvmOnTcg) {
+    lines.emplace_back(
+        "label kvm-on-tcg: an emulated host in wall-clock time; counts and "
+        "verdicts mean something, times do not");
+  } else if (label.name == kLabelKvmOnVm) {
+    lines.push_back(
+        absl::StrCat("label kvm-on-vm: times include those of the "
+                     "hypervisor below this host; ",
+                     label.reason));
+  }
+  return lines;
+}
+
 ExitCode RunCommand(const RunOptions& options) {
+  return RunCommand(options,
+                    [](const MachineSpec& spec, const MachinePlan& plan,
+                       const SessionOptions& session) {
+                      return RunSession(spec, plan, session);
+                    });
+}
+
+ExitCode RunCommand(const RunOptions& options, SessionRunner run_session) {
   const auto session = SessionOf(options);
-  if (!session.ok()) return Usage(session.status());
+  if (!session.ok()) return Blame(session.status());
   if (options.dry_run) return DryRun(options);
   const auto spec = SpecOf(options);
-  if (!spec.ok()) return Usage(spec.status());
-  const auto plan = Plan(*spec);
-  if (!plan.ok()) return Usage(plan.status());
+  if (!spec.ok()) return Blame(spec.status());
+  const auto plan = AsAsked(Plan(*spec));
+  if (!plan.ok()) return Blame(plan.status());
   if (!options.results.empty()) {
     const absl::Status writable = CheckWritable(options.results);
-    if (!writable.ok()) return Usage(writable);
+    if (!writable.ok()) return Blame(writable);
   }
-  const auto result = RunSession(*spec, *plan, *session);
+  const auto result = run_session(*spec, *plan, *session);
   if (!result.ok()) {
     LogError(result.status().message());
     return ExitCodeOf(result.status(), options);
   }
-  if (!options.results.empty()) {
-    const nlohmann::json results = ResultsJson(
-        {.config = ToJson(options), .arm = options.arm, .label = options.label},
-        *spec, *result);
-    const absl::Status written =
-        WriteFile(options.results, absl::StrCat(results.dump(2), "\n"));
-    if (!written.ok()) return Usage(written);
+  ExitCode code = result->conclusion.code;
+  if (const absl::Status written = WriteResults(options, *spec, *result);
+      !written.ok()) {
+    LogError(written.message());
+    if (code == ExitCode::kOk) code = ExitCode::kHostCannot;
   }
-  Caveat(options);
+  for (const std::string& line :
+       Caveats(options, LabelOf(ReadHostSigns(), options.label))) {
+    LogInfo(line);
+  }
   const Conclusion& conclusion = result->conclusion;
   if (conclusion.code != ExitCode::kOk) {
     LogError(absl::StrCat(conclusion.sentence, " [", conclusion.id, "]"));
   }
-  return conclusion.code;
+  return code;
 }
 
 }  // namespace vmm

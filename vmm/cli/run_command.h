@@ -2,13 +2,30 @@
 #ifndef PARKVMM_VMM_CLI_RUN_COMMAND_H_
 #define PARKVMM_VMM_CLI_RUN_COMMAND_H_
 
+#include <string>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
 #include "vmm/cli/run_options.h"
+#include "vmm/kvm/host_label.h"
+#include "vmm/machine/machine.h"
 #include "vmm/run/exit_code.h"
+#include "vmm/run/session.h"
 
 namespace vmm {
 
-// `vmm run`: the whole of it, messages included.
+// RunSession(), or a test's.
+using SessionRunner = absl::FunctionRef<absl::StatusOr<SessionResult>(
+    const MachineSpec&, const MachinePlan&, const SessionOptions&)>;
+
+// Does all of `vmm run`, messages included.
 ExitCode RunCommand(const RunOptions& options);
+ExitCode RunCommand(const RunOptions& options, SessionRunner run_session);
+
+// Returns what the reader of the table must know, a line each.
+std::vector<std::string> Caveats(const RunOptions& options,
+                                 const HostLabel& label);
 
 }  // namespace vmm
 

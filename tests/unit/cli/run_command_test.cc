@@ -3,8 +3,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "nlohmann/json.hpp"
 #include "tests/support/scratch.h"
@@ -13,7 +17,12 @@ namespace vmm {
 namespace {
 
 using nlohmann::json;
+using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
 
 class DryRunTest : public testing::Test {
  protected:
@@ -74,6 +83,353 @@ TEST_F(DryRunTest, AMachineThatCannotBeIsRefusedAsTheRunWouldRefuseIt) {
   options_.dry_run = false;
   Run(ExitCode::kUsage);
   EXPECT_THAT(errors_, HasSubstr("--memory must be a multiple of 2M"));
+}
+
+TEST_F(DryRunTest, IsIndentedForPeople) {
+  testing::internal::CaptureStdout();
+  RunCommand(options_);
+  const std::string printed = testing::internal::GetCapturedStdout();
+  EXPECT_THAT(printed, StartsWith("{\n  \""));
+  EXPECT_THAT(printed, EndsWith("}\n"));
+}
+
+// A run whose session is the test's: it keeps what it is given and returns what
+// the test asks for.
+class RunCommandTest : public testing::Test {
+ protected:
+  RunCommandTest() {
+    std::ofstream(kernel_) << "a flat binary";
+    options_.kernel = kernel_;
+    options_.raw = true;
+    options_.label = "kvm-on-tcg-icount";
+    result_->conclusion = {};
+  }
+  ExitCode Run() {
+    ran_ = false;
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    const ExitCode code = RunCommand(
+        options_, [this](const MachineSpec& spec, const MachinePlan& plan,
+                         const SessionOptions& session) {
+          ran_ = true;
+          spec_ = spec;
+          ram_ = plan.ram.size();
+          session_ = session;
+          if (during_) during_();
+          return result_;
+        });
+    EXPECT_THAT(testing::internal::GetCapturedStdout(), IsEmpty());
+    errors_ = testing::internal::GetCapturedStderr();
+    return code;
+  }
+  // Returns what a refused run says: one line, without beginning the session.
+  std::string Refused(ExitCode expected = ExitCode::kUsage) {
+    EXPECT_EQ(Run(), expected);
+    EXPECT_FALSE(ran_);
+    EXPECT_THAT(errors_, StartsWith("vmm: error: "));
+    EXPECT_THAT(errors_, EndsWith("\n"));
+    return errors_.substr(12, errors_.size() - 13);
+  }
+  ExitCode RunThatFails(const absl::Status& status) {
+    result_ = status;
+    const ExitCode code = Run();
+    EXPECT_TRUE(ran_);
+    EXPECT_EQ(errors_, "vmm: error: " + std::string(status.message()) + "\n");
+    return code;
+  }
+
+  const std::string kernel_ = ScratchPath("kernel");
+  RunOptions options_;
+  absl::StatusOr<SessionResult> result_ = SessionResult{};
+  std::function<void()> during_;
+  bool ran_ = false;
+  MachineSpec spec_;
+  uint64_t ram_ = 0;
+  SessionOptions session_;
+  std::string errors_;
+};
+
+TEST_F(RunCommandTest, WhatTheUserSaysIsTheMachine) {
+  const std::string initrd = ScratchPath("initrd");
+  std::ofstream(initrd) << "cpio";
+  options_.initrd = initrd;
+  options_.params = {"quiet", "root=/dev/ram0"};
+  options_.memory = uint64_t{512} << 20;
+  options_.cpus = 3;
+  options_.firmware = "n1sdp";
+  options_.park_base = "0x4f000000";
+  options_.idle_states = true;
+  options_.seed = 42;
+  EXPECT_EQ(Run(), ExitCode::kOk);
+  ASSERT_TRUE(ran_);
+  EXPECT_EQ(std::string(spec_.kernel.bytes.begin(), spec_.kernel.bytes.end()),
+            "a flat binary");
+  EXPECT_EQ(std::string(spec_.initrd.begin(), spec_.initrd.end()), "cpio");
+  EXPECT_EQ(spec_.command_line, "quiet root=/dev/ram0");
+  EXPECT_EQ(spec_.memory_bytes, uint64_t{512} << 20);
+  EXPECT_EQ(ram_, uint64_t{512} << 20);
+  EXPECT_EQ(spec_.vcpus, 3u);
+  EXPECT_EQ(spec_.psci, PsciHandler::kVmm);
+  EXPECT_EQ(spec_.firmware.name, "n1sdp");
+  EXPECT_EQ(spec_.park, ParkMode::kHost);
+  EXPECT_EQ(spec_.park_base, GuestAddress(0x4f000000));
+  EXPECT_TRUE(spec_.idle_states);
+  EXPECT_EQ(spec_.seed, 42u);
+}
+
+TEST_F(RunCommandTest, WhatTheUserDoesNotSayIsLeftOut) {
+  EXPECT_EQ(Run(), ExitCode::kOk);
+  EXPECT_THAT(spec_.initrd, IsEmpty());
+  EXPECT_EQ(spec_.command_line, "");
+  EXPECT_EQ(spec_.park_base, std::nullopt);
+  EXPECT_FALSE(spec_.idle_states);
+  EXPECT_EQ(spec_.seed, std::nullopt);
+  EXPECT_EQ(session_.timeout, absl::Minutes(5));
+  EXPECT_FALSE(session_.reboot_on_reset);
+  EXPECT_EQ(session_.events_path, "");
+  EXPECT_EQ(session_.dump_dtb_path, "");
+  EXPECT_EQ(session_.expected_kexecs, std::nullopt);
+  EXPECT_FALSE(session_.strict);
+  EXPECT_THAT(session_.allowed_splats, IsEmpty());
+  EXPECT_FALSE(session_.verbose);
+}
+
+TEST_F(RunCommandTest, CpusParkWhereTheUserSays) {
+  const std::pair<const char*, ParkMode> modes[] = {{"host", ParkMode::kHost},
+                                                    {"guest", ParkMode::kGuest},
+                                                    {"off", ParkMode::kOff}};
+  for (const auto& [park, mode] : modes) {
+    options_.park = park;
+    EXPECT_EQ(Run(), ExitCode::kOk);
+    EXPECT_EQ(spec_.park, mode) << park;
+  }
+}
+
+TEST_F(RunCommandTest, KvmMayAnswerPsci) {
+  options_.psci = "kvm";
+  EXPECT_EQ(Run(), ExitCode::kOk);
+  EXPECT_EQ(spec_.psci, PsciHandler::kKvm);
+  EXPECT_EQ(spec_.park, ParkMode::kOff);
+}
+
+TEST_F(RunCommandTest, WhatTheUserSaysIsTheSession) {
+  options_.timeout = "90s";
+  options_.on_reset = "reboot";
+  options_.events = "events.jsonl";
+  options_.dump_dtb = "guest.dtb";
+  options_.expect_kexecs = 7;
+  options_.strict = true;
+  options_.allow_splats = {"WARNING: a", "BUG: b"};
+  options_.verbose = true;
+  EXPECT_EQ(Run(), ExitCode::kOk);
+  EXPECT_EQ(session_.timeout, absl::Seconds(90));
+  EXPECT_TRUE(session_.reboot_on_reset);
+  EXPECT_EQ(session_.events_path, "events.jsonl");
+  EXPECT_EQ(session_.dump_dtb_path, "guest.dtb");
+  EXPECT_EQ(session_.expected_kexecs, 7u);
+  EXPECT_TRUE(session_.strict);
+  EXPECT_THAT(session_.allowed_splats, ElementsAre("WARNING: a", "BUG: b"));
+  EXPECT_TRUE(session_.verbose);
+}
+
+TEST_F(RunCommandTest, ATimeoutIsADurationAboveZero) {
+  for (const char* timeout : {"90", "soon", "0s", "-1s", ""}) {
+    options_.timeout = timeout;
+    EXPECT_EQ(Refused(), "--timeout " + std::string(timeout) +
+                             " is no duration; say 90s, 5m or 1h30m");
+  }
+  options_.timeout = "1ns";
+  EXPECT_EQ(Run(), ExitCode::kOk);
+}
+
+TEST_F(RunCommandTest, AnAddressIsHexadecimalOrDecimal) {
+  for (const char* base : {"0x4f000000", "0X4F000000", "1325400064"}) {
+    options_.park_base = base;
+    EXPECT_EQ(Run(), ExitCode::kOk);
+    EXPECT_EQ(spec_.park_base, GuestAddress(0x4f000000)) << base;
+  }
+  for (const char* base : {"4f000000", "0xhere", "top"}) {
+    options_.park_base = base;
+    EXPECT_EQ(Refused(), "--park-base " + std::string(base) +
+                             " is no address; say 0x7f000000, for example");
+  }
+}
+
+TEST_F(RunCommandTest, FilesThatCannotBeReadAreNamed) {
+  options_.initrd = "/nowhere/initrd";
+  EXPECT_EQ(Refused(),
+            "cannot open /nowhere/initrd: No such file or directory");
+  options_.kernel = "/nowhere/Image";
+  EXPECT_EQ(Refused(), "cannot open /nowhere/Image: No such file or directory");
+  options_.kernel = "/proc/self";
+  EXPECT_EQ(Refused(), "/proc/self is a directory, not a file");
+  options_.kernel = kernel_ + "/Image";
+  EXPECT_EQ(Refused(), "cannot open " + kernel_ + "/Image: Not a directory");
+  options_.kernel = "";
+  EXPECT_THAT(Refused(), StartsWith("which kernel?"));
+}
+
+TEST_F(RunCommandTest, AFlatBinaryIsAKernelOnlyForWhoSaysSo) {
+  options_.raw = false;
+  EXPECT_THAT(Refused(), HasSubstr(kernel_));
+}
+
+TEST_F(RunCommandTest, AMachineThatCannotBeIsAUsageError) {
+  options_.cpus = 0;
+  EXPECT_EQ(Refused(), "--cpus must be 1 to 512");
+  options_.cpus = 1;
+  options_.firmware = "n1spd";
+  EXPECT_THAT(Refused(), HasSubstr("n1spd"));
+  options_.firmware = "none";
+  // More kernel than RAM: kResourceExhausted, and the user's to mend.
+  std::ofstream(kernel_) << std::string(size_t{70} << 20, 'x');
+  options_.memory = uint64_t{64} << 20;
+  EXPECT_THAT(Refused(), HasSubstr("--memory"));
+}
+
+TEST_F(RunCommandTest, WhoFailedDecidesTheExitCode) {
+  EXPECT_EQ(RunThatFails(absl::FailedPreconditionError("no KVM")),
+            ExitCode::kHostCannot);
+  EXPECT_EQ(RunThatFails(absl::InvalidArgumentError("bad path")),
+            ExitCode::kUsage);
+  EXPECT_EQ(RunThatFails(absl::ResourceExhaustedError("no memory")),
+            ExitCode::kHostCannot);
+  EXPECT_EQ(RunThatFails(absl::DataLossError("the disk fails")),
+            ExitCode::kHostCannot);
+  EXPECT_EQ(RunThatFails(absl::InternalError("KVM ioctl KVM_RUN")),
+            ExitCode::kVmmBug);
+}
+
+TEST_F(RunCommandTest, OnlyAHostWithoutKvmIsSkipped) {
+  options_.skip_if_no_kvm = true;
+  EXPECT_EQ(RunThatFails(absl::FailedPreconditionError("no KVM")),
+            ExitCode::kSkipped);
+  EXPECT_EQ(RunThatFails(absl::ResourceExhaustedError("no memory")),
+            ExitCode::kHostCannot);
+  EXPECT_EQ(RunThatFails(absl::InternalError("KVM ioctl KVM_RUN")),
+            ExitCode::kVmmBug);
+}
+
+TEST_F(RunCommandTest, AFailedRunEndsWithItsSentenceAndId) {
+  result_->conclusion = {.code = ExitCode::kGuestPanic,
+                         .id = "guest-panic",
+                         .sentence = "the guest panicked"};
+  EXPECT_EQ(Run(), ExitCode::kGuestPanic);
+  EXPECT_THAT(errors_,
+              EndsWith("vmm: error: the guest panicked [guest-panic]\n"));
+}
+
+TEST_F(RunCommandTest, AGoodRunSaysNothingOfItsConclusion) {
+  EXPECT_EQ(Run(), ExitCode::kOk);
+  EXPECT_THAT(errors_, Not(HasSubstr("error")));
+  EXPECT_THAT(errors_, StartsWith("vmm: label kvm-on-tcg-icount: insisted on"));
+}
+
+TEST_F(RunCommandTest, ResultsAreWhatHappened) {
+  options_.results = ScratchPath("results");
+  options_.arm = "stop";
+  EXPECT_EQ(Run(), ExitCode::kOk);
+  std::ifstream file(options_.results);
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_THAT(text, StartsWith("{\n  \""));
+  EXPECT_THAT(text, EndsWith("}\n"));
+  const json results = json::parse(text, nullptr, false);
+  EXPECT_EQ(results["config"], ToJson(options_));
+  EXPECT_EQ(results["arm"], "stop");
+  EXPECT_THAT(text, HasSubstr("kvm-on-tcg-icount"));
+  unlink(options_.results.c_str());
+}
+
+TEST_F(RunCommandTest, APathWhereNoResultsCanBeIsRefusedBeforeTheRun) {
+  options_.results = "/nowhere/results.json";
+  EXPECT_EQ(Refused(),
+            "cannot write /nowhere/results.json.tmp: No such file or "
+            "directory");
+  options_.results = "/proc";
+  EXPECT_EQ(Refused(), "cannot write /proc: Is a directory");
+}
+
+TEST_F(RunCommandTest, ADiskThatIsFullAtTheEndIsTheHostsFailure) {
+  options_.results = "/dev/full";
+  EXPECT_EQ(Run(), ExitCode::kHostCannot);
+  EXPECT_TRUE(ran_);
+  EXPECT_THAT(errors_,
+              HasSubstr("vmm: error: cannot write /dev/full: No space left on "
+                        "device\n"));
+}
+
+TEST_F(RunCommandTest, AFolderThatVanishesMeanwhileIsNoUsageError) {
+  const std::string folder = ScratchPath("folder");
+  ASSERT_EQ(mkdir(folder.c_str(), 0777), 0);
+  options_.results = folder + "/results.json";
+  during_ = [&] { EXPECT_EQ(rmdir(folder.c_str()), 0); };
+  EXPECT_EQ(Run(), ExitCode::kHostCannot);
+  EXPECT_THAT(errors_, HasSubstr("vmm: error: cannot write " + folder));
+}
+
+TEST_F(RunCommandTest, ResultsThatCannotBeWrittenHideNoFailure) {
+  options_.results = "/dev/full";
+  result_->conclusion = {.code = ExitCode::kGuestPanic,
+                         .id = "guest-panic",
+                         .sentence = "the guest panicked"};
+  EXPECT_EQ(Run(), ExitCode::kGuestPanic);
+  EXPECT_THAT(errors_, HasSubstr("No space left on device\n"));
+  EXPECT_THAT(errors_,
+              EndsWith("vmm: error: the guest panicked [guest-panic]\n"));
+}
+
+TEST(RunCommandOnThisHostTest, NeedsAnArm64Host) {
+#if defined(__aarch64__)
+  GTEST_SKIP() << "this one is";
+#endif
+  RunOptions options;
+  options.kernel = ScratchPath("kernel");
+  options.raw = true;
+  std::ofstream(options.kernel) << "a flat binary";
+  for (const bool skip : {false, true}) {
+    options.skip_if_no_kvm = skip;
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(RunCommand(options),
+              skip ? ExitCode::kSkipped : ExitCode::kHostCannot);
+    const std::string errors = testing::internal::GetCapturedStderr();
+    EXPECT_THAT(errors, StartsWith("vmm: error: this machine is "));
+    EXPECT_THAT(errors, EndsWith(", AArch64 guests need an arm64 host with "
+                                 "KVM; run it in the emulated arm64 host: "
+                                 "tools/arm64-host -- vmm ...\n"));
+  }
+}
+
+class CaveatsTest : public testing::Test {
+ protected:
+  RunOptions options_;
+};
+
+TEST_F(CaveatsTest, HardwareHasNone) {
+  EXPECT_THAT(Caveats(options_, {"kvm", "why"}), IsEmpty());
+  EXPECT_THAT(Caveats(options_, {"kvm-on-tcg-icount", "why"}), IsEmpty());
+}
+
+TEST_F(CaveatsTest, ALabelThatMakesTimesDoubtfulSaysSo) {
+  EXPECT_THAT(Caveats(options_, {"kvm-on-tcg", "why"}),
+              ElementsAre("label kvm-on-tcg: an emulated host in wall-clock "
+                          "time; counts and verdicts mean something, times do "
+                          "not"));
+  EXPECT_THAT(Caveats(options_, {"kvm-on-vm", "DMI says QEMU"}),
+              ElementsAre("label kvm-on-vm: times include those of the "
+                          "hypervisor below this host; DMI says QEMU"));
+}
+
+TEST_F(CaveatsTest, ALabelThatTheUserInsistsOnSaysInPlaceOfWhich) {
+  EXPECT_THAT(Caveats(options_, {"kvm-on-vm", "insisted on by --label", true}),
+              ElementsAre("label kvm-on-vm: insisted on by --label"));
+}
+
+TEST_F(CaveatsTest, WithKvmsPsciMuchIsUnknown) {
+  options_.psci = "kvm";
+  EXPECT_THAT(Caveats(options_, {"kvm", "why"}),
+              ElementsAre("PSCI was answered by KVM: the VMM saw only the "
+                          "guest's marks, so the phases between them are not "
+                          "known"));
 }
 
 }  // namespace

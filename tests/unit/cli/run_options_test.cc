@@ -14,6 +14,7 @@ namespace {
 
 using nlohmann::json;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 class RunOptionsTest : public testing::Test {
  protected:
@@ -143,6 +144,197 @@ TEST_F(RunOptionsTest, ABadFirmwareIsNamedWithItsRemedy) {
 TEST_F(RunOptionsTest, WhatIsNoJsonIsRefused) {
   EXPECT_THAT(Parse({"--config", ConfigFile("cpus = 4")}).message(),
               HasSubstr("not a JSON object"));
+}
+
+// What `vmm run --help` lists, in its order.
+struct Listed {
+  std::string name;
+  std::string type;
+  std::string shown_default;
+};
+
+const Listed kListed[] = {
+    {"kernel", "KERNEL", ""},
+    {"--initrd", "FILE", ""},
+    {"--params", "TEXT", ""},
+    {"--cpus", "N", "1"},
+    {"--memory", "SIZE", "1073741824"},
+    {"--psci", "vmm|kvm", "vmm"},
+    {"--firmware", "MODEL", "none"},
+    {"--park", "off|guest|host", ""},
+    {"--park-base", "ADDRESS", ""},
+    {"--idle-states", "", ""},
+    {"--strict", "", ""},
+    {"--allow-splat", "TEXT", ""},
+    {"--raw", "", ""},
+    {"--seed", "N", ""},
+    {"--timeout", "DURATION", "5m"},
+    {"--on-reset", "exit|reboot", "exit"},
+    {"--expect-kexecs", "N", ""},
+    {"--arm", "NAME", "stock"},
+    {"--label", "LABEL", ""},
+    {"--events", "FILE", ""},
+    {"--results", "FILE", ""},
+    {"--dump-dtb", "FILE", ""},
+    {"--config", "FILE", ""},
+    {"--dry-run", "", ""},
+    {"--skip-if-no-kvm", "", ""},
+    {"--verbose", "", ""},
+};
+
+TEST_F(RunOptionsTest, HelpListsThemInAnOrderWithTypesAndDefaults) {
+  std::vector<const CLI::Option*> options;
+  for (const CLI::Option* option : app_.get_options()) {
+    if (option->get_name() != "--help") options.push_back(option);
+  }
+  ASSERT_EQ(options.size(), std::size(kListed));
+  for (size_t i = 0; i < options.size(); ++i) {
+    const Listed& listed = kListed[i];
+    EXPECT_EQ(options[i]->get_name(), listed.name);
+    if (!listed.type.empty()) {
+      EXPECT_THAT(options[i]->get_type_name(), StartsWith(listed.type));
+    }
+    EXPECT_FALSE(options[i]->get_description().empty()) << listed.name;
+    const std::string shown = options[i]->get_default_str();
+    if (!listed.type.empty() && listed.type != "TEXT") {
+      EXPECT_EQ(shown, listed.shown_default) << listed.name;
+    }
+  }
+}
+
+TEST_F(RunOptionsTest, ShortNamesAreTheSameOptions) {
+  ASSERT_TRUE(Parse({"-i", "initrd", "-v", "Image"}).ok());
+  EXPECT_EQ(options_.initrd, "initrd");
+  EXPECT_TRUE(options_.verbose);
+  EXPECT_EQ(options_.kernel, "Image");
+}
+
+TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
+  ASSERT_TRUE(Parse({"Image",
+                     "--initrd",
+                     "initrd",
+                     "--psci",
+                     "kvm",
+                     "--park",
+                     "off",
+                     "--park-base",
+                     "0x4f000000",
+                     "--strict",
+                     "--allow-splat",
+                     "WARNING: a",
+                     "--allow-splat",
+                     "BUG: b",
+                     "--raw",
+                     "--seed",
+                     "7",
+                     "--timeout",
+                     "90s",
+                     "--on-reset",
+                     "reboot",
+                     "--expect-kexecs",
+                     "50",
+                     "--arm",
+                     "stop",
+                     "--label",
+                     "kvm",
+                     "--events",
+                     "e",
+                     "--results",
+                     "r",
+                     "--dump-dtb",
+                     "d",
+                     "--dry-run",
+                     "--skip-if-no-kvm",
+                     "--verbose"})
+                  .ok());
+  EXPECT_TRUE(options_.dry_run);
+  EXPECT_EQ(ToJson(options_), json::parse(R"({
+    "kernel": "Image", "initrd": "initrd", "params": [], "cpus": 1,
+    "memory": 1073741824, "psci": "kvm", "firmware": "none", "park": "off",
+    "park-base": "0x4f000000", "idle-states": false, "strict": true,
+    "allow-splat": ["WARNING: a", "BUG: b"], "raw": true, "seed": 7,
+    "timeout": "90s", "on-reset": "reboot", "expect-kexecs": 50,
+    "arm": "stop", "label": "kvm", "events": "e", "results": "r",
+    "dump-dtb": "d", "skip-if-no-kvm": true, "verbose": true})"));
+}
+
+TEST_F(RunOptionsTest, WhatIsNotSaidIsNullOrEmpty) {
+  ASSERT_TRUE(Parse({"Image"}).ok());
+  EXPECT_EQ(ToJson(options_), json::parse(R"({
+    "kernel": "Image", "initrd": "", "params": [], "cpus": 1,
+    "memory": 1073741824, "psci": "vmm", "firmware": "none", "park": "host",
+    "park-base": "", "idle-states": false, "strict": false,
+    "allow-splat": [], "raw": false, "seed": null,
+    "timeout": "5m", "on-reset": "exit", "expect-kexecs": null,
+    "arm": "stock", "label": "", "events": "", "results": "",
+    "dump-dtb": "", "skip-if-no-kvm": false, "verbose": false})"));
+}
+
+TEST_F(RunOptionsTest, AnOptionThatRepeatsTakesOneWordEachTime) {
+  ASSERT_TRUE(Parse({"--allow-splat", "a", "Image"}).ok());
+  EXPECT_EQ(options_.allow_splats, std::vector<std::string>{"a"});
+  EXPECT_EQ(options_.kernel, "Image");
+}
+
+TEST_F(RunOptionsTest, BothEndsOfARangeAreIn) {
+  ASSERT_TRUE(Parse({"-c", "512", "Image"}).ok());
+  EXPECT_EQ(options_.cpus, 512u);
+  options_ = {};
+  ASSERT_TRUE(Parse({"-c", "1", "Image"}).ok());
+  EXPECT_EQ(options_.cpus, 1u);
+}
+
+TEST_F(RunOptionsTest, SizesAreInUnitsOf1024) {
+  ASSERT_TRUE(Parse({"-m", "512M", "Image"}).ok());
+  EXPECT_EQ(options_.memory, uint64_t{512} << 20);
+}
+
+TEST_F(RunOptionsTest, AFileMaySaySomeAndLeaveTheRest) {
+  ASSERT_TRUE(Parse({"--config", ConfigFile(R"({
+        "kernel": "Image", "cpus": 8, "params": ["a", "b c"], "seed": 5,
+        "raw": true, "strict": false, "label": "", "allow-splat": [],
+        "expect-kexecs": null, "plan": {"cpus": 9}})")})
+                  .ok());
+  EXPECT_EQ(options_.kernel, "Image");
+  EXPECT_EQ(options_.cpus, 8u);
+  EXPECT_EQ(options_.params, (std::vector<std::string>{"a", "b c"}));
+  EXPECT_EQ(options_.seed, 5u);
+  EXPECT_TRUE(options_.raw);
+  EXPECT_FALSE(options_.strict);
+  EXPECT_EQ(options_.label, "");
+  EXPECT_EQ(options_.expect_kexecs, std::nullopt);
+}
+
+TEST_F(RunOptionsTest, WordsOfAListMayBeNumbers) {
+  ASSERT_TRUE(Parse({"--config", ConfigFile(R"({"params": [1, "x"]})")}).ok());
+  EXPECT_EQ(options_.params, (std::vector<std::string>{"1", "x"}));
+}
+
+TEST_F(RunOptionsTest, AFileThatCannotBeReadIsNamed) {
+  EXPECT_EQ(Parse({"--config", "/nowhere/file"}),
+            absl::NotFoundError(
+                "cannot open /nowhere/file: No such file or directory"));
+}
+
+TEST_F(RunOptionsTest, ComplaintsNameTheFile) {
+  const std::string path = ConfigFile("[]");
+  EXPECT_EQ(
+      Parse({"--config", path}),
+      absl::InvalidArgumentError("--config " + path + ": not a JSON object"));
+}
+
+TEST_F(RunOptionsTest, AFileOfMoreThanAMegabyteIsNoConfiguration) {
+  const std::string said = R"({"cpus": 2})";
+  const size_t most = size_t{1} << 20;
+  ASSERT_TRUE(Parse({"--config",
+                     ConfigFile(said + std::string(most - said.size(), ' '))})
+                  .ok());
+  EXPECT_EQ(options_.cpus, 2u);
+  EXPECT_THAT(
+      Parse({"--config",
+             ConfigFile(said + std::string(most - said.size() + 1, ' '))})
+          .message(),
+      HasSubstr("larger than 1048576 bytes"));
 }
 
 }  // namespace
