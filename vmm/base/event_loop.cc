@@ -18,6 +18,7 @@ namespace {
 
 constexpr int64_t kNsPerMs = 1'000'000;
 constexpr int kForever = -1;
+constexpr int kNobody = -1;  // poll() skips it.
 
 }  // namespace
 
@@ -82,7 +83,8 @@ absl::Status EventLoop::Wait() {
   std::vector<pollfd> fds;
   fds.reserve(sources_.size());
   for (const Source& source : sources_) {
-    fds.push_back({source.enabled ? source.fd : -1, source.events, 0});
+    fds.push_back(
+        {.fd = source.enabled ? source.fd : kNobody, .events = source.events});
   }
   if (poll(fds.data(), fds.size(), TimeoutMs()) < 0) {
     if (errno != EINTR) return ErrnoStatus("poll");
@@ -94,10 +96,12 @@ absl::Status EventLoop::Wait() {
   return absl::OkStatus();
 }
 
-// Rounds up, so that the tick is due when the wait ends.
 int EventLoop::TimeoutMs() const {
-  if (!tick_) return kForever;
-  const int64_t left = std::max<int64_t>(deadline_ns_ - now_ns_(), 0);
+  return tick_ ? PollTimeoutMs(deadline_ns_ - now_ns_()) : kForever;
+}
+
+int EventLoop::PollTimeoutMs(int64_t left_ns) {
+  const int64_t left = std::max<int64_t>(left_ns, 0);
   return static_cast<int>(
       std::min<int64_t>((left + kNsPerMs - 1) / kNsPerMs, INT_MAX));
 }

@@ -53,6 +53,9 @@ class EventLoop {
   void Stop() { stopped_ = true; }
 
   static int64_t MonotonicNs();
+  // Returns how many ms poll() waits for a tick that is due in `left_ns`, or
+  // was. Rounds up, so that the tick is due when the wait ends.
+  static int PollTimeoutMs(int64_t left_ns);
 
  private:
   struct Source {

@@ -4,13 +4,14 @@
 #include <sha256.h>
 #include <sys/types.h>
 
+#include <array>
+
 namespace vmm {
 
 std::string Sha256(absl::Span<const uint8_t> bytes) {
-  std::string hex(SHA256_DIGEST_STRING_LENGTH, '\0');
+  std::array<char, SHA256_DIGEST_STRING_LENGTH> hex;  // And a terminator.
   SHA256Data(bytes.data(), bytes.size(), hex.data());
-  hex.pop_back();  // The terminator.
-  return hex;
+  return hex.data();
 }
 
 }  // namespace vmm

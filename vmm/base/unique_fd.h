@@ -29,9 +29,8 @@ class UniqueFd {
   int Release() { return std::exchange(fd_, -1); }
 
  private:
-  void Close() {
-    if (fd_ >= 0) close(fd_);
-    fd_ = -1;
+  void Close() const {
+    if (valid()) close(fd_);
   }
   int fd_ = -1;
 };

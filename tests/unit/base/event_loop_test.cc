@@ -5,11 +5,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <climits>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "vmm/base/clock.h"
 #include "vmm/base/unique_fd.h"
 
 namespace vmm {
@@ -216,6 +224,111 @@ TEST_F(EventLoopTest, AnErrorAtARoundsEndEndsTheRun) {
   Read("a", a_);
   a_.Fill();
   EXPECT_EQ(loop_.Run(), absl::DataLossError("disk full"));
+}
+
+TEST_F(EventLoopTest, AnErrorOfTheTickEndsTheRun) {
+  loop_.SetTick(kPeriod, [] { return absl::DataLossError("late"); });
+  Read("a", a_);
+  a_.Fill();
+  now_ = kPeriod;
+  EXPECT_EQ(loop_.RunRound(), absl::DataLossError("late"));
+}
+
+TEST_F(EventLoopTest, MoreDescriptorsThanTheHostAllowsAreAnError) {
+  rlimit old;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+  Read("a", a_);
+  Read("b", b_);
+  a_.Fill();
+  const rlimit one = {1, old.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &one), 0);
+  const absl::Status status = loop_.RunRound();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+  EXPECT_EQ(status, absl::UnknownError("poll: Invalid argument"));
+  EXPECT_THAT(calls_, IsEmpty());
+}
+
+// Signals come again and again while it lives, and do nothing but interrupt.
+class Interruptions {
+ public:
+  Interruptions() {
+    struct sigaction action = {};
+    action.sa_handler = [](int) {};
+    sigaction(SIGALRM, &action, &old_);
+    const itimerval often = {{0, 1000}, {0, 1000}};
+    setitimer(ITIMER_REAL, &often, nullptr);
+  }
+  ~Interruptions() {
+    const itimerval never = {};
+    setitimer(ITIMER_REAL, &never, nullptr);
+    sigaction(SIGALRM, &old_, nullptr);
+  }
+
+ private:
+  struct sigaction old_ = {};
+};
+
+TEST_F(EventLoopTest, ASignalEndsTheWaitWithNothingReady) {
+  Read("a", a_);
+  loop_.SetRoundEnd(Note("end"));
+  a_.Fill();
+  EXPECT_THAT(Round(), ElementsAre("a", "end"));
+  a_.Empty();
+  const Interruptions interruptions;
+  EXPECT_THAT(Round(), ElementsAre("end"));
+}
+
+TEST_F(EventLoopTest, WithoutATickItWaitsForADescriptor) {
+  const UniqueFd timer(timerfd_create(CLOCK_MONOTONIC, 0));
+  const itimerspec soon = {{}, {0, 20'000'000}};
+  ASSERT_EQ(timerfd_settime(timer.get(), 0, &soon, nullptr), 0);
+  loop_.Add("timer", timer.get(), POLLIN, Note("timer"));
+  EXPECT_THAT(Round(), ElementsAre("timer"));
+}
+
+TEST_F(EventLoopTest, WithATickItWaitsUntilThat) {
+  loop_.SetTick(20 * kPeriod, Note("tick"));
+  const int64_t begin = EventLoop::MonotonicNs();
+  EXPECT_THAT(Round(), IsEmpty());  // The test's clock stands still.
+  EXPECT_GE(EventLoop::MonotonicNs() - begin, 20 * kPeriod);
+}
+
+TEST(PollTimeoutTest, RoundsUpToMilliseconds) {
+  EXPECT_EQ(EventLoop::PollTimeoutMs(-1), 0);
+  EXPECT_EQ(EventLoop::PollTimeoutMs(INT64_MIN), 0);
+  EXPECT_EQ(EventLoop::PollTimeoutMs(0), 0);
+  EXPECT_EQ(EventLoop::PollTimeoutMs(1), 1);
+  EXPECT_EQ(EventLoop::PollTimeoutMs(1'000'000), 1);
+  EXPECT_EQ(EventLoop::PollTimeoutMs(1'000'001), 2);
+  EXPECT_EQ(EventLoop::PollTimeoutMs(2'000'000), 2);
+  EXPECT_EQ(EventLoop::PollTimeoutMs(int64_t{INT_MAX} * 1'000'000), INT_MAX);
+  EXPECT_EQ(EventLoop::PollTimeoutMs(int64_t{INT_MAX} * 1'000'000 + 1),
+            INT_MAX);
+}
+
+// What `moment` returns must lie between two looks at the kernel's clock.
+void ExpectMonotonic(const std::function<int64_t()>& moment) {
+  const auto look = [] {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * int64_t{1'000'000'000} + now.tv_nsec;
+  };
+  // The shortest of many looks is short even on a busy machine.
+  for (int i = 0; i < 1000; ++i) {
+    const int64_t before = look();
+    const int64_t ns = moment();
+    const int64_t after = look();
+    ASSERT_LE(before, ns);
+    ASSERT_LE(ns, after);
+  }
+}
+
+TEST(MonotonicTest, IsTheKernelsClock) {
+  ExpectMonotonic(EventLoop::MonotonicNs);
+  ExpectMonotonic([] { return Clock().ToMonotonic(0); });
+  const Clock clock;
+  ExpectMonotonic([&] { return clock.ToMonotonic(clock.Now()); });
+  EXPECT_EQ(clock.ToMonotonic(5) - clock.ToMonotonic(3), 2);
 }
 
 }  // namespace

@@ -1,20 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/base/file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/scratch.h"
+#include "vmm/base/unique_fd.h"
 
 namespace vmm {
 namespace {
@@ -268,6 +278,169 @@ TEST_F(FileStreamTest, AMissingFolderIsNamed) {
                 .status()
                 .message(),
             "cannot write /nowhere/events: No such file or directory");
+}
+
+TEST(ReadFileTest, AnErrorInTheMiddleIsNamed) {
+  // Nothing is mapped at 0.
+  EXPECT_EQ(
+      ReadFile("/proc/self/mem", 1).status(),
+      absl::DataLossError("cannot read /proc/self/mem: Input/output error"));
+}
+
+TEST(ReadFileTest, ASizeOfJustTheMostIsRead) {
+  const std::string path = FileOf("most", "1234");
+  ASSERT_TRUE(ReadFile(path, 4).ok());
+  EXPECT_EQ(ReadFile(path, 3).status(),
+            absl::InvalidArgumentError(path + " is larger than 3 bytes"));
+}
+
+// A pipe whose writer is a signal handler: the first signals only interrupt the
+// reader, a later one writes and closes.
+int interrupted_pipe = -1;
+int interruptions = 0;
+
+TEST(ReadFileTest, GoesOnAfterASignal) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  interrupted_pipe = ends[1];
+  interruptions = 0;
+  struct sigaction action = {}, old = {};
+  action.sa_handler = [](int) {
+    if (++interruptions != 3) return;
+    if (write(interrupted_pipe, "late", 4) != 4) abort();
+    close(interrupted_pipe);
+  };
+  sigaction(SIGALRM, &action, &old);
+  const std::string path = absl::StrCat("/dev/fd/", ends[0]);
+  const itimerval often = {{0, 2000}, {0, 2000}}, never = {};
+  setitimer(ITIMER_REAL, &often, nullptr);
+  const auto bytes = ReadFile(path, 100);
+  setitimer(ITIMER_REAL, &never, nullptr);
+  sigaction(SIGALRM, &old, nullptr);
+  close(ends[0]);
+  ASSERT_TRUE(bytes.ok()) << bytes.status();
+  EXPECT_EQ(Text(*bytes), "late");
+}
+
+size_t OpenFiles() {
+  const std::filesystem::directory_iterator files("/proc/self/fd");
+  return static_cast<size_t>(std::distance(begin(files), end(files)));
+}
+
+TEST_F(WriteFileTest, KeepsNoFileOpen) {
+  const size_t before = OpenFiles();
+  ASSERT_TRUE(WriteFile(path_, "x").ok());
+  ASSERT_TRUE(CheckWritable(path_).ok());
+  ASSERT_TRUE(ReadFile(path_, 1).ok());
+  EXPECT_EQ(OpenFiles(), before);
+}
+
+TEST_F(WriteFileTest, WhatAnEarlierRunLeftBehindIsEmptied) {
+  std::ofstream(path_ + ".tmp") << "a much longer text";
+  ASSERT_TRUE(WriteFile(path_, "new").ok());
+  EXPECT_EQ(Contents(path_), "new");
+}
+
+mode_t ModeOf(const std::string& path) {
+  struct stat info = {};
+  EXPECT_EQ(stat(path.c_str(), &info), 0);
+  return info.st_mode & 07777;
+}
+
+TEST_F(WriteFileTest, TheUmaskDecidesWhoMayReadIt) {
+  const std::string stream = path_ + ".stream";
+  const mode_t old = umask(0);
+  ASSERT_TRUE(WriteFile(path_, "x").ok());
+  ASSERT_TRUE(FileStream::Open(stream, FileStream::Start::kEmpty).ok());
+  umask(old);
+  EXPECT_EQ(ModeOf(path_), 0666u);
+  EXPECT_EQ(ModeOf(stream), 0666u);
+  unlink(stream.c_str());
+}
+
+TEST_F(WriteFileTest, ASocketIsNoFile) {
+  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM, 0));
+  // Its address is short: relative to the folder.
+  const std::string name = absl::StrCat("parkvmm-socket.", getpid());
+  sockaddr_un address = {.sun_family = AF_UNIX};
+  name.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address),
+                 sizeof(address)),
+            0);
+  const absl::Status status = WriteFile(name, "x");
+  unlink(name.c_str());
+  EXPECT_EQ(status.message(),
+            absl::StrCat("cannot write ", name, ": No such device or address"));
+}
+
+TEST(WriteAllTest, NothingTakenIsNoInterruption) {
+  int calls = 0;
+  const absl::Status status =
+      WriteAll("f", "x", [&](const char*, size_t) -> ssize_t {
+        errno = EINTR;  // Of an earlier call.
+        return ++calls == 1 ? 0 : 1;
+      });
+  EXPECT_EQ(status, absl::DataLossError("cannot write f: it takes no more"));
+  EXPECT_EQ(calls, 1);
+}
+
+bool IsOpen(int fd) { return fcntl(fd, F_GETFD) != -1; }
+
+TEST(UniqueFdTest, ClosesItsDescriptorOnce) {
+  const int number = dup(STDERR_FILENO);
+  {
+    const UniqueFd fd(number);
+    EXPECT_EQ(fd.get(), number);
+    EXPECT_TRUE(fd.valid());
+    EXPECT_TRUE(IsOpen(number));
+  }
+  EXPECT_FALSE(IsOpen(number));
+}
+
+TEST(UniqueFdTest, HoldsNothingAtFirstAndAfterItIsMovedOrReleased) {
+  EXPECT_FALSE(UniqueFd().valid());
+  UniqueFd a(dup(STDERR_FILENO));
+  const int number = a.get();
+  UniqueFd b(std::move(a));
+  EXPECT_EQ(a.get(), -1);  // NOLINT(bugprone-use-after-move)
+  EXPECT_EQ(b.get(), number);
+  UniqueFd c;
+  c = std::move(b);
+  EXPECT_EQ(b.get(), -1);  // NOLINT(bugprone-use-after-move)
+  EXPECT_EQ(c.get(), number);
+  EXPECT_EQ(c.Release(), number);
+  EXPECT_EQ(c.get(), -1);
+  EXPECT_TRUE(IsOpen(number));
+  close(number);
+}
+
+TEST(UniqueFdTest, AssignmentClosesWhatItHeld) {
+  UniqueFd fd(dup(STDERR_FILENO));
+  const int old = fd.get();
+  UniqueFd other(dup(STDERR_FILENO));
+  const int number = other.get();
+  fd = std::move(other);
+  EXPECT_FALSE(IsOpen(old));
+  EXPECT_TRUE(IsOpen(number));
+  UniqueFd& same = fd;
+  fd = std::move(same);
+  EXPECT_EQ(fd.get(), number);
+  EXPECT_TRUE(IsOpen(number));
+}
+
+TEST(UniqueFdTest, DescriptorZeroIsOne) {
+  const int saved = dup(STDIN_FILENO);
+  close(STDIN_FILENO);
+  ASSERT_EQ(open("/dev/null", O_RDONLY), STDIN_FILENO);
+  {
+    const UniqueFd fd(STDIN_FILENO);
+    EXPECT_TRUE(fd.valid());
+  }
+  EXPECT_FALSE(IsOpen(STDIN_FILENO));
+  if (saved >= 0) {
+    dup2(saved, STDIN_FILENO);
+    close(saved);
+  }
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ namespace {
 
 // From a variable: a constant would be worked out by the compiler.
 GuestRange Range(uint64_t base, uint64_t size) {
-  return *GuestRange::Make(GuestAddress(base), size);
+  return GuestRange::Make(GuestAddress(base), size).value();
 }
 
 TEST(GuestRangeTest, IsNeitherEmptyNorDoesItWrap) {
