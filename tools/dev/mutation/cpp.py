@@ -4,6 +4,7 @@
 import bisect
 import pathlib
 import re
+from dataclasses import replace
 
 from clang import cindex
 from clang.cindex import Cursor, CursorKind
@@ -49,6 +50,7 @@ class Finder:
         self.mutants: list[Mutant] = []
         self.macros: list[tuple[int, int]] = []
         self.constant = False
+        self.twins: set[int] = set()  # Where literals are whose mutants others are.
 
     def find(self, unit: cindex.TranslationUnit) -> list[Mutant]:
         for cursor in unit.cursor.get_children():
@@ -76,13 +78,14 @@ class Finder:
         if any("\n#" in part or 'R"' in part for part in (source, *(e.text for e in edits))):
             return
         line = bisect.bisect_right(self.lines, start)
-        edits = [Edit(e.start, e.end, one_line(e.text), e.statement) for e in edits]
+        edits = [replace(e, text=one_line(e.text)) for e in edits]
         self.mutants.append(Mutant(self.file, line, kind, shortened(one_line(source)), change,
                                    edits, self.constant))
 
-    def replace(self, kind: str, change: str, cursor: Cursor, text: str) -> None:
+    def replace(self, kind: str, change: str, cursor: Cursor, text: str,
+                condition: bool = False) -> None:
         start, end = cursor.extent.start.offset, cursor.extent.end.offset
-        self.add(kind, change, start, end, [Edit(start, end, text)])
+        self.add(kind, change, start, end, [Edit(start, end, text, condition=condition)])
 
     def macro(self, cursor: Cursor) -> None:
         """Takes a macro's use: what is in it is not looked at, but for a status that is returned
@@ -119,6 +122,8 @@ class Finder:
                 return
             children = [c for c in children if c.kind.is_expression() and
                         c.extent.start.offset >= cursor.location.offset]
+            if self.is_filled(cursor):
+                return
             if cursor.type.kind == cindex.TypeKind.CONSTANTARRAY:
                 children = [c for c in children if c.kind == CursorKind.INIT_LIST_EXPR]
         elif kind == CursorKind.CASE_STMT:
@@ -129,6 +134,21 @@ class Finder:
             self.node(cursor, children)
         for child in children:
             self.walk(child)
+
+    def is_filled(self, variable: Cursor) -> bool:
+        """Returns whether a variable begins with a 0 that means nothing: the next thing that is
+        done with it is to assign to it, or to hand out its address."""
+        name, end = variable.spelling, variable.extent.end.offset
+        if not re.fullmatch(rf"{name} = 0", self.text(variable.location.offset, end)):
+            return False
+        rest = self.bytes[end:].decode()
+        use = re.search(rf"\b{name}\b", rest)
+        if not use:
+            return False
+        before, after = rest[:use.start()], rest[use.end():]
+        filled = re.search(r"([(,]\s*&|\bfdt_for_each_\w+\()$", before)
+        at_once = re.fullmatch(r";\s*(do \{\s*)?", before) and re.match(r"\s=\s", after)
+        return filled is not None or at_once is not None
 
     def function(self, cursor: Cursor) -> None:
         children = list(cursor.get_children())
@@ -172,6 +192,8 @@ class Finder:
             self.replace("ternary", "arms swapped", cursor, f"{condition} ? {no} : {yes}")
         elif kind == CursorKind.INTEGER_LITERAL:
             text = self.text_of(cursor)
+            if cursor.extent.start.offset in self.twins:
+                return
             if re.fullmatch(r"[0-9][0-9a-fA-FxXbuUlL']*", text):
                 self.replace("constant", "one more", cursor, f"{text} + 1")
         elif kind == CursorKind.CXX_BOOL_LITERAL_EXPR:
@@ -193,6 +215,8 @@ class Finder:
     def operator(self, cursor: Cursor, left: Cursor, right: Cursor) -> None:
         between = self.text(left.extent.end.offset, right.extent.start.offset)
         symbol = one_line(between)
+        if symbol in ("<", ">="):  # One more here is what another operator is.
+            self.twins.add(right.extent.start.offset)
         for other in OPERATORS.get(symbol, []):
             self.replace("operator", f"{symbol} is {other}", cursor,
                          f"{self.text_of(left)} {other} {self.text_of(right)}")
@@ -213,7 +237,10 @@ class Finder:
         start = cursor.extent.start.offset
         if name in SYMMETRIC:
             return
-        for first, second in zip(arguments, arguments[1:]):
+        pairs = list(zip(arguments, arguments[1:]))
+        if name == "clamp":  # min(max(value, low), high)
+            pairs = pairs[1:]
+        for first, second in pairs:
             if "memory_order" in first.type.spelling:
                 continue
             if first.type.get_canonical().spelling != second.type.get_canonical().spelling:
@@ -238,9 +265,9 @@ class Finder:
         text = self.text_of(condition)
         then = children[1] if len(children) > 1 else None
         if then is not None and re.match(r"(\{\s*)?(return|continue|break)\b", self.text_of(then)):
-            self.replace("return", "early end removed", condition, "false")
+            self.replace("return", "early end removed", condition, "false", True)
         elif not any(f" {symbol} " in text for symbol in COMPARISONS) and not text.startswith("!"):
-            self.replace("negation", "condition negated", condition, f"!({text})")
+            self.replace("negation", "condition negated", condition, f"!({text})", True)
 
     def statements(self, children: list[Cursor]) -> None:
         before: Cursor | None = None

@@ -24,6 +24,7 @@ class Edit:
     end: int
     text: str
     statement: bool = False
+    condition: bool = False  # Both texts are made bool: an optional may be one.
 
 
 @dataclass

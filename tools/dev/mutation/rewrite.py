@@ -64,12 +64,14 @@ class Writer:
             return
         # Of one expression that is a statement, some mutants want the value.
         statement = any(edit.statement for _, edit in node.edits)
+        cast = ("static_cast<void>" if statement else
+                "static_cast<bool>" if any(edit.condition for _, edit in node.edits) else "")
         self.out += b"("
         for mutant, edit in node.edits:
             text = f"({edit.text})" if edit.text else "0"
-            self.put(mutant, f"{switch(mutant)} ? " +
-                     (f"static_cast<void>({text})" if statement else text) + " : ")
-        self.out += b"static_cast<void>(" if statement else b"("
+            self.put(mutant, f"{switch(mutant)} ? " + (f"{cast}({text})" if cast else text) +
+                     " : ")
+        self.out += cast.encode() + b"("
         self.plain(node)
         self.out += b"))"
         self.spans.append(Span(begin, len(self.out), tuple(m for m, _ in node.edits)))
