@@ -210,7 +210,6 @@ std::vector<CpuTimes> PerCpu(int64_t begin, const Boundaries& at,
     return std::pair(!cpu.at.called, cpu.at.called);
   });
   for (size_t i = 0; i + 1 < result.size(); ++i) {
-    if (!result[i + 1].at.called) break;
     result[i].kernel_after_on =
         Rest(result[i].at.started, result[i + 1].at.called, 0);
   }

@@ -34,12 +34,15 @@ void AppendField(std::string& line, const EventField& field, uint64_t value) {
 
 }  // namespace
 
-EventLog::EventLog(std::vector<uint64_t> mpidrs)
+EventLog::EventLog(std::vector<uint64_t> mpidrs, uint64_t max_lines)
     : mpidrs_(std::move(mpidrs)),
+      max_lines_(max_lines),
       wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  for (size_t i = 0; i < mpidrs_.size() + 1; ++i) {
+  const auto add = [this] {
     rings_.push_back(std::make_unique<EventRing>(wake_.get()));
-  }
+  };
+  for (size_t i = 0; i != mpidrs_.size(); ++i) add();
+  add();  // The observers'.
 }
 
 absl::Status EventLog::WriteTo(const std::string& path, bool append) {
@@ -87,7 +90,7 @@ absl::Status EventLog::Drain(int64_t until_ns,
   for (auto event = pending_.begin(); event != end; ++event) {
     each(*event);
     if (!file_) continue;
-    if (lines_ < kMaxLines) {
+    if (lines_ < max_lines_) {
       ++lines_;
       absl::StrAppend(&lines, Line(*event));
     } else {

@@ -27,7 +27,9 @@ class EventLog {
   // guest can make us write must have an end.
   static constexpr uint64_t kMaxLines = 4'000'000;
 
-  explicit EventLog(std::vector<uint64_t> mpidrs);
+  // `max_lines`: fewer in tests.
+  explicit EventLog(std::vector<uint64_t> mpidrs,
+                    uint64_t max_lines = kMaxLines);
 
   EventRing& ring(uint32_t vcpu) { return *rings_[vcpu]; }
   // For one thread that is no vCPU's.
@@ -49,6 +51,7 @@ class EventLog {
   std::string Line(const Event& event) const;
 
   const std::vector<uint64_t> mpidrs_;
+  const uint64_t max_lines_;
   const UniqueFd wake_;
   std::vector<std::unique_ptr<EventRing>> rings_;
   std::vector<Event> pending_;  // Drained, not yet old enough.

@@ -253,5 +253,112 @@ TEST(PerCpuTest, MomentsCountFromTheBeginning) {
   EXPECT_EQ(times[0].at, (CpuMoments{100, 110, 130, 1450, 1460}));
 }
 
+TEST(SharesTest, WhatCannotBeIsNobodys) {
+  // Known to be off before it was: no time of polling, and none is taken from
+  // another CPU's.
+  const PhaseShares shares = SharesOfCpus({
+      {.leave = Leave{.left = 100, .off = 110, .known = 300}},
+      {.leave = Leave{.left = 105, .off = 250, .known = 200}},
+  });
+  EXPECT_EQ(shares.down, (Shares{.vmm = 150}));
+  EXPECT_EQ(shares.jump, (Shares{.polling = 50, .kernel = 700}));
+}
+
+TEST(SharesTest, MoreFirmwareThanThereWasTimeIsNotTheNextPhases) {
+  const PhaseShares shares = SharesOfCpus(
+      {{.leave = Leave{.left = 100, .off = 150, .firmware = 900}}});
+  EXPECT_EQ(shares.jump, (Shares{.kernel = 850}));
+}
+
+TEST(SharesTest, TheOrderOfTheCpusMeansNothing) {
+  const PhaseShares shares = SharesOfCpus({
+      {.leave = Leave{.left = 220, .off = 225, .known = 240}},
+      {.leave = Leave{.left = 200, .off = 205, .known = 230}},
+  });
+  EXPECT_EQ(shares.down, (Shares{.vmm = 10, .kernel = 15}));
+  EXPECT_EQ(shares.jump, (Shares{.polling = 15, .kernel = 760}));
+}
+
+TEST(SharesTest, WhoLeavesAtTheEdgesOfAWaitLeavesMeanwhile) {
+  // At the moment that the first is off.
+  EXPECT_EQ(
+      SharesOfCpus({
+                       {.leave = Leave{.left = 200, .off = 205, .known = 230}},
+                       {.leave = Leave{.left = 205, .off = 210, .known = 210}},
+                   })
+          .jump,
+      (Shares{.kernel = 790}));
+  // At the moment that the first is known to be off.
+  EXPECT_EQ(
+      SharesOfCpus({
+                       {.leave = Leave{.left = 200, .off = 205, .known = 230}},
+                       {.leave = Leave{.left = 230, .off = 240, .known = 240}},
+                   })
+          .down,
+      (Shares{.vmm = 15, .kernel = 25}));
+}
+
+TEST(PhasesTest, WithoutAVersionCpusLeaveAllTheSame) {
+  Boundaries at = {.kexec = 0, .up = 2000};
+  AddCpus(at,
+          std::vector<CpuRecord>{{.leave = Leave{.left = 100, .off = 150}}});
+  EXPECT_EQ(PhasesOf(at), (Phases{.prepare = 100, .down = 50}));
+}
+
+TEST(PerCpuTest, WhoIsCalledFirstComesFirstWhoeverLeftFirst) {
+  const std::vector<CpuRecord> cpus = {
+      {.leave = Leave{.left = 100},
+       .arrival = Arrival{.called = 1500, .started = 1600}},
+      {.leave = Leave{.left = 300},
+       .arrival = Arrival{.called = 1400, .started = 1450}},
+  };
+  const auto times = PerCpu(0, kAt, cpus);
+  ASSERT_EQ(times.size(), 2u);
+  EXPECT_EQ(times[0].vcpu, 1u);
+  EXPECT_EQ(times[0].kernel_after_on, 50);
+  EXPECT_EQ(times[1].vcpu, 0u);
+}
+
+TEST(PerCpuTest, WhatWasNotSeenHasNoTime) {
+  const std::vector<CpuRecord> cpus = {
+      {.leave = Leave{.left = 100, .firmware = 5},
+       .arrival = Arrival{.called = 1500, .firmware = 7}},
+      {.arrival = Arrival{.called = 1600, .started = 1610, .firmware = 3}},
+      {.leave = Leave{.left = 200, .off = 210, .firmware = 4}},
+  };
+  const auto times = PerCpu(0, kAt, cpus);
+  ASSERT_EQ(times.size(), 3u);
+  EXPECT_EQ(times[0].at, (CpuMoments{.left = 100, .called = 1500}));
+  EXPECT_EQ(times[0].vmm_off, std::nullopt);
+  EXPECT_EQ(times[0].firmware_off, std::nullopt);
+  EXPECT_EQ(times[0].guest_poll, std::nullopt);
+  EXPECT_EQ(times[0].vmm_on, std::nullopt);
+  EXPECT_EQ(times[0].firmware_on, std::nullopt);
+  EXPECT_EQ(times[0].kernel_after_on, std::nullopt);
+  EXPECT_EQ(times[1].vmm_off, std::nullopt);
+  EXPECT_EQ(times[1].firmware_off, std::nullopt);
+  EXPECT_EQ(times[1].vmm_on, 7);
+  EXPECT_EQ(times[1].firmware_on, 3);
+  EXPECT_EQ(times[1].kernel_after_on, std::nullopt);
+  EXPECT_EQ(times[2].vmm_off, 6);
+  EXPECT_EQ(times[2].firmware_off, 4);
+  EXPECT_EQ(times[2].firmware_on, std::nullopt);
+  EXPECT_EQ(times[2].kernel_after_on, std::nullopt);
+}
+
+TEST(BoundariesTest, OnlyWhatWasSeenCounts) {
+  Boundaries at = kAt;
+  AddCpus(at, std::vector<CpuRecord>{
+                  {.leave = Leave{.left = 100, .off = 150}},
+                  {.leave = Leave{.left = 200}},
+                  {.arrival = Arrival{.called = 1500, .started = 1510}},
+                  {.arrival = Arrival{.called = 1600}},
+              });
+  EXPECT_EQ(at.first_left, 100);
+  EXPECT_EQ(at.last_off, 150);
+  EXPECT_EQ(at.first_called, 1500);
+  EXPECT_EQ(at.last_started, 1510);
+}
+
 }  // namespace
 }  // namespace vmm

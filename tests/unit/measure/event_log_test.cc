@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -151,6 +152,60 @@ TEST_F(EventLogTest, AFullDiskIsNamedAndRemembered) {
 TEST_F(EventLogTest, AnUnwritableFileIsNamed) {
   const absl::Status status = log_.WriteTo("/nowhere/events", false);
   EXPECT_THAT(status.message(), testing::HasSubstr("/nowhere/events"));
+}
+
+TEST_F(EventLogTest, TheObserversRingIsNoVcpus) {
+  EXPECT_NE(&log_.observers_ring(), &log_.ring(0));
+  EXPECT_NE(&log_.observers_ring(), &log_.ring(1));
+  EXPECT_NE(&log_.ring(0), &log_.ring(1));
+  log_.observers_ring().Push({.ns = 5});
+  EXPECT_THAT(Drain(INT64_MAX), ElementsAre(5));
+}
+
+TEST_F(EventLogTest, TheLimitItselfIsTooYoung) {
+  log_.ring(0).Push({.ns = 29});
+  log_.ring(0).Push({.ns = 30});
+  EXPECT_THAT(Drain(30), ElementsAre(29));
+  EXPECT_THAT(Drain(31), ElementsAre(30));
+}
+
+TEST_F(EventLogTest, AnEventHasNoMoreFieldsThanItsKind) {
+  ASSERT_TRUE(log_.WriteTo(path_, false).ok());
+  log_.ring(0).Push({.ns = 9,
+                     .kind = Event::Kind::kStart,
+                     .arguments = 3,
+                     .args = {0x40080000, 7, 8}});
+  Drain(INT64_MAX);
+  EXPECT_EQ(Contents(path_),
+            R"({"ns":9,"vcpu":0,"mpidr":"0x0","event":"start",)"
+            R"("entry":"0x40080000","context":"0x7"})"
+            "\n");
+}
+
+TEST(EventLogLimitTest, LinesPastTheLimitAreLostAndCounted) {
+  const std::string path = ScratchPath("events");
+  EventLog log({0x0}, 3);
+  const auto push = [&](int count) {
+    for (int i = 0; i < count; ++i) log.ring(0).Push({.ns = i});
+    EXPECT_TRUE(log.Drain(INT64_MAX, [](const auto&) {}).ok());
+  };
+  const auto lines = [&] {
+    const std::string text = Contents(path);
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  push(5);  // There is no file yet.
+  EXPECT_EQ(log.lost(), 0u);
+  ASSERT_TRUE(log.WriteTo(path, false).ok());
+  push(2);
+  EXPECT_EQ(lines(), 2);
+  EXPECT_EQ(log.lost(), 0u);
+  push(1);
+  EXPECT_EQ(lines(), 3);
+  EXPECT_EQ(log.lost(), 0u);
+  push(2);
+  EXPECT_EQ(lines(), 3);
+  EXPECT_EQ(log.lost(), 2u);
+  EXPECT_EQ(EventLog::kMaxLines, 4'000'000u);
 }
 
 }  // namespace

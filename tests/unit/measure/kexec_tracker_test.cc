@@ -221,7 +221,7 @@ TEST(KexecTrackerTest, AGuestThatMarksWithoutEndIsBounded) {
     story.Mark(2 * i, MARK_CODE_KEXEC, 1);
     story.Mark(2 * i + 1, MARK_CODE_UP, 1);
   }
-  EXPECT_LE(story.tracker.boots().size(), KexecTracker::kMaxBoots);
+  EXPECT_EQ(story.tracker.boots().size(), KexecTracker::kMaxBoots);
 }
 
 TEST(KexecTrackerTest, StrangeTargetsAndCodesAreIgnored) {
@@ -416,6 +416,207 @@ TEST(KexecTrackerTest, AKexecWithoutMarksHasItsOwnLeaves) {
   EXPECT_EQ(kexec.doors, (Doors{.cpu_off = 1, .cpu_on = 1}));
   ASSERT_EQ(kexec.per_cpu.size(), 1u);
   EXPECT_EQ(kexec.per_cpu[0].kernel_before_off, std::nullopt);
+}
+
+// Marks alone, and only those that end a boot, complete one.
+TEST(KexecTrackerTest, OnlyTheUpMarkCompletesABoot) {
+  Story story(2);
+  EXPECT_FALSE(story.Other(0, 0, Kind::kStart));
+  EXPECT_FALSE(story.Psci(1, 0, PSCI_VERSION));
+  EXPECT_FALSE(story.Psci(10, 0, PSCI_CPU_ON_64, 1));
+  EXPECT_FALSE(story.Other(11, 1, Kind::kStart));
+  EXPECT_TRUE(story.Mark(100, MARK_CODE_UP, 2));
+  EXPECT_FALSE(story.Mark(101, MARK_CODE_UP, 1)) << "again";
+  EXPECT_EQ(story.tracker.boots()[0].cpus_back, 2u);
+  EXPECT_FALSE(story.Mark(200, MARK_CODE_KEXEC, 2));
+  EXPECT_FALSE(story.Other(210, 1, Kind::kParkStore));
+  EXPECT_FALSE(story.Other(211, 1, Kind::kOff));
+  EXPECT_FALSE(story.Psci(220, 0, PSCI_VERSION));
+  EXPECT_FALSE(story.Other(230, 1, Kind::kReleaseStore));
+  EXPECT_FALSE(story.Mark(240, MARK_CODE_STEP_ENTER, 1));
+  EXPECT_FALSE(story.Mark(250, MARK_CODE_STEP_EXIT, 1));
+  EXPECT_FALSE(story.Mark(260, MARK_CODE_STEP_NAME, 1));
+  EXPECT_FALSE(story.Mark(270, 0xffff, 1));
+  for (const Kind kind : {Kind::kVerdict, Kind::kReset, Kind::kPowerOff}) {
+    EXPECT_FALSE(story.Other(300, 0, kind));
+  }
+  EXPECT_FALSE(story.tracker.boots()[1].complete);
+}
+
+TEST(KexecTrackerTest, AnyCallParkOrMarkIsASignOfLife) {
+  EXPECT_FALSE(Story(1).tracker.SawKernel());
+  {
+    Story story(1);
+    story.Other(0, 0, Kind::kStart);
+    EXPECT_FALSE(story.tracker.SawKernel()) << "the VMM's own doing";
+    story.Psci(1, 0, PSCI_VERSION);
+    EXPECT_TRUE(story.tracker.SawKernel());
+  }
+  {
+    Story story(1);
+    story.Other(0, 0, Kind::kParkStore);
+    EXPECT_TRUE(story.tracker.SawKernel());
+  }
+  {
+    Story story(1);
+    story.Mark(0, 0xffff, 0);
+    EXPECT_TRUE(story.tracker.SawKernel());
+  }
+}
+
+TEST(KexecTrackerTest, CallsOfBothWidthsCountAndOthersDoNot) {
+  Story story = Leaving();
+  // Another call, whose answer is the number that means OFF.
+  story.Psci(1110, 0, PSCI_FEATURES, 1, PSCI_AFFINITY_OFF);
+  story.Psci(1120, 0, PSCI_AFFINITY_INFO_32, 1, PSCI_AFFINITY_OFF);
+  story.Psci(1500, 0, PSCI_VERSION);
+  story.Psci(1600, 0, PSCI_CPU_ON_32, 1);
+  story.Other(1601, 1, Kind::kStart);
+  story.Mark(1700, MARK_CODE_UP, 2);
+  const Boot& kexec = story.tracker.boots().back();
+  ASSERT_EQ(kexec.per_cpu.size(), 1u);
+  EXPECT_EQ(kexec.per_cpu[0].at, (CpuMoments{100, 101, 120, 600, 601}));
+}
+
+TEST(KexecTrackerTest, AKernelThatAsksTwiceWithItsCpusOnIsTheSame) {
+  Story story(2);
+  story.Boot(0, 2);
+  story.Psci(200, 0, PSCI_VERSION);
+  EXPECT_EQ(story.tracker.boots().size(), 1u);
+  // Off and on again is on.
+  story.TurnOff(300, 1);
+  story.TurnOn(400, 1);
+  story.Psci(500, 0, PSCI_VERSION);
+  EXPECT_EQ(story.tracker.boots().size(), 1u);
+  // In the kexec, too.
+  story.Mark(1000, MARK_CODE_KEXEC, 2);
+  story.TurnOff(1100, 1);
+  story.Boot(1500, 2);
+  story.Psci(1700, 0, PSCI_VERSION);
+  EXPECT_EQ(story.tracker.boots().size(), 2u);
+}
+
+TEST(KexecTrackerTest, WhoStaysAwayAfterAKexecIsAway) {
+  Story story(3);
+  story.Boot(0, 3);
+  story.Mark(1000, MARK_CODE_KEXEC, 3);
+  story.TurnOff(1100, 1);
+  story.TurnOff(1200, 2);
+  story.Psci(1500, 0, PSCI_VERSION);
+  story.TurnOn(1510, 1);
+  story.Mark(1600, MARK_CODE_UP, 2);
+  story.Psci(2000, 0, PSCI_VERSION);
+  EXPECT_EQ(story.tracker.boots().size(), 3u);
+}
+
+TEST(KexecTrackerTest, KexecsWithoutMarksAreBounded) {
+  Story story(2);
+  for (int64_t i = 0; i < int64_t{KexecTracker::kMaxBoots} + 10; ++i) {
+    story.Psci(10 * i, 0, PSCI_VERSION);
+    story.TurnOn(10 * i + 1, 1);
+    story.TurnOff(10 * i + 5, 1);
+  }
+  EXPECT_EQ(story.tracker.boots().size(), KexecTracker::kMaxBoots);
+}
+
+TEST(KexecTrackerTest, AnyCpuMayCallKexec) {
+  Story story(2);
+  story.Boot(0, 2);
+  story.Mark(1000, MARK_CODE_KEXEC, 2);
+  story.TurnOff(1100, 0);
+  story.Psci(1110, 1, PSCI_AFFINITY_INFO_64, 0, PSCI_AFFINITY_OFF);
+  story.Psci(1500, 1, PSCI_VERSION);
+  story.Psci(1600, 1, PSCI_CPU_ON_64, 0);
+  story.Other(1601, 0, Kind::kStart);
+  story.Mark(1700, MARK_CODE_UP, 2);
+  const Boot& kexec = story.tracker.boots().back();
+  ASSERT_EQ(kexec.per_cpu.size(), 1u);
+  EXPECT_EQ(kexec.per_cpu[0].vcpu, 0u);
+  EXPECT_EQ(kexec.per_cpu[0].at, (CpuMoments{100, 101, 110, 600, 601}));
+}
+
+TEST(KexecTrackerTest, AKexecThatFailedLeavesNoSteps) {
+  Story story(2);
+  story.Boot(0, 2);
+  story.Mark(1000, MARK_CODE_KEXEC, 2);
+  story.Mark(1010, MARK_CODE_STEP_ENTER, 1 | 7 << 16);
+  story.Mark(1020, MARK_CODE_STEP_EXIT, 1 | 7 << 16);
+  story.Mark(1100, MARK_CODE_KEXEC, 2);
+  story.Boot(1500, 2);
+  EXPECT_EQ(story.tracker.boots().size(), 2u);
+  EXPECT_FALSE(story.tracker.boots()[1].steps);
+}
+
+TEST(KexecTrackerTest, WithoutAVersionStepsAreNeitherDownNorUp) {
+  Story story(2);
+  story.Mark(0, MARK_CODE_UP, 2);
+  story.Mark(1000, MARK_CODE_KEXEC, 2);
+  story.Mark(1010, MARK_CODE_STEP_ENTER, 1 | 7 << 16);
+  story.Mark(1020, MARK_CODE_STEP_EXIT, 1 | 7 << 16);
+  story.Mark(1600, MARK_CODE_UP, 2);
+  EXPECT_FALSE(story.tracker.boots()[1].steps);
+}
+
+TEST(KexecTrackerTest, OffOfACpuThatDidNotLeaveOrIsOffMeansNothing) {
+  Story story(3);
+  story.Boot(0, 3);
+  story.Mark(1000, MARK_CODE_KEXEC, 3);
+  story.TurnOff(1100, 1);
+  story.Other(1200, 1, Kind::kOff);
+  story.Other(1300, 2, Kind::kOff);
+  const Boot kexec = Arriving(story);
+  EXPECT_EQ(kexec.phases.down, 1);
+  ASSERT_EQ(kexec.per_cpu.size(), 1u);
+  EXPECT_EQ(kexec.per_cpu[0].at.off, 101);
+}
+
+TEST(KexecTrackerTest, CpusCountWhileTheyComeBack) {
+  Story story(3);
+  story.Boot(0, 3);
+  story.Mark(1000, MARK_CODE_KEXEC, 3);
+  story.TurnOff(1100, 1);
+  story.TurnOff(1200, 2);
+  story.Psci(1500, 0, PSCI_VERSION);
+  story.TurnOn(1510, 1);
+  EXPECT_EQ(story.tracker.boots()[1].cpus_back, 2u);
+  story.tracker.Add({.ns = 1520, .kind = Kind::kReleaseStore, .args = {2}});
+  story.Other(1530, 2, Kind::kStart);
+  EXPECT_EQ(story.tracker.boots()[1].cpus_back, 3u);
+  EXPECT_EQ(story.tracker.boots()[1].doors,
+            (Doors{.cpu_off = 2, .cpu_on = 1, .release = 1}));
+}
+
+TEST(KexecTrackerTest, NothingWasThereBeforeTheFirstBoot) {
+  Story story(2);
+  story.Other(0, 0, Kind::kStart);
+  story.TurnOff(10, 1);
+  story.Psci(20, 0, PSCI_VERSION);
+  story.TurnOn(30, 1);
+  story.Mark(100, MARK_CODE_UP, 2);
+  const Boot& boot = story.tracker.boots()[0];
+  EXPECT_EQ(boot.phases, (Phases{.early = 10, .up = 1, .userspace = 69}));
+  EXPECT_EQ(boot.shares.prepare, std::nullopt);
+  EXPECT_EQ(boot.shares.down, std::nullopt);
+  EXPECT_EQ(boot.shares.jump, std::nullopt);
+  EXPECT_EQ(boot.shares.early, (Shares{.kernel = 10}));
+}
+
+TEST(KexecTrackerTest, TheRecordsOfCpusAreBounded) {
+  constexpr uint32_t kCpus = 100'000;
+  Story story(kCpus);
+  story.Mark(0, MARK_CODE_UP, kCpus);
+  for (int64_t ns = 1000; ns <= 10'000; ns += 1000) {
+    story.Mark(ns, MARK_CODE_KEXEC, kCpus);
+    story.TurnOff(ns + 100, 1);
+    story.Psci(ns + 200, 0, PSCI_VERSION);
+    story.TurnOn(ns + 300, 1);
+    story.Mark(ns + 400, MARK_CODE_UP, kCpus);
+  }
+  const auto& boots = story.tracker.boots();
+  ASSERT_EQ(boots.size(), 11u);
+  EXPECT_EQ(boots[9].per_cpu.size(), 1u);  // The millionth record is the last.
+  EXPECT_EQ(boots[10].per_cpu.size(), 0u);
+  EXPECT_EQ(boots[10].phases.down, 1);
 }
 
 }  // namespace

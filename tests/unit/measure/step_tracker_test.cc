@@ -110,5 +110,74 @@ TEST(StepTrackerTest, AreOfTheKexecThatTheyAreMarkedIn) {
   EXPECT_FALSE(story.tracker.boots()[0].steps);
 }
 
+TEST(StepTrackerTest, AStepsTimeLacksThatOfTheStepRightInsideOnly) {
+  StepTracker steps;
+  steps.Enter(0, Step(1, 1));
+  steps.Enter(10, Step(1, 2));
+  steps.Enter(30, Step(1, 3));
+  steps.Exit(70, Step(1, 3), false);
+  steps.Exit(90, Step(1, 2), false);
+  steps.Exit(100, Step(1, 1), false);
+  EXPECT_EQ(steps.Ended()->down,
+            (StepTimes{{1, {{"step 1", 20}, {"step 2", 40}, {"step 3", 40}}}}));
+}
+
+TEST(StepTrackerTest, AKexecForgetsStepsUp) {
+  StepTracker steps;
+  steps.Enter(100, Step(1, 7));
+  steps.Exit(110, Step(1, 7), true);
+  ASSERT_TRUE(steps.Ended());
+  steps.Begin();
+  EXPECT_FALSE(steps.Ended());
+}
+
+TEST(StepTrackerTest, StepsAreNestedToALimit) {
+  for (const size_t room : {size_t{0}, size_t{1}}) {
+    StepTracker steps;
+    for (size_t i = 0; i < StepTracker::kMaxOpen - room; ++i) {
+      steps.Enter(0, Step(1, 7));
+    }
+    steps.Enter(0, Step(1, 8));
+    steps.Exit(5, Step(1, 8), false);
+    EXPECT_EQ(steps.Ended().has_value(), room == 1);
+  }
+}
+
+TEST(StepTrackerTest, AsManyStepsAreKeptAsThereIsRoomFor) {
+  StepTracker steps;
+  for (size_t i = 0; i < StepTracker::kMaxSteps + 10; ++i) {
+    const uint64_t step = Step(static_cast<uint16_t>(i >> 15), i & 0x7fff);
+    steps.Enter(0, step);
+    steps.Exit(1, step, i % 2 == 0);
+  }
+  size_t kept = 0;
+  for (const StepTimes& times : {steps.Ended()->down, steps.Ended()->up}) {
+    for (const auto& [cpu, of_cpu] : times) kept += of_cpu.size();
+  }
+  EXPECT_EQ(kept, StepTracker::kMaxSteps);
+}
+
+TEST(StepTrackerTest, AsManyNamesAreKeptAsThereIsRoomFor) {
+  StepTracker steps;
+  constexpr uint16_t kLast = StepTracker::kMaxNames - 1;
+  for (uint16_t i = 0; i <= kLast; ++i) steps.AddName(Name(i, "ab"));
+  steps.AddName(Name(kLast + 1, "ab"));  // One too many.
+  steps.AddName(Name(kLast, "c"));       // Goes on.
+  for (const uint16_t number : {kLast, uint16_t{kLast + 1}}) {
+    steps.Enter(0, Step(1, number));
+    steps.Exit(1, Step(1, number), false);
+  }
+  EXPECT_EQ(steps.Ended()->down,
+            (StepTimes{{1, {{"abc", 1}, {"step 4096", 1}}}}));
+}
+
+TEST(StepTrackerTest, AMarkHasFourCharacters) {
+  StepTracker steps;
+  steps.AddName(Name('A', "abcdef"));  // Two too many.
+  steps.Enter(0, Step(1, 'A'));
+  steps.Exit(1, Step(1, 'A'), false);
+  EXPECT_EQ(steps.Ended()->down, (StepTimes{{1, {{"abcd", 1}}}}));
+}
+
 }  // namespace
 }  // namespace vmm
