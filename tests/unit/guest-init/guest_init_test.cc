@@ -40,19 +40,21 @@ TEST(CpuList, ReadsWhatLinuxPrints) {
   EXPECT_THAT(ParseCpuList("0-3\n"), Optional(ElementsAre(0, 1, 2, 3)));
   EXPECT_THAT(ParseCpuList("0,2-3,511"), Optional(ElementsAre(0, 2, 3, 511)));
   EXPECT_THAT(ParseCpuList("\n"), Optional(IsEmpty()));
+  EXPECT_THAT(ParseCpuList("65535-65536"), Optional(ElementsAre(65535, 65536)));
 }
 
 TEST(CpuList, RefusesEverythingElse) {
   for (const char* text :
-       {"-", "0-", "-3", "3-0", "0,", ",0", "0,,1", "x", "0x1", "0 1",
-        "0-99999999999", "18446744073709551616"}) {
+       {"-", "0-", "-3", "3-0", "0,", ",0", "0,,1", "x", "0x1", "0 1", "0-a",
+        "0-65537", "65537", "0-99999999999", "18446744073709551616"}) {
     EXPECT_FALSE(ParseCpuList(text)) << text;
   }
 }
 
 TEST(Runnable, IsTheNumberBeforeTheSlash) {
   EXPECT_THAT(ParseRunnable("0.20 0.18 0.12 12/80 11206\n"), Optional(12));
-  for (const char* text : {"", "0.20 0.18 0.12", "0.20 /80", "1.5/80"}) {
+  for (const char* text :
+       {"", "0.20 0.18 0.12", "0.20 /80", "1.5/80", "12", "0.20 0.18 12"}) {
     EXPECT_FALSE(ParseRunnable(text)) << text;
   }
 }
@@ -72,6 +74,23 @@ TEST(CommandLine, QuotesKeepWordsTogether) {
   EXPECT_THAT(FindKey(kLine, "dyndbg"),
               Optional(std::string_view("file a.c +p")));
   EXPECT_EQ(FindKey(kLine, "park.end"), std::nullopt);
+}
+
+TEST(CommandLine, QuotesAreNoPartOfAValueThatTheyEnclose) {
+  const auto value = [](std::string_view line) { return FindKey(line, "x"); };
+  EXPECT_THAT(value(R"(x="")"), Optional(std::string_view()));
+  EXPECT_THAT(value(R"(x="a")"), Optional(std::string_view("a")));
+  for (const std::string_view kept :
+       {R"(")", R"("a"b)", R"(a"b")", "a", "ab"}) {
+    EXPECT_THAT(value("x=" + std::string(kept)), Optional(kept));
+  }
+}
+
+TEST(CommandLine, AQuoteMayBeginAWord) {
+  std::string_view line = "  \"a b\" c\n";
+  EXPECT_EQ(TakeWord(line), "\"a b\"");
+  EXPECT_EQ(TakeWord(line), "c");
+  EXPECT_EQ(TakeWord(line), "");
 }
 
 TEST(CommandLine, ReplacesAKeyAndNothingElse) {
@@ -100,6 +119,17 @@ TEST(Steps, AreWhatSysfsLists) {
   EXPECT_EQ(steps[1].name, "sched:active");
 }
 
+TEST(Steps, AreLinesOfANumberAndAName) {
+  const auto steps = ParseSteps("65535: a\n65536: b\n7\n    8: 9: c\n10: d");
+  ASSERT_EQ(steps.size(), 3u);
+  EXPECT_EQ(steps[0].number, 65535);
+  EXPECT_EQ(steps[0].name, "a");
+  EXPECT_EQ(steps[1].number, 8);
+  EXPECT_EQ(steps[1].name, "9: c");
+  EXPECT_EQ(steps[2].number, 10);
+  EXPECT_EQ(steps[2].name, "d");
+}
+
 TEST(Steps, FourCharactersGoIntoAMark) {
   EXPECT_EQ(PackStepName(44, "sched:active"), 0x6568'6373'002cu);
   EXPECT_EQ(PackStepName(1, "ab"), 0x6261'0001u);
@@ -118,6 +148,12 @@ TEST(Plan, TakesItsStepsInTurn) {
     EXPECT_EQ(std::get<Step>(second).kernel, "/boot/b");
     EXPECT_EQ(std::get<Step>(second).words, "");
   }
+}
+
+TEST(Plan, MayHaveAStepInEachLine) {
+  constexpr std::string_view kDense = "/boot/a\n/boot/b";
+  EXPECT_EQ(std::get<Step>(StepOf(kDense, 0)).kernel, "/boot/a");
+  EXPECT_EQ(std::get<Step>(StepOf(kDense, 1)).kernel, "/boot/b");
 }
 
 TEST(Plan, SaysWhatIsWrongWithIt) {
@@ -177,9 +213,33 @@ TEST(Options, AreWhatTheKeysSay) {
   EXPECT_EQ(options.module, "/lib/test.ko");
 }
 
+TEST(Options, AskForAPlanACrashAndMarks) {
+  const auto none = std::get<Options>(ParseOptions("quiet"));
+  EXPECT_EQ(none.plan, "");
+  EXPECT_FALSE(none.crash);
+  EXPECT_FALSE(none.permute);
+  EXPECT_FALSE(none.steps);
+  const auto plan = std::get<Options>(ParseOptions("park.plan=/boot/plan"));
+  EXPECT_EQ(plan.plan, "/boot/plan");
+  const auto crash = std::get<Options>(ParseOptions("park.crash"));
+  EXPECT_TRUE(crash.crash);
+  EXPECT_FALSE(crash.permute);
+  EXPECT_FALSE(crash.steps);
+  const auto permute = std::get<Options>(ParseOptions("park.permute"));
+  EXPECT_FALSE(permute.crash);
+  EXPECT_TRUE(permute.permute);
+  EXPECT_FALSE(permute.steps);
+  const auto steps = std::get<Options>(ParseOptions("park.steps"));
+  EXPECT_FALSE(steps.crash);
+  EXPECT_FALSE(steps.permute);
+  EXPECT_TRUE(steps.steps);
+}
+
 TEST(Options, RefuseATypoByItsWord) {
   for (const char* word :
-       {"park.cycels=3", "park.cycles=three", "park.cycles=", "park.end=never",
+       {"park.cycels=3", "park.cycles=three", "park.cycles=1a",
+        "park.cycles=", "park.plan=plan", "park.crash=1", "park.permute=no",
+        "park.steps=2", "park.step=1", "park.end=never",
         "park.kexec=", "park.offline=1", "park.shell=yes", "park.exec=test",
         "park.module=", "park.check=", "park.check=sh", "park.load"}) {
     const auto parsed = ParseOptions(std::string("quiet ") + word);
@@ -207,6 +267,18 @@ TEST(ImageHeader, IsRead) {
   EXPECT_EQ(header->image_size, 36 * kMiB);
 }
 
+TEST(ImageHeader, MayBeAllOfAFile) {
+  std::vector<uint8_t> image = Image(0, 64);
+  image[60] = 0x40;  // An EFI application has an offset behind the magic.
+  image.resize(64);
+  EXPECT_TRUE(ParseImageHeader(image)) << "a file of its image's size";
+  image.resize(63);
+  EXPECT_FALSE(ParseImageHeader(image));
+  EXPECT_TRUE(ParseImageHeader(Image(0, kGiB)));
+  EXPECT_FALSE(ParseImageHeader(Image(0, kGiB + 1)));
+  EXPECT_TRUE(ParseImageHeader(Image(2 * kMiB - 1, kMiB)));
+}
+
 TEST(ImageHeader, RefusesWhatIsNoPlainImage) {
   std::vector<uint8_t> packed = Image(0, kMiB);
   packed[56] = 0;
@@ -230,6 +302,12 @@ TEST(SystemRam, IsTheTopLevelLinesOnly) {
               ElementsAre(Range{0x40000000, 0xc0000000},
                           Range{0x100000000, 0x140000000}));
   EXPECT_THAT(ParseSystemRam(""), IsEmpty());
+  // A name of the same length, and numbers that are none.
+  EXPECT_THAT(ParseSystemRam("40000000-bfffffff : System ROM\n"
+                             "x-bfffffff : System RAM\n"
+                             "40000000-x : System RAM\n"
+                             "40000000 : System RAM\n"),
+              IsEmpty());
   // What /proc/iomem shows to those who may not see it.
   EXPECT_THAT(ParseSystemRam("00000000-00000000 : System RAM\n"), IsEmpty());
 }
@@ -239,6 +317,9 @@ TEST(CrashKernel, IsTheLargestThatWasReserved) {
                                "  48000000-48ffffff : Crash kernel\n"
                                "  50000000-5fffffff : Crash kernel\n"),
               Optional(Range{0x50000000, 0x60000000}));
+  EXPECT_THAT(ParseCrashKernel("  10000000-1fffffff : Crash kernel\n"
+                               "  50000000-50ffffff : Crash kernel\n"),
+              Optional(Range{0x10000000, 0x20000000}));
   EXPECT_EQ(ParseCrashKernel("40000000-bfffffff : System RAM\n"), std::nullopt);
 }
 
@@ -298,7 +379,7 @@ TEST(Placement, NeedsRoomForEverything) {
   // Up to 0x42600000, and then the initrd in whole pages.
   constexpr uint64_t kNeeded = 0x2600000 + 0x23ad000;
   EXPECT_TRUE(fits(kNeeded));
-  EXPECT_FALSE(fits(kNeeded - 4096));
+  EXPECT_FALSE(fits(kNeeded - 1));
   EXPECT_FALSE(PlaceSegments({}, sizes));
 }
 
@@ -320,6 +401,57 @@ TEST(Placement, RoundsToThePagesOfTheKernel) {
   EXPECT_EQ(layout->trampoline, kGiB + 0x2250000);
 }
 
+TEST(Placement, GivesEachPartWholePages) {
+  Sizes sizes = DebianSizes();
+  sizes.page = 65536;
+  sizes.kernel.image_size += 4096;
+  // The first range ends in the middle of the kernel's last page.
+  const uint64_t end = kGiB + sizes.kernel.image_size;
+  const auto layout = PlaceSegments({{kGiB, end}, {2 * kGiB, 3 * kGiB}}, sizes);
+  ASSERT_TRUE(layout);
+  EXPECT_EQ(layout->kernel, 2 * kGiB);
+  EXPECT_EQ(layout->dtb, kGiB);
+  // One byte more than a page takes two.
+  sizes = {.kernel = {.image_size = 2 * kMiB}, .initrd = 4097};
+  const auto fits = [&](uint64_t bytes) {
+    return PlaceSegments({{kGiB, kGiB + bytes}}, sizes).has_value();
+  };
+  EXPECT_TRUE(fits(4 * kMiB + 3 * 4096));
+  EXPECT_FALSE(fits(4 * kMiB + 2 * 4096));
+}
+
+TEST(Placement, NeedsRoomForEachPart) {
+  const Sizes sizes = {.kernel = {.image_size = 4 * kMiB}, .initrd = 4096};
+  const Range kernel = {kGiB, kGiB + 4 * kMiB};
+  const Range dtb = {2 * kGiB, 2 * kGiB + 2 * kMiB};
+  const Range pages = {3 * kGiB, 3 * kGiB + 2 * 4096};
+  EXPECT_TRUE(PlaceSegments({kernel, dtb, pages}, sizes));
+  EXPECT_FALSE(PlaceSegments({dtb, pages}, sizes)) << "no kernel";
+  EXPECT_FALSE(PlaceSegments({kernel, pages}, sizes)) << "no devicetree";
+  EXPECT_FALSE(
+      PlaceSegments({kernel, dtb, {pages.begin, pages.end - 4096}}, sizes))
+      << "no initrd";
+  EXPECT_FALSE(PlaceSegments({kernel, dtb}, sizes)) << "no trampoline";
+}
+
+// The window begins on a multiple of 1 GiB.
+TEST(Placement, TheWindowOf32GiBHoldsBothEnds) {
+  const Sizes sizes = {.kernel = {.image_size = 4 * kMiB}, .initrd = 4 * 4096};
+  const auto fits = [&](const Range& low, const Range& high) {
+    return PlaceSegments({low, high}, sizes).has_value();
+  };
+  // The kernel is last: there is no room for it where the rest is.
+  const Range small = {kGiB, kGiB + 3 * kMiB};
+  const uint64_t last = 33 * kGiB - 4 * kMiB;
+  EXPECT_TRUE(fits(small, {last, last + 4 * kMiB}));
+  EXPECT_FALSE(fits(small, {last + 2 * kMiB, last + 6 * kMiB}));
+  // The initrd is last.
+  const Range large = {kGiB, kGiB + 6 * kMiB + 4096};
+  const uint64_t end = 33 * kGiB;
+  EXPECT_TRUE(fits(large, {end - 4 * 4096, end}));
+  EXPECT_FALSE(fits(large, {end - 3 * 4096, end + 4096}));
+}
+
 TEST(Trampoline, LoadsBothAddressesFromItsEnd) {
   const auto code = MakeTrampoline(0x1'4000'0000, 0x2'4240'0000);
   // LDR (literal): imm19 words from the instruction itself.
@@ -331,6 +463,9 @@ TEST(Trampoline, LoadsBothAddressesFromItsEnd) {
   EXPECT_EQ(word(target(0)), 0x1'4000'0000u);
   EXPECT_EQ(code[1] & 0xff00001f, 0x58000000u) << "ldr x0";
   EXPECT_EQ(word(target(1)), 0x2'4240'0000u);
+  EXPECT_EQ(code[2], 0xaa1f03e1u) << "mov x1, xzr";
+  EXPECT_EQ(code[3], 0xaa1f03e2u) << "mov x2, xzr";
+  EXPECT_EQ(code[4], 0xaa1f03e3u) << "mov x3, xzr";
   EXPECT_EQ(code[5], 0xd61f0080u) << "br x4";
 }
 
@@ -458,6 +593,34 @@ TEST(Kcore, NeedsAllOfItsHeaders) {
   EXPECT_FALSE(FindMemory({}, {kGiB, kGiB + 1}));
 }
 
+TEST(Kcore, HasAsManyHeadersAsItSays) {
+  std::vector<uint8_t> file =
+      Kcore({{0x10000, kGiB, 0x1000}, {0x20000, 2 * kGiB, 0x1000}});
+  Elf64_Ehdr header;
+  std::memcpy(&header, file.data(), sizeof(header));
+  header.e_phnum = 1;
+  std::memcpy(file.data(), &header, sizeof(header));
+  EXPECT_TRUE(FindMemory(file, {kGiB, kGiB + 1}));
+  EXPECT_FALSE(FindMemory(file, {2 * kGiB, 2 * kGiB + 1}));
+}
+
+TEST(Kcore, HeadersMayBeginUpTo64KiB) {
+  EXPECT_THAT(
+      ProgramHeadersEnd(KcoreWith<uint64_t>(&Elf64_Ehdr::e_phoff, 64 << 10)),
+      Optional((64 << 10) + sizeof(Elf64_Phdr)));
+  EXPECT_FALSE(ProgramHeadersEnd(
+      KcoreWith<uint64_t>(&Elf64_Ehdr::e_phoff, (64 << 10) + 1)));
+  EXPECT_FALSE(ProgramHeadersEnd(
+      KcoreWith<uint64_t>(&Elf64_Ehdr::e_phoff, kElfHeaderBytes - 1)));
+}
+
+TEST(Kcore, ASegmentMayEndAtTheLastOffset) {
+  constexpr uint64_t kOffset = INT64_MAX - 0x1000;
+  EXPECT_THAT(FindMemory(Kcore({{kOffset, kGiB, 0x1000}}), {kGiB, kGiB + 1}),
+              Optional(ElementsAre(Piece{kOffset, 1})));
+  EXPECT_FALSE(FindMemory(Kcore({{kOffset, kGiB, 0x1001}}), {kGiB, kGiB + 1}));
+}
+
 // --- the devicetree ----------------------------------------------------------
 
 std::vector<uint8_t> MachineTree() {
@@ -470,6 +633,23 @@ std::vector<uint8_t> MachineTree() {
   machine.gic = fdt::GicV3{{0x8000000, 0x10000}, {{0x80a0000, 0x40000}}};
   machine.console = "pl011@9000000";
   return fdt::BuildMachineTree(machine).value();
+}
+
+// Returns a machine's tree that `change` has changed.
+template <typename Change>
+std::vector<uint8_t> ChangedTree(const Change& change) {
+  std::vector<uint8_t> tree = MachineTree();
+  tree.resize(tree.size() + 1024);
+  void* const raw = tree.data();
+  EXPECT_EQ(fdt_open_into(raw, raw, static_cast<int>(tree.size())), 0);
+  change(raw);
+  return tree;
+}
+
+std::vector<uint8_t> TreeWithout(const char* path) {
+  return ChangedTree([&](void* tree) {
+    EXPECT_EQ(fdt_del_node(tree, fdt_path_offset(tree, path)), 0);
+  });
 }
 
 Chosen SomeChosen() {
@@ -570,6 +750,65 @@ TEST(NextTree, DropsAnOldRngSeedIfThereIsNoNewOne) {
   EXPECT_FALSE(TreeView(*next).Has("/chosen", "rng-seed"));
 }
 
+TEST(NextTree, MayHaveNoRngSeedBeforeNorAfter) {
+  Chosen chosen = SomeChosen();
+  chosen.rng_seed.clear();
+  const auto first = MakeNextTree(MachineTree(), chosen);
+  ASSERT_TRUE(first);
+  const auto next = MakeNextTree(*first, chosen);
+  ASSERT_TRUE(next);
+  EXPECT_FALSE(TreeView(*next).Has("/chosen", "rng-seed"));
+}
+
+TEST(NextTree, HasAChosenNodeWhereThereWasNone) {
+  const auto next = MakeNextTree(TreeWithout("/chosen"), SomeChosen());
+  ASSERT_TRUE(next);
+  EXPECT_THAT(TreeView(*next).Strings("/chosen", "bootargs"),
+              ElementsAre("console=ttyAMA0 park.cycle=1"));
+}
+
+TEST(NextTree, ReplacesTheMemoryOfAnEarlierCrashKernel) {
+  Chosen chosen = SomeChosen();
+  chosen.usable = {0x50000000, 0x60000000};
+  const auto first = MakeNextTree(MachineTree(), chosen);
+  ASSERT_TRUE(first);
+  chosen.usable = {0x70000000, 0x74000000};
+  const auto next = MakeNextTree(*first, chosen);
+  ASSERT_TRUE(next);
+  EXPECT_THAT(TreeView(*next).Cells("/chosen", "linux,usable-memory-range"),
+              ElementsAre(0, 0x70000000, 0, 0x4000000));
+}
+
+// Boards whose firmware waits at the beginning of RAM have one.
+TEST(NextTree, KeepsAReservationAtZeroWhereThereIsNoInitrd) {
+  const auto tree = ChangedTree([](void* raw) {
+    EXPECT_EQ(fdt_add_mem_rsv(raw, 0, 0x1000), 0);
+    const int chosen = fdt_path_offset(raw, "/chosen");
+    EXPECT_EQ(fdt_delprop(raw, chosen, "linux,initrd-start"), 0);
+  });
+  const auto next = MakeNextTree(tree, SomeChosen());
+  ASSERT_TRUE(next);
+  EXPECT_EQ(fdt_num_mem_rsv(next->data()), 1);
+}
+
+TEST(NextTree, HasRoomForLongerArguments) {
+  Chosen chosen = SomeChosen();
+  chosen.bootargs = std::string(4000, 'x');
+  chosen.rng_seed = std::vector<uint8_t>(4000, 1);
+  const auto next = MakeNextTree(MachineTree(), chosen);
+  ASSERT_TRUE(next);
+  const TreeView tree(*next);
+  EXPECT_THAT(tree.Strings("/chosen", "bootargs"),
+              ElementsAre(chosen.bootargs));
+  EXPECT_EQ(tree.Bytes("/chosen", "rng-seed"), chosen.rng_seed);
+}
+
+TEST(NextTree, CannotReverseCpusThatAreNotThere) {
+  const auto tree = TreeWithout("/cpus");
+  EXPECT_TRUE(MakeNextTree(tree, SomeChosen()));
+  EXPECT_FALSE(MakeNextTree(tree, SomeChosen(), CpuOrder::kReversed));
+}
+
 TEST(NextTree, RefusesADamagedTree) {
   std::vector<uint8_t> tree = MachineTree();
   tree.resize(tree.size() / 2);
@@ -611,9 +850,36 @@ TEST(Initrd, IsNowhereIfChosenIsWrong) {
   EXPECT_FALSE(InitrdIn({}));
 }
 
+TEST(Initrd, IsNowhereIfChosenDoesNotSay) {
+  EXPECT_FALSE(InitrdIn(TreeWithout("/chosen")));
+  for (const char* name : {"linux,initrd-start", "linux,initrd-end"}) {
+    const auto tree = ChangedTree([&](void* raw) {
+      const int chosen = fdt_path_offset(raw, "/chosen");
+      EXPECT_EQ(fdt_delprop(raw, chosen, name), 0);
+    });
+    EXPECT_FALSE(InitrdIn(tree)) << name;
+  }
+}
+
 TEST(ReservedRanges, AreTheChildrenOfReservedMemory) {
   EXPECT_THAT(ReservedRanges(MachineTree()),
               Optional(ElementsAre(Range{0x7fff0000, 0x7fff1000})));
+}
+
+TEST(ReservedRanges, AreEntriesToo) {
+  const auto tree = ChangedTree([](void* raw) {
+    EXPECT_EQ(fdt_add_mem_rsv(raw, 0x7000000, 0x1000), 0);
+    EXPECT_EQ(fdt_add_mem_rsv(raw, 0x9000000, 0x3000), 0);
+  });
+  EXPECT_THAT(ReservedRanges(tree),
+              Optional(ElementsAre(Range{0x7000000, 0x7001000},
+                                   Range{0x9000000, 0x9003000},
+                                   Range{0x7fff0000, 0x7fff1000})));
+}
+
+TEST(ReservedRanges, AreNoneWithoutEntriesAndNode) {
+  EXPECT_THAT(ReservedRanges(TreeWithout("/reserved-memory")),
+              Optional(IsEmpty()));
 }
 
 TEST(Reg, IsTwoAddressAndTwoSizeCells) {
@@ -621,6 +887,14 @@ TEST(Reg, IsTwoAddressAndTwoSizeCells) {
                                     0, 0, 0, 0, 0,    0, 16, 0};
   EXPECT_THAT(DecodeReg(reg), Optional(Range{0x190020000, 0x190021000}));
   EXPECT_FALSE(DecodeReg(std::span(reg).first(15)));
+  // The last byte of all, and an address that is less than the size.
+  std::vector<uint8_t> high(16, 0);
+  high[15] = 0xff;
+  EXPECT_THAT(DecodeReg(high), Optional(Range{0, 0xff}));
+  std::fill_n(high.begin(), 7, 0xff);
+  EXPECT_THAT(DecodeReg(high), Optional(Range{UINT64_MAX - 0xff, UINT64_MAX}));
+  ++high[7];
+  EXPECT_FALSE(DecodeReg(high));
   EXPECT_FALSE(DecodeReg(std::vector<uint8_t>(16, 0xff))) << "wraps";
 }
 

@@ -150,9 +150,10 @@ TEST(StepTrackerTest, AsManyStepsAreKeptAsThereIsRoomFor) {
     steps.Enter(0, step);
     steps.Exit(1, step, i % 2 == 0);
   }
+  const auto ended = steps.Ended();
   size_t kept = 0;
-  for (const StepTimes& times : {steps.Ended()->down, steps.Ended()->up}) {
-    for (const auto& [cpu, of_cpu] : times) kept += of_cpu.size();
+  for (const StepTimes* times : {&ended->down, &ended->up}) {
+    for (const auto& [cpu, of_cpu] : *times) kept += of_cpu.size();
   }
   EXPECT_EQ(kept, StepTracker::kMaxSteps);
 }

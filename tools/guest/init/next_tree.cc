@@ -37,14 +37,14 @@ void AppendRegions(std::span<const uint8_t> reg, std::vector<Range>& ranges) {
   }
 }
 
-bool AppendEntries(const void* tree, std::vector<Range>& ranges) {
+// IsTree() has seen all entries: none of them fails.
+void AppendEntries(const void* tree, std::vector<Range>& ranges) {
   const int count = fdt_num_mem_rsv(tree);
   for (int i = 0; i < count; ++i) {
     uint64_t address = 0, size = 0;
-    if (fdt_get_mem_rsv(tree, i, &address, &size) != 0) return false;
+    fdt_get_mem_rsv(tree, i, &address, &size);
     ranges.push_back({address, address + size});
   }
-  return count >= 0;
 }
 
 void AppendReservedMemory(const void* tree, std::vector<Range>& ranges) {
@@ -94,18 +94,25 @@ bool SetUsable(void* tree, int node, const Range& usable) {
          fdt_appendprop_u64(tree, node, kName, usable.end - usable.begin) == 0;
 }
 
+// libfdt finds no property of a node that is not there.
+std::optional<Range> InitrdIn(const void* tree) {
+  const int node = fdt_path_offset(tree, "/chosen");
+  const Range initrd = {NumberIn(tree, node, "linux,initrd-start"),
+                        NumberIn(tree, node, "linux,initrd-end")};
+  if (initrd.begin == 0 || initrd.begin >= initrd.end) return std::nullopt;
+  return initrd;
+}
+
 // Linux's kexec_file_load reserves the initrd in the tree it makes. Inherited,
 // each kexec would leave the next kernel less memory.
-bool DropReservedInitrd(void* tree) {
-  const int node = fdt_path_offset(tree, "/chosen");
-  const uint64_t initrd =
-      node < 0 ? 0 : NumberIn(tree, node, "linux,initrd-start");
-  for (int i = fdt_num_mem_rsv(tree) - 1; i >= 0; --i) {
+void DropReservedInitrd(void* tree) {
+  const auto initrd = InitrdIn(tree);
+  if (!initrd) return;
+  for (int i = fdt_num_mem_rsv(tree); i-- > 0;) {
     uint64_t address = 0, size = 0;
-    if (fdt_get_mem_rsv(tree, i, &address, &size) != 0) return false;
-    if (address == initrd && fdt_del_mem_rsv(tree, i) != 0) return false;
+    fdt_get_mem_rsv(tree, i, &address, &size);
+    if (address == initrd->begin) fdt_del_mem_rsv(tree, i);
   }
-  return true;
 }
 
 bool SetChosen(void* tree, const Chosen& chosen) {
@@ -184,22 +191,15 @@ bool ReverseCpus(void* tree) {
 
 std::optional<std::vector<Range>> ReservedRanges(
     std::span<const uint8_t> tree) {
+  if (!IsTree(tree)) return std::nullopt;
   std::vector<Range> ranges;
-  if (!IsTree(tree) || !AppendEntries(tree.data(), ranges)) {
-    return std::nullopt;
-  }
+  AppendEntries(tree.data(), ranges);
   AppendReservedMemory(tree.data(), ranges);
   return ranges;
 }
 
 std::optional<Range> InitrdIn(std::span<const uint8_t> tree) {
-  if (!IsTree(tree)) return std::nullopt;
-  const int node = fdt_path_offset(tree.data(), "/chosen");
-  if (node < 0) return std::nullopt;
-  const Range initrd = {NumberIn(tree.data(), node, "linux,initrd-start"),
-                        NumberIn(tree.data(), node, "linux,initrd-end")};
-  if (initrd.begin == 0 || initrd.begin >= initrd.end) return std::nullopt;
-  return initrd;
+  return IsTree(tree) ? InitrdIn(tree.data()) : std::nullopt;
 }
 
 std::optional<std::vector<uint8_t>> MakeNextTree(std::span<const uint8_t> tree,
@@ -209,8 +209,9 @@ std::optional<std::vector<uint8_t>> MakeNextTree(std::span<const uint8_t> tree,
   std::vector<uint8_t> next(tree.size() + chosen.bootargs.size() +
                             chosen.rng_seed.size() + kHeadroom);
   const int size = static_cast<int>(next.size());
-  if (fdt_open_into(tree.data(), next.data(), size) != 0 ||
-      !DropReservedInitrd(next.data()) || !SetChosen(next.data(), chosen) ||
+  if (fdt_open_into(tree.data(), next.data(), size) != 0) return std::nullopt;
+  DropReservedInitrd(next.data());
+  if (!SetChosen(next.data(), chosen) ||
       (order == CpuOrder::kReversed && !ReverseCpus(next.data())) ||
       fdt_pack(next.data()) != 0) {
     return std::nullopt;
