@@ -21,6 +21,9 @@ OPERATORS = {
     "&&": ["||"], "||": ["&&"], "&": ["|"], "|": ["&"], "^": ["|"], "<<": [">>"], ">>": ["<<"],
     "+=": ["-="], "-=": ["+="], "|=": ["&="], "&=": ["|="], "<<=": [">>="], ">>=": ["<<="],
     "*=": ["/="], "/=": ["*="]}
+# No test meets the nanosecond at which these differ, where a clock is compared.
+AT_THE_EDGE = {("<", "<="), ("<=", "<"), (">", ">="), (">=", ">")}
+CLOCK = re.compile(r"\bNow\(\)|steady_clock::now\(\)|\bMonotonicNs\(\)")
 COMPARISONS = {"<", "<=", ">", ">=", "==", "!="}
 NAMES = {"min": "max", "max": "min", "Seconds": "Milliseconds", "Milliseconds": "Microseconds",
          "Microseconds": "Milliseconds", "Nanoseconds": "Microseconds",
@@ -38,6 +41,16 @@ UNORDERED = re.compile(r"tree\.|Write\w*\(tree|fdt::WritePlace")
 # What only tells, or tells a compiler or a test something.
 UNTOLD = re.compile(r"static_cast<void>|\w+\.reserve\(|hook_\.|log::|LOG|spdlog::|Log[A-Z]|"
                     r"std::fputs|fmt::print")
+# What tests/model is told of a step: the code under test does not see it.
+SCAFFOLD = re.compile(r"hook_\.")
+SCAFFOLDS = {"HashOf"}
+# A statement that changes one variable and calls nothing.
+PLAIN = re.compile(r"(?P<assigned>[\w.]+) [-+|&]?= [^()]*|(?:\+\+|--)(?P<counted>[\w.]+)")
+SIGNED = {cindex.TypeKind.INT, cindex.TypeKind.SHORT, cindex.TypeKind.SCHAR}
+UNSIGNED = {cindex.TypeKind.UINT, cindex.TypeKind.USHORT, cindex.TypeKind.UCHAR,
+            cindex.TypeKind.BOOL}
+BUILT_IN = {CursorKind.BINARY_OPERATOR, CursorKind.COMPOUND_ASSIGNMENT_OPERATOR,
+            CursorKind.UNARY_OPERATOR}
 
 
 class Finder:
@@ -112,6 +125,8 @@ class Finder:
         kind = cursor.kind
         if kind in SKIPPED or kind.is_attribute():
             return
+        if kind == CursorKind.CALL_EXPR and SCAFFOLD.match(self.text_of(cursor)):
+            return
         if kind in FUNCTIONS:
             self.function(cursor)
             return
@@ -153,7 +168,7 @@ class Finder:
     def function(self, cursor: Cursor) -> None:
         children = list(cursor.get_children())
         body = next((c for c in children if c.kind == CursorKind.COMPOUND_STMT), None)
-        if body is None:
+        if body is None or cursor.spelling in SCAFFOLDS:
             return
         start = body.extent.start.offset
         before, head = self.constant, self.text(cursor.extent.start.offset, start)
@@ -203,7 +218,8 @@ class Finder:
                 self.replace("constant", f"{other} in its place", cursor, other)
         elif kind == CursorKind.CXX_STATIC_CAST_EXPR:
             text = self.text_of(cursor)
-            if match := re.match(r"static_cast<(u?)int64_t>", text):
+            match = re.match(r"static_cast<(u?)int64_t>", text)
+            if match and not fits_32_bits(children[-1], signed=not match[1]):
                 self.replace("cast", "through 32 bits", cursor,
                              f"static_cast<{match[1]}int64_t>(static_cast<{match[1]}int32_t>"
                              f"({text}))")
@@ -217,7 +233,10 @@ class Finder:
         symbol = one_line(between)
         if symbol in ("<", ">="):  # One more here is what another operator is.
             self.twins.add(right.extent.start.offset)
+        clock = CLOCK.search(self.text_of(cursor)) is not None
         for other in OPERATORS.get(symbol, []):
+            if clock and (symbol, other) in AT_THE_EDGE:
+                continue
             self.replace("operator", f"{symbol} is {other}", cursor,
                          f"{self.text_of(left)} {other} {self.text_of(right)}")
 
@@ -278,9 +297,21 @@ class Finder:
             if here:
                 start, end = child.extent.start.offset, child.extent.end.offset
                 self.add("statement", "statement removed", start, end, [Edit(start, end, "", True)])
-                if before is not None and not UNORDERED.match(text):
+                if before is not None and not (UNORDERED.match(text) or
+                                               self.are_independent(before, child)):
                     self.swap(before, child)
             before = child if here else None
+
+    def are_independent(self, first: Cursor, second: Cursor) -> bool:
+        """Returns whether both change a variable that the other does not mention, none of them
+        atomic, and call nothing: no thread can tell which came first."""
+        if first.kind not in BUILT_IN or second.kind not in BUILT_IN:
+            return False
+        texts = [one_line(self.text_of(cursor)) for cursor in (first, second)]
+        plain = [PLAIN.fullmatch(text) for text in texts]
+        return all(match is not None and
+                   not re.search(rf"\b{re.escape(match['assigned'] or match['counted'])}\b", other)
+                   for match, other in zip(plain, reversed(texts)))
 
     def swap(self, first: Cursor, second: Cursor) -> None:
         places = [(c.extent.start.offset, c.extent.end.offset) for c in (first, second)]
@@ -288,6 +319,17 @@ class Finder:
         self.add("order", "swapped with the next statement", one, one_end,
                  [Edit(one, one_end, self.text(two, two_end), True),
                   Edit(two, two_end, self.text(one, one_end), True)])
+
+
+def fits_32_bits(cursor: Cursor, signed: bool) -> bool:
+    """Returns whether the type of what is cast has 32 bits or fewer, and these say all."""
+    while cursor.kind == CursorKind.UNEXPOSED_EXPR and len(list(cursor.get_children())) == 1:
+        (cursor,) = cursor.get_children()
+    of = cursor.type.get_canonical()
+    if of.kind == cindex.TypeKind.ENUM:
+        of = of.get_declaration().enum_type.get_canonical()
+    is_signed = of.kind in SIGNED
+    return (is_signed or of.kind in UNSIGNED) and of.get_size() <= 4 and (signed or not is_signed)
 
 
 def arguments_of(command: list[str]) -> list[str]:
