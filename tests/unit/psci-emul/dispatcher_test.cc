@@ -244,7 +244,12 @@ TEST_F(DispatcherTest, Reset2KeepsItsTypeAndCookie) {
             Outcome(SystemReset{true, 0, 0x123456789a}));
   EXPECT_EQ(Call(PSCI_SYSTEM_RESET2_32, 0x80000001, 5),
             Outcome(SystemReset{true, 0x80000001, 5}));
-  EXPECT_EQ(Call(PSCI_SYSTEM_RESET2_64, 1), Is(Status::kInvalidParameters));
+  EXPECT_EQ(Call(PSCI_SYSTEM_RESET2_32, 0x80000000, 6),
+            Outcome(SystemReset{true, 0x80000000, 6}));
+  for (const uint64_t type : {0x1u, 0x7fffffffu}) {
+    EXPECT_EQ(Call(PSCI_SYSTEM_RESET2_64, type),
+              Is(Status::kInvalidParameters));
+  }
 }
 
 }  // namespace

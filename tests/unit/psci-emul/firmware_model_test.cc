@@ -80,6 +80,7 @@ TEST(FirmwareModelTest, NonsenseIsNamedWithItsRemedy) {
            Case{"on=-1us", "on=-1us is no duration", "say on=14us"},
            Case{"on=11s", "no duration from 0 to 10s", "say on=14us"},
            Case{"on=inf", "no duration from 0 to 10s", "say on=14us"},
+           Case{"off=14us=3", "off=14us=3 is no duration", "say off=14us"},
            Case{"off=", "off= is no duration", "say off=14us"},
            Case{"socket=513", "socket=513 is no number", "say socket=32"},
            Case{"socket=-1", "socket=-1 is no number", "say socket=32"},

@@ -130,6 +130,18 @@ TEST_F(ParkPagesTest, ACpuBesideThePagesHasNone) {
   EXPECT_EQ(pages_.parked(), 0u);
 }
 
+// Also one that was in a page before.
+TEST_F(ParkPagesTest, ACpuBesideThePagesIsAnnouncedEachTime) {
+  Park(kFirst, 3);
+  pages_.Released(3, true);
+  pages_.EnterBeside(kFirst);
+  EXPECT_THAT(pages_.Unannounced(), IsEmpty());
+  pages_.TurnedOff(kFirst);
+  EXPECT_THAT(pages_.Unannounced(), ElementsAre(kFirst));
+  EXPECT_EQ(pages_.Announce(kFirst), std::nullopt);
+  EXPECT_THAT(pages_.Unannounced(), IsEmpty());
+}
+
 TEST_F(ParkPagesTest, TheFirstLoopOfARoundIsTheOneToCompareWith) {
   pages_.Enter(kFirst, 3, kLoop);
   EXPECT_EQ(pages_.Enter(kSecond, 4, kLoop + 1),

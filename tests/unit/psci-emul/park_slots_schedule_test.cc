@@ -126,6 +126,26 @@ TEST(ParkSlotsScheduleTest, AReleaseComesWithItsContextAndIsAcknowledged) {
   ExpectAllAreRight<ParkAndRelease>(1500);
 }
 
+// A store that was refused, then one that parks. Who sees the generation sees
+// the status of that store, or of a later one.
+struct ParkAfterARefusal : SlotWorld {
+  ParkAfterARefusal() : SlotWorld(2, 2) {
+    SpawnSleeper("parker", [this] {
+      Write(kOther, kOther, PARK_REG_MAGIC, PARK_MAGIC + 1);
+      Park(kOther);
+    });
+    Spawn("watcher", [this] {
+      if (GenerationOf(kOther) == 0) return;
+      Require(Read(kOther, PARK_REG_STATUS) == PARK_STATUS_OK,
+              "parked, and STATUS is of the store before");
+    });
+  }
+};
+
+TEST(ParkSlotsScheduleTest, AParkingIsCountedWithItsStatus) {
+  ExpectAllAreRight<ParkAfterARefusal>(20);
+}
+
 // One CPU stores to exit, one calls CPU_ON.
 struct SlotMeetsCpuOn : SlotWorld {
   SlotMeetsCpuOn() : SlotWorld(3, 3) {

@@ -49,6 +49,23 @@ TEST_F(ParkSlotsTest, SaysWhoseSlotItIs) {
   EXPECT_EQ(Read(PARK_REG_MAGIC), 0u);
 }
 
+// The highest affinity field lies above the lower 32 bits.
+TEST(ParkSlotsMpidrTest, AllOfAnMpidrIsTold) {
+  constexpr uint64_t kMpidr = 0x2500030201;
+  PowerTable power({Mpidr{0}, Mpidr{kMpidr}});
+  ParkSlots slots(power, [](uint64_t) { return std::nullopt; });
+  EXPECT_EQ(slots.Read(kOthersSlot + PARK_REG_MPIDR, 8), kMpidr);
+  for (const VcpuId cpu : {kBoot, kOther}) {
+    ASSERT_TRUE(power.PowerOn(cpu, {}));
+    ASSERT_TRUE(power.AwaitBoot(cpu).has_value());
+  }
+  ASSERT_EQ(slots.Write(kOther, kOthersSlot + PARK_REG_MAGIC, 8, PARK_MAGIC),
+            SlotOutcome(ParkSelf{}));
+  ASSERT_FALSE(power.PowerOff(kOther, Door::kDevice));
+  EXPECT_EQ(slots.Write(kBoot, kOthersSlot + PARK_REG_EXIT, 8, kEntry),
+            SlotOutcome(Released{kMpidr, kEntry}));
+}
+
 TEST_F(ParkSlotsTest, AParkedCpuIsReleasedOnceWithItsContext) {
   Park();
   EXPECT_EQ(Read(PARK_REG_STATE), PARK_STATE_PARKED);

@@ -51,6 +51,18 @@ TEST(PowerStateTest, OnlyTheEdgesOfTheListAreLegal) {
   }
 }
 
+// Now and then it ends earlier, but not each time.
+TEST(SharedWordTest, ASleepLastsUntilItsDeadline) {
+  const SharedWord<uint32_t> word("word", 5);
+  bool lasted = false;
+  for (int i = 0; i < 10 && !lasted; ++i) {
+    const int64_t end = MonotonicNs() + 100'000'000;
+    SleepOn(word, 5, end);
+    lasted = MonotonicNs() >= end;
+  }
+  EXPECT_TRUE(lasted);
+}
+
 TEST_F(PowerTableTest, FindsByAffinityAndNothingElse) {
   PowerTable table(Topology(20));
   EXPECT_EQ(table.Find(Mpidr{0x100}), VcpuId{16});
