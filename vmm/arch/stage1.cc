@@ -10,6 +10,10 @@ constexpr uint64_t kTcrDs = uint64_t{1} << 59;
 constexpr uint64_t kOutputMask = 0xffff'ffff'f000;  // Bits 47:12.
 constexpr unsigned kLastLevel = 3;
 
+constexpr uint64_t LowBits(unsigned count) {
+  return (uint64_t{1} << count) - 1;
+}
+
 // log2 of the page size; 0 if reserved.
 unsigned Granule0(uint64_t tcr) {
   constexpr unsigned kShifts[] = {12, 16, 14, 0};
@@ -39,7 +43,7 @@ std::optional<Regime> RegimeOf(const Stage1& stage1, uint64_t address) {
   const unsigned width = 64 - unused;
   // What is above the address but for a tag is all ones or all zeros.
   const uint64_t above = Bits(address, 55, width);
-  if (above != (upper ? Bits(~uint64_t{0}, 55, width) : 0)) return std::nullopt;
+  if (above != (upper ? Bits(UINT64_MAX, 55, width) : 0)) return std::nullopt;
   const auto ttbr = upper ? stage1.ttbr1 : stage1.ttbr0;
   if (!ttbr) return std::nullopt;
   return Regime{width, granule, *ttbr & kOutputMask};
@@ -59,15 +63,15 @@ std::optional<GuestAddress> Translate(const Stage1& stage1, uint64_t address,
   uint64_t table = regime->table;
   for (unsigned level = kLastLevel + 1 - levels; level <= kLastLevel; ++level) {
     const unsigned shift = regime->granule + stride * (kLastLevel - level);
-    const uint64_t index = offset >> shift & ((uint64_t{1} << stride) - 1);
+    const uint64_t index = offset >> shift & LowBits(stride);
     const auto entry = memory.Load<uint64_t>(GuestAddress(table + index * 8));
     if (!entry || (*entry & 1) == 0) return std::nullopt;
     const bool is_table = (*entry & 2) != 0 && level != kLastLevel;
     if (!is_table) {
-      const uint64_t within = (uint64_t{1} << shift) - 1;
+      const uint64_t within = LowBits(shift);
       return GuestAddress((*entry & kOutputMask & ~within) | (offset & within));
     }
-    table = *entry & kOutputMask & ~((uint64_t{1} << regime->granule) - 1);
+    table = *entry & kOutputMask & ~LowBits(regime->granule);
   }
   return std::nullopt;
 }

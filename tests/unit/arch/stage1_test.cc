@@ -178,5 +178,38 @@ TEST_F(Stage1Test, AnInvalidEntryEndsTheWalk) {
   EXPECT_EQ(Walk(stage1, 0x24), std::nullopt);
 }
 
+// What Linux sets in TCR_EL1 besides: cacheability and shareability of both
+// halves' tables, and whose ASID counts. And a bit that is reserved.
+TEST_F(Stage1Test, BitsOfTcrThatDoNotConcernAWalkAreIgnored) {
+  Put64(kRam + 8, 1ull << 30 | 0x701);
+  const uint64_t both = 25 | 25ull << 16 | 2ull << 30;
+  for (const unsigned bit : {6u, 8u, 9u, 10u, 11u, 12u, 13u, 22u, 24u, 25u, 26u,
+                             27u, 28u, 29u, 32u, 36u, 37u}) {
+    const Stage1 stage1 = {
+        .sctlr = 1, .tcr = both | 1ull << bit, .ttbr0 = kRam, .ttbr1 = kRam};
+    EXPECT_EQ(Walk(stage1, 0x40000010), 0x40000010u) << bit;
+    EXPECT_EQ(Walk(stage1, 0xffffff8040000010), 0x40000010u) << bit;
+  }
+}
+
+// Bit 55 alone tells the halves apart: the byte above it may be a tag.
+TEST_F(Stage1Test, ATagIsNoPartOfAnAddress) {
+  Put64(kRam + 8, 1ull << 30 | 0x701);
+  const Stage1 stage1 = {.sctlr = 1, .tcr = 25, .ttbr0 = kRam};
+  for (const uint64_t tag : {0x01ull, 0x80ull, 0xffull}) {
+    EXPECT_EQ(Walk(stage1, tag << 56 | 0x40000010), 0x40000010u) << tag;
+  }
+}
+
+// The first table has fewer entries than the page: 36 bits are 64 of 512.
+TEST_F(Stage1Test, TheFirstTableOfTheUpperHalfMayBeSmall) {
+  const Stage1 stage1 = {
+      .sctlr = 1, .tcr = 28ull << 16 | 2ull << 30, .ttbr1 = kRam + 0x4000};
+  Put64(kRam + 0x4000 + 8 * 1, 1ull << 30 | 0x701);
+  Put64(kRam + 0x4000 + 8 * 63, 3ull << 30 | 0x701);
+  EXPECT_EQ(Walk(stage1, 0xfffffff040000010), 0x40000010u);
+  EXPECT_EQ(Walk(stage1, 0xffffffffc0000010), 0xc0000010u);
+}
+
 }  // namespace
 }  // namespace vmm

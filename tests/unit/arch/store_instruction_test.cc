@@ -37,6 +37,11 @@ TEST(DecodeStoreTest, ReadsAnOffsetInARegister) {
   EXPECT_EQ(decoded(0x38244860, -1), 0xffffffff);  // strb ..., w4, uxtw]
   EXPECT_EQ(decoded(0x7824d862, -1), -2);          // strh ..., w4, sxtw #1]
   EXPECT_EQ(decoded(0x7824d862, 0x7fffffff), 0xfffffffe);
+  // An odd register: its number is right above the kind of extension.
+  const auto odd = DecodeStore(0x38254860);  // strb w0, [x3, w5, uxtw]
+  ASSERT_TRUE(odd && odd->added);
+  EXPECT_EQ(odd->added->reg, 5u);
+  EXPECT_EQ(odd->added->Of(~uint64_t{0}), 0xffffffffu);
   const auto zero = DecodeStore(0xf83f6860);  // str x0, [x3, xzr]
   ASSERT_TRUE(zero && zero->added);
   EXPECT_EQ(zero->added->reg, 31u);

@@ -2,7 +2,9 @@
 #include "vmm/memory/guest_memory.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -79,6 +81,21 @@ TEST(GuestMemoryTest, ItsContentMovesWithIt) {
   other = std::move(moved);
   EXPECT_EQ(other.range(), GuestRange::Fixed(kRam, kSize));
   EXPECT_EQ(other.Load<uint8_t>(GuestAddress(kRam)), 0x42);
+}
+
+// Asked of the kernel: it refuses to sync what is not mapped.
+TEST(GuestMemoryTest, TheHostHasItsMemoryBackInTheEnd) {
+  const auto is_mapped = [](void* at) {
+    return msync(at, kSize, MS_ASYNC) == 0;
+  };
+  std::optional<GuestMemory> memory = Mapped();
+  void* const base = memory->host_base();
+  {
+    const GuestMemory moved(*std::move(memory));
+    memory.reset();  // Whose memory has moved on.
+    EXPECT_TRUE(is_mapped(base));
+  }
+  EXPECT_FALSE(is_mapped(base));
 }
 
 TEST(GuestMemoryTest, MoreThanTheHostMapsIsRefusedWithARemedy) {
