@@ -3,7 +3,10 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "vmm/base/status_macros.h"
 
 namespace vmm {
 
@@ -12,9 +15,16 @@ void FakeVcpu::Then(VcpuExit exit, std::array<uint64_t, 3> x1_to_x3) {
   script_.push_back({exit, x1_to_x3});
 }
 
-void FakeVcpu::Note(std::string call) {
+absl::Status FakeVcpu::Note(std::string call) {
+  absl::Status failure = Failure(call);
   std::lock_guard lock(mutex_);
   calls_.push_back(std::move(call));
+  return failure;
+}
+
+absl::Status FakeVcpu::Failure(absl::string_view call) const {
+  if (fails.empty() || !absl::StartsWith(call, fails)) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("cannot ", call));
 }
 
 std::vector<std::string> FakeVcpu::calls() const {
@@ -30,6 +40,7 @@ uint64_t FakeVcpu::x0() const {
 absl::StatusOr<VcpuExit> FakeVcpu::Run() {
   std::unique_lock lock(mutex_);
   calls_.push_back("run");
+  if (absl::Status failure = Failure("run"); !failure.ok()) return failure;
   if (on_run) on_run();
   if (script_.empty()) {
     kicked_changed_.wait(lock, [this] { return kicked_ || nudged_; });
@@ -43,12 +54,12 @@ absl::StatusOr<VcpuExit> FakeVcpu::Run() {
 }
 
 void FakeVcpu::AnswerRead(uint64_t value) {
-  Note(absl::StrFormat("answer %#x", value));
+  static_cast<void>(Note(absl::StrFormat("answer %#x", value)));
 }
 
 absl::Status FakeVcpu::ReadArguments(absl::Span<uint64_t> registers) {
   for (size_t i = 0; i < registers.size(); ++i) {
-    Note(absl::StrFormat("read x%d", i + 1));
+    RETURN_IF_ERROR(Note(absl::StrFormat("read x%d", i + 1)));
     std::lock_guard lock(mutex_);
     registers[i] = x_[i + 1];
   }
@@ -56,38 +67,51 @@ absl::Status FakeVcpu::ReadArguments(absl::Span<uint64_t> registers) {
 }
 
 absl::Status FakeVcpu::WriteX(unsigned index, uint64_t value) {
-  Note(absl::StrFormat("x%d = %d", index, static_cast<int64_t>(value)));
+  RETURN_IF_ERROR(
+      Note(absl::StrFormat("x%d = %d", index, static_cast<int64_t>(value))));
   std::lock_guard lock(mutex_);
   x_[index] = value;
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint64_t> FakeVcpu::ReadX(unsigned index) { return x[index]; }
+absl::StatusOr<uint64_t> FakeVcpu::ReadX(unsigned index) {
+  RETURN_IF_ERROR(Failure(absl::StrFormat("get x%d", index)));
+  return x[index];
+}
 
 absl::StatusOr<uint64_t> FakeVcpu::Read(GuestRegister which) {
-  if (which == GuestRegister::kPc) return pc;
-  return which == GuestRegister::kSctlrEl1 ? sctlr : 0;
+  const auto get = [this](absl::string_view name,
+                          uint64_t value) -> absl::StatusOr<uint64_t> {
+    RETURN_IF_ERROR(Failure(absl::StrCat("get ", name)));
+    return value;
+  };
+  switch (which) {
+    case GuestRegister::kPc:
+      return get("pc", pc);
+    case GuestRegister::kSctlrEl1:
+      return get("sctlr", sctlr);
+    case GuestRegister::kTcrEl1:
+      return get("tcr", tcr);
+    case GuestRegister::kTtbr0El1:
+      return get("ttbr0", ttbr0);
+    case GuestRegister::kTtbr1El1:
+      return get("ttbr1", ttbr1);
+  }
+  return absl::InternalError("no such register");
 }
 
 absl::Status FakeVcpu::WritePc(uint64_t value) {
-  Note(absl::StrFormat("pc = %#x", value));
-  return absl::OkStatus();
+  return Note(absl::StrFormat("pc = %#x", value));
 }
 
 absl::Status FakeVcpu::WatchStores(GuestRange range) {
-  Note(absl::StrFormat("watch %#x", range.base().value()));
-  return absl::OkStatus();
+  return Note(
+      absl::StrFormat("watch %#x+%#x", range.base().value(), range.size()));
 }
 
-absl::Status FakeVcpu::Step() {
-  Note("step");
-  return absl::OkStatus();
-}
+absl::Status FakeVcpu::Step() { return Note("step"); }
 
-absl::Status FakeVcpu::EndDebug() {
-  Note("end debug");
-  return absl::OkStatus();
-}
+absl::Status FakeVcpu::EndDebug() { return Note("end debug"); }
 
 void FakeVcpu::Nudge() {
   if (on_nudge) on_nudge();
@@ -97,30 +121,20 @@ void FakeVcpu::Nudge() {
 }
 
 absl::Status FakeVcpu::Reset() {
-  Note("reset");
+  absl::Status status = Note("reset");
   if (on_reset) on_reset();
-  return absl::OkStatus();
+  return status;
 }
 
 absl::Status FakeVcpu::SetEntry(GuestAddress entry, uint64_t x0) {
-  Note(absl::StrFormat("enter %#x %d", entry.value(), x0));
-  return absl::OkStatus();
+  return Note(absl::StrFormat("enter %#x %d", entry.value(), x0));
 }
 
-absl::Status FakeVcpu::Suspend() {
-  Note("suspend");
-  return absl::OkStatus();
-}
+absl::Status FakeVcpu::Suspend() { return Note("suspend"); }
 
-absl::Status FakeVcpu::Resume() {
-  Note("resume");
-  return absl::OkStatus();
-}
+absl::Status FakeVcpu::Resume() { return Note("resume"); }
 
-absl::Status FakeVcpu::InjectDataAbort() {
-  Note("abort");
-  return absl::OkStatus();
-}
+absl::Status FakeVcpu::InjectDataAbort() { return Note("abort"); }
 
 void FakeVcpu::Kick() {
   std::lock_guard lock(mutex_);

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "vmm/kvm/vcpu.h"
 
 namespace vmm {
@@ -50,6 +52,12 @@ class FakeVcpu : public Vcpu {
   // What the guest's registers hold, where a test cares.
   uint64_t pc = 0xfeed;
   uint64_t sctlr = 0;  // The MMU is off.
+  uint64_t tcr = 0;
+  uint64_t ttbr0 = 0;
+  uint64_t ttbr1 = 0;
+  // Which call fails, by the beginning of its record, for example "watch". What
+  // is not recorded has a name, too: "get pc", "get sctlr", "get x3".
+  std::string fails;
   // What the guest does to memory, each time it has run.
   std::function<void()> on_run;
   std::function<void()> on_reset;
@@ -62,7 +70,8 @@ class FakeVcpu : public Vcpu {
     VcpuExit exit;
     std::array<uint64_t, 3> x1_to_x3;
   };
-  void Note(std::string call);
+  absl::Status Note(std::string call);
+  absl::Status Failure(absl::string_view call) const;
 
   const uint64_t mpidr_;
   mutable std::mutex mutex_;

@@ -91,7 +91,7 @@ void GuardedWindow::Store(GuestAddress address, uint64_t value) {
 }
 
 void GuardedWindow::Store(GuestAddress address, unsigned size, uint64_t value) {
-  if (size == 8 && address.value() % 8 == 0) return Store(address, value);
+  if (size == 8) return Store(address, value);
   uint8_t* const at = At(address);
   std::memcpy(at, &value, size);
   SyncLine(at);

@@ -14,8 +14,6 @@ namespace {
 using psci::Index;
 using psci::VcpuId;
 
-// A running vCPU leaves the guest at once when it is nudged.
-constexpr std::chrono::seconds kDeadline(5);
 // How often a wait looks whether it is over without having been notified. A
 // stop takes no lock, so a waiter may miss its notification.
 constexpr std::chrono::milliseconds kTick(1);
@@ -71,7 +69,7 @@ void WatchRendezvous::BeginOpening() {
 // enters.
 absl::Status WatchRendezvous::AwaitAll(VcpuId self, Vcpu& vcpu) {
   if (!watches_[Index(self)]) RETURN_IF_ERROR(Watch(self, vcpu));
-  const auto end = std::chrono::steady_clock::now() + kDeadline;
+  const auto end = std::chrono::steady_clock::now() + deps_.limit;
   for (uint32_t i = 0; i < vcpus_; ++i) {
     if (!IsAwaited(i)) continue;
     deps_.nudge(i);
@@ -81,7 +79,7 @@ absl::Status WatchRendezvous::AwaitAll(VcpuId self, Vcpu& vcpu) {
         return absl::InternalError(absl::StrFormat(
             "waited %d s for vCPU %d to leave the guest and watch its park "
             "page",
-            kDeadline.count(), i));
+            deps_.limit.count(), i));
       }
       changed_.WaitFor(mutex_, kTick);
     }

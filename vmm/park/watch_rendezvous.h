@@ -3,6 +3,7 @@
 #define PARKVMM_VMM_PARK_WATCH_RENDEZVOUS_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -30,6 +31,9 @@ class WatchRendezvous {
     std::function<void(uint32_t vcpu)> nudge;
     // Set while a vCPU has to watch before it runs.
     std::atomic<bool>& must_watch;
+    // How long AwaitAll() waits. A running vCPU leaves the guest at once when
+    // it is nudged.
+    std::chrono::seconds limit = std::chrono::seconds(5);
   };
 
   // `window`: what has to be seen; each vCPU watches the smallest range around
@@ -52,7 +56,7 @@ class WatchRendezvous {
   // From here on, no vCPU runs without watching. Pairs with EndOpening().
   void BeginOpening();
   // Blocks until all that run watch; `self` too. Between the two above.
-  // kInternal if one does not leave the guest within 5 s.
+  // kInternal if one does not leave the guest within the limit.
   absl::Status AwaitAll(psci::VcpuId self, Vcpu& vcpu);
   // `any_writable`: whether the guest can write to a page now.
   void EndOpening(bool any_writable);
