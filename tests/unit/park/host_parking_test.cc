@@ -3,13 +3,18 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/random.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <future>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "psci-emul/park_abi.h"
 #include "tests/support/fake_vcpu.h"
@@ -33,6 +38,12 @@ constexpr uint32_t kStoreExit = 0xf9000062;   // str x2, [x3]
 constexpr uint32_t kStorePair = 0xa900047f;   // stp xzr, x1, [x3]
 constexpr uint32_t kZero = 0xd50b7423;        // dc zva, x3
 constexpr uint32_t kStoreSimd = 0xad000460;   // stp q0, q1, [x3]
+
+constexpr uint32_t kStoreMagicWord = 0xb9000801;    // str w1, [x0, #8]
+constexpr uint32_t kStoreMagicToText = 0xf9000801;  // str x1, [x0, #16]
+constexpr uint32_t kStoreExitWord = 0xb9000062;     // str w2, [x3]
+constexpr uint32_t kStoreExitAndX1 = 0xa9000462;    // stp x2, x1, [x3]
+constexpr uint64_t kMpidrOfCpu3 = 0x2500000003;
 
 constexpr uint64_t PageOfCpu(uint32_t cpu) {
   return kPages + 0x1000 * (uint64_t{cpu} - 1);
@@ -133,6 +144,22 @@ class HostParkingTest : public testing::Test {
     EXPECT_TRUE(parking_->BeforeRun(VcpuId{cpu}, *vcpus_[cpu]).ok());
     return vcpus_[cpu]->calls().size() > before;
   }
+  // Whether the guest could write there; what is there then is not to count.
+  bool GuestWrites(uint64_t address) const {
+    return getrandom(HostOf(address), 1, 0) == 1;
+  }
+  void* HostOf(uint64_t address) const {
+    return *memory_.HostRange(*GuestRange::Make(GuestAddress(address), 1));
+  }
+  // From now on the host cannot protect this page of its own any more.
+  void TakeAwayFromTheHost(uint64_t page) {
+    ASSERT_EQ(munmap(HostOf(page), GuardedWindow::HostPage()), 0);
+  }
+  std::vector<Event> EventsOf(uint32_t thread) {
+    std::vector<Event> events;
+    events_.ring(thread).Drain(events);
+    return events;
+  }
   void Release(uint32_t cpu, uint64_t entry) {
     const auto outcome = StoreAt(0, kEntry, kStoreExit, PageOfCpu(cpu), entry);
     ASSERT_TRUE(outcome.ok()) << outcome.status();
@@ -148,8 +175,8 @@ class HostParkingTest : public testing::Test {
 
   GuestMemory memory_ =
       *GuestMemory::Map(*GuestRange::Make(GuestAddress(kRam), kSize));
-  psci::PowerTable power_{
-      {psci::Mpidr{0}, psci::Mpidr{1}, psci::Mpidr{2}, psci::Mpidr{3}}};
+  psci::PowerTable power_{{psci::Mpidr{0}, psci::Mpidr{1}, psci::Mpidr{2},
+                           psci::Mpidr{kMpidrOfCpu3}}};
   psci::ParkSlots slots_{power_, [](uint64_t) { return std::nullopt; }};
   DiagnosisLog diagnoses_;
   EventLog events_{{0, 1, 2, 3}};
@@ -544,6 +571,436 @@ TEST_F(HostParkingTest, AnEfaultThatIsNotOursIsNotRetriedForEver) {
   Prepare();
   vcpus_[0]->Then(StoreRefused{});
   EXPECT_FALSE(StoreAt(0, kEntry, kStoreSimd, kEntry, 0).ok());
+}
+
+// --- What is told -----------------------------------------------------------
+
+TEST_F(HostParkingTest, EventsSayWhoseThreadItWasAndWhoStored) {
+  const int64_t begin = clock_.Now();
+  Prepare();
+  Park(3, PageOfCpu(3));
+  Release(3, kEntry);
+  const auto parked = EventsOf(3);
+  ASSERT_EQ(parked.size(), 1u);
+  EXPECT_EQ(parked[0].kind, Event::Kind::kParkStore);
+  EXPECT_EQ(parked[0].vcpu, 3u);
+  EXPECT_EQ(parked[0].arguments, 1);
+  EXPECT_THAT(parked[0].args, ElementsAre(PageOfCpu(3), 0, 0));
+  EXPECT_GE(parked[0].ns, begin);
+  const auto released = EventsOf(0);
+  ASSERT_EQ(released.size(), 1u);
+  EXPECT_EQ(released[0].kind, Event::Kind::kReleaseStore);
+  EXPECT_EQ(released[0].vcpu, 0u);
+  EXPECT_EQ(released[0].arguments, 3);
+  EXPECT_THAT(released[0].args,
+              ElementsAre(kMpidrOfCpu3, kEntry, PageOfCpu(3)));
+  EXPECT_GE(released[0].ns, parked[0].ns);
+}
+
+TEST_F(HostParkingTest, AFaultSaysWhoWhereAndWhat) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  Release(1, 0x123);
+  Release(1, kEntry);
+  Release(1, kEntry + 8);
+  const uint64_t before = kPages - 0x1000;
+  ASSERT_TRUE(StoreAt(0, kEntry, kZero, before, 0).ok());
+  Put(before + PARK_PAGE_TEXT, &kStoreMagic, 4);
+  Park(2, before);
+  const auto all = diagnoses_.All();
+  ASSERT_THAT(Faults(),
+              ElementsAre(ParkFault::kDoubleRelease, ParkFault::kExitNotRam,
+                          ParkFault::kPageOfCpu0));
+  EXPECT_EQ(all[0].vcpu, 0u);  // Who released it again.
+  EXPECT_EQ(all[0].place, PageOfCpu(1));
+  EXPECT_EQ(all[0].value, kEntry + 8);
+  EXPECT_EQ(all[1].vcpu, 1u);  // Who stays parked.
+  EXPECT_EQ(all[1].place, PageOfCpu(1));
+  EXPECT_EQ(all[1].value, 0x123u);
+  EXPECT_EQ(all[2].vcpu, 2u);
+  EXPECT_EQ(all[2].place, before);
+  EXPECT_EQ(all[2].value, uint64_t{PARK_MAGIC});
+}
+
+// The thread that closes the pages does it for all that come meanwhile; an exit
+// that it finds was there for the CPU of the page.
+TEST_F(HostParkingTest, AnExitThatAnotherThreadFindsIsTheCpusOwn) {
+  const auto end = clock_.Now() + 20'000'000'000;
+  for (bool found = false; !found && clock_.Now() < end;) {
+    Prepare();
+    Put(PageOfCpu(1), &kEntry, 8);
+    for (const uint32_t cpu : {1u, 2u}) {
+      const uint64_t page = PageOfCpu(cpu);
+      const auto in = StoreAt(cpu, page + PARK_PAGE_TEXT, kStoreMagic, page, 0);
+      ASSERT_TRUE(in.ok() && in->parks);
+      ASSERT_FALSE(power_.PowerOff(VcpuId{cpu}, Door::kPage));
+      EventsOf(cpu);
+    }
+    auto left = std::async(std::launch::async, [this] {
+      return parking_->Left(VcpuId{1}, Door::kPage);
+    });
+    ASSERT_TRUE(parking_->Left(VcpuId{2}, Door::kPage).ok());
+    ASSERT_TRUE(left.get().ok());
+    ASSERT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
+    const auto first = EventsOf(1), second = EventsOf(2);
+    ASSERT_EQ(first.size() + second.size(), 1u);
+    EXPECT_EQ((first.empty() ? second : first)[0].vcpu, 1u);
+    found = !second.empty();
+    Release(2, kEntry);
+    for (const uint32_t cpu : {1u, 2u}) Starts(cpu);
+    ASSERT_THAT(Faults(), ElementsAre(ParkFault::kReleaseBeforePark));
+    EXPECT_EQ(diagnoses_.All()[0].vcpu, 1u);
+  }
+}
+
+TEST_F(HostParkingTest, ASlotIsToldThatItsCpuIsOn) {
+  constexpr uint64_t kSlot = PARK_DEVICE_STRIDE;
+  slots_.Write(VcpuId{1}, kSlot + PARK_REG_MAGIC, 8, PARK_MAGIC);
+  ASSERT_FALSE(power_.PowerOff(VcpuId{1}, Door::kDevice));
+  ASSERT_TRUE(parking_->Left(VcpuId{1}, Door::kDevice).ok());
+  ASSERT_TRUE(power_.PowerOn(VcpuId{1}, {}));
+  EXPECT_EQ(slots_.Read(kSlot + PARK_REG_ACK, 8), 0u);
+  Starts(1);
+  EXPECT_EQ(slots_.Read(kSlot + PARK_REG_ACK, 8), 1u);
+}
+
+// --- What is open -----------------------------------------------------------
+
+TEST_F(HostParkingTest, NothingIsOpenUntilTheFirstStore) {
+  EXPECT_FALSE(GuestWrites(kPages));
+  EXPECT_FALSE(GuestWrites(kPages - kParkGuard));
+  EXPECT_FALSE(GuestWrites(kPages + 2 * kParkGuard - 1));
+  EXPECT_TRUE(GuestWrites(kPages - kParkGuard - 1));
+  EXPECT_TRUE(GuestWrites(kPages + 2 * kParkGuard));
+  Prepare();
+  EXPECT_TRUE(GuestWrites(kPages - kParkGuard));
+  EXPECT_TRUE(GuestWrites(kPages + 2 * kParkGuard - 1));
+}
+
+// Until all have come but the one that sends them away: then nobody writes any
+// more.
+TEST_F(HostParkingTest, APageIsClosedWhenItsCpuComesAndAllWhenTheLastHasCome) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  EXPECT_FALSE(GuestWrites(PageOfCpu(1)));
+  EXPECT_TRUE(GuestWrites(PageOfCpu(5)));
+  Park(2, PageOfCpu(2));
+  EXPECT_FALSE(GuestWrites(PageOfCpu(2)));
+  EXPECT_TRUE(GuestWrites(PageOfCpu(5)));
+  Park(3, PageOfCpu(3));
+  EXPECT_FALSE(GuestWrites(PageOfCpu(5)));
+}
+
+TEST_F(HostParkingTest, CpuOffClosesNothing) {
+  Prepare();
+  for (const uint32_t cpu : {1u, 2u, 3u}) {
+    ASSERT_FALSE(power_.PowerOff(VcpuId{cpu}, Door::kCpuOff));
+    ASSERT_TRUE(parking_->Left(VcpuId{cpu}, Door::kCpuOff).ok());
+  }
+  EXPECT_TRUE(GuestWrites(PageOfCpu(1)));
+}
+
+TEST_F(HostParkingTest, AStoreToAVacantPageOpensIt) {
+  Prepare();
+  ParkAll();
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreExit, PageOfCpu(4) + 64, 0x77).ok());
+  EXPECT_EQ(Get(PageOfCpu(4) + 64), 0x77u);
+  EXPECT_TRUE(GuestWrites(PageOfCpu(4)));
+  EXPECT_FALSE(GuestWrites(PageOfCpu(5)));
+  EXPECT_EQ(vcpus_[0]->calls().back(), "pc = 0x40080004");
+}
+
+TEST_F(HostParkingTest, AStoreToAnOccupiedPageOpensNothing) {
+  Prepare();
+  ParkAll();
+  for (const uint64_t offset : {PARK_PAGE_MAGIC, PARK_PAGE_TEXT}) {
+    ASSERT_TRUE(
+        StoreAt(0, kEntry, kStoreExit, PageOfCpu(1) + offset, 0x55).ok());
+    EXPECT_EQ(Get(PageOfCpu(1) + offset), 0x55u);
+  }
+  EXPECT_FALSE(GuestWrites(PageOfCpu(4)));
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kPageRewritten));
+  EXPECT_EQ(diagnoses_.All()[0].count, 2u);
+  EXPECT_EQ(diagnoses_.All()[0].vcpu, 1u);
+  EXPECT_EQ(diagnoses_.All()[0].value, 0x55u);
+}
+
+TEST_F(HostParkingTest, AStepLeavesClosedWhatWasClosed) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  bool was_open = false;
+  vcpus_[0]->Then(DebugStop{DebugStop::Kind::kStepped});
+  vcpus_[0]->on_run = [&] { was_open = GuestWrites(PageOfCpu(1) + 64); };
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1) + 64, 0).ok());
+  EXPECT_TRUE(was_open);
+  EXPECT_FALSE(GuestWrites(PageOfCpu(1)));
+  EXPECT_TRUE(GuestWrites(PageOfCpu(2)));
+  // It watches as before.
+  const auto calls = vcpus_[0]->calls();
+  ASSERT_GE(calls.size(), 3u);
+  EXPECT_THAT(std::vector(calls.end() - 3, calls.end()),
+              ElementsAre("step", "run", testing::StartsWith("watch ")));
+}
+
+// --- What parks, and what does not ------------------------------------------
+
+TEST_F(HostParkingTest, OnlyAMagicOf64BitsInItsPlaceParks) {
+  Prepare();
+  const uint64_t page = PageOfCpu(1);
+  struct Case {
+    uint32_t instruction;
+    uint64_t x0;
+    uint64_t x1;
+    bool parks;
+  };
+  for (const Case& c : {Case{kStoreMagicWord, page, PARK_MAGIC, false},
+                        Case{kStoreMagicToText, page, PARK_MAGIC, false},
+                        Case{kStoreMagic, page, PARK_MAGIC + 1, false},
+                        Case{kStoreMagic, page + 8, PARK_MAGIC, false},
+                        Case{kStoreMagic, kEntry + 0x1000, PARK_MAGIC, false},
+                        Case{kStoreMagic, page, PARK_MAGIC, true}}) {
+    Put(page + 0x40, &c.instruction, 4);
+    FakeVcpu& vcpu = *vcpus_[1];
+    vcpu.Then(DebugStop{DebugStop::Kind::kStepped});
+    vcpu.pc = page + 0x40;
+    vcpu.x[0] = c.x0;
+    vcpu.x[1] = c.x1;
+    const auto outcome = parking_->OnStore(VcpuId{1}, vcpu, StoreRefused{});
+    ASSERT_TRUE(outcome.ok()) << outcome.status();
+    EXPECT_EQ(outcome->parks, c.parks) << std::hex << c.instruction;
+    EXPECT_EQ(EventsOf(1).size(), c.parks ? 1u : 0u);
+  }
+}
+
+// A store that cannot be read parks the CPU of the loop that it is in.
+TEST_F(HostParkingTest, ALoopMayStoreItsMagicByAnyInstruction) {
+  Prepare();
+  Park(2, PageOfCpu(2));
+  const uint64_t magic = PARK_MAGIC;
+  struct Case {
+    uint64_t code;
+    uint64_t to;
+    bool parks;
+  };
+  for (const Case& c : {Case{kEntry, PageOfCpu(1), false},
+                        Case{PageOfCpu(5) + 0x40, PageOfCpu(1), false},
+                        Case{PageOfCpu(1) + 0x40, PageOfCpu(1), true}}) {
+    if (c.code != kEntry) Put(c.code, &kStoreSimd, 4);
+    vcpus_[1]->Then(DebugStop{DebugStop::Kind::kStepped});
+    vcpus_[1]->on_run = [&] { Put(c.to + PARK_PAGE_MAGIC, &magic, 8); };
+    const auto outcome = StoreAt(1, c.code, kStoreSimd, c.to, 0);
+    ASSERT_TRUE(outcome.ok()) << outcome.status();
+    EXPECT_EQ(outcome->parks, c.parks) << std::hex << c.code;
+    EXPECT_FALSE(outcome->then.has_value());
+  }
+  const auto events = EventsOf(1);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].args[0], PageOfCpu(1));
+}
+
+// Its magic is another CPU's.
+TEST_F(HostParkingTest, AStepInALoopWhoseCpuIsParkedParksNobody) {
+  Prepare();
+  Put(PageOfCpu(1) + 0x40, &kStoreSimd, 4);
+  Park(1, PageOfCpu(1));
+  vcpus_[3]->Then(DebugStop{DebugStop::Kind::kStepped});
+  const auto outcome =
+      StoreAt(3, PageOfCpu(1) + 0x40, kStoreSimd, PageOfCpu(1), 0);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_FALSE(outcome->parks);
+  EXPECT_THAT(Faults(), IsEmpty());
+}
+
+TEST_F(HostParkingTest, AStepThatEndsOtherwiseIsDispatched) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  for (const VcpuExit exit :
+       {VcpuExit(DebugStop{DebugStop::Kind::kWatchedStore, PageOfCpu(1)}),
+        VcpuExit(Hypercall{0x84000000, false})}) {
+    vcpus_[0]->Then(exit);
+    const auto outcome = StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), 0);
+    ASSERT_TRUE(outcome.ok()) << outcome.status();
+    EXPECT_EQ(outcome->then, exit);
+    EXPECT_FALSE(outcome->parks);
+  }
+}
+
+// --- Stores to exit ---------------------------------------------------------
+
+TEST_F(HostParkingTest, HalfAnExitReleasesNobody) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreExitWord, PageOfCpu(1), kEntry).ok());
+  EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOff);
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kPageRewritten));
+}
+
+TEST_F(HostParkingTest, ZeroIsNoExit) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  Release(1, 0);
+  EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOff);
+  EXPECT_THAT(Faults(), IsEmpty());
+}
+
+// The second store of a pair finds the page vacant that the first one vacated.
+TEST_F(HostParkingTest, APairOfStoresReleasesAndMayGoOn) {
+  Prepare();
+  ParkAll();
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreExitAndX1, PageOfCpu(1), kEntry).ok());
+  EXPECT_EQ(power_.StateOf(VcpuId{1}), psci::PowerState::kOnPending);
+  EXPECT_TRUE(GuestWrites(PageOfCpu(1) + 64));
+  EXPECT_THAT(Faults(), ElementsAre(ParkFault::kMagicWithoutCpu));
+}
+
+// Somebody else's magic in an occupied page is what is there already.
+TEST_F(HostParkingTest, AMagicToAParkedCpuChangesNothing) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  ASSERT_TRUE(StoreAt(0, kEntry, kStoreMagic, PageOfCpu(1), 0).ok());
+  EXPECT_THAT(Faults(), IsEmpty());
+  EXPECT_EQ(Get(PageOfCpu(1) + PARK_PAGE_MAGIC), PARK_MAGIC);
+}
+
+// --- Inspections ------------------------------------------------------------
+
+TEST_F(HostParkingTest, CpusThatDoNotComeAreMissedAfterASecond) {
+  constexpr int64_t kMagicDeadlineNs = 1'000'000'000;
+  Prepare();
+  // The second begins with the first CPU, and not with the clock.
+  while (clock_.Now() < kMagicDeadlineNs / 5) parking_->Inspect();
+  const int64_t begin = clock_.Now();
+  Park(1, PageOfCpu(1));
+  while (Faults().empty() && clock_.Now() - begin < 20 * kMagicDeadlineNs) {
+    parking_->Inspect();
+  }
+  EXPECT_GE(clock_.Now() - begin, kMagicDeadlineNs);
+  parking_->Inspect();
+  ASSERT_THAT(Faults(), ElementsAre(ParkFault::kCpuWithoutMagic));
+  EXPECT_EQ(diagnoses_.All()[0].count, 2u);  // CPUs 2 and 3, each once.
+  EXPECT_EQ(diagnoses_.All()[0].vcpu, 0u);
+  EXPECT_EQ(diagnoses_.All()[0].place, PageOfCpu(2));
+  EXPECT_EQ(diagnoses_.All()[0].value, uint64_t{kStoreMagic});
+}
+
+// Looking at a page that nobody has used would cost the host a page.
+TEST_F(HostParkingTest, PagesThatNobodyHasUsedAreNotLookedAt) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  parking_->Inspect();
+  const uint64_t page = GuardedWindow::HostPage();
+  std::vector<unsigned char> resident(kSmall.window.size() / page);
+  ASSERT_EQ(mincore(HostOf(kSmall.window.base().value()), kSmall.window.size(),
+                    resident.data()),
+            0);
+  const auto used = static_cast<uint64_t>(
+      std::count_if(resident.begin(), resident.end(),
+                    [](unsigned char each) { return (each & 1) != 0; }));
+  EXPECT_LE(used, std::max<uint64_t>(3 * 4096 / page, 1));
+}
+
+// --- Errors of the host and of KVM ------------------------------------------
+
+class HostParkingErrorTest : public HostParkingTest {
+ protected:
+  // CPU `cpu` parks, and the host cannot protect page `taken` then.
+  absl::Status ParkFails(uint32_t cpu, uint64_t taken) {
+    const uint64_t page = PageOfCpu(cpu);
+    const auto in = StoreAt(cpu, page + PARK_PAGE_TEXT, kStoreMagic, page, 0);
+    EXPECT_TRUE(in.ok() && in->parks);
+    EXPECT_FALSE(power_.PowerOff(VcpuId{cpu}, Door::kPage));
+    TakeAwayFromTheHost(taken);
+    return parking_->Left(VcpuId{cpu}, Door::kPage);
+  }
+  static void IsTheHosts(const absl::Status& status) {
+    EXPECT_THAT(std::string(status.message()),
+                testing::StartsWith("protecting the park region: "));
+  }
+  void IsKvms(const std::string& call, absl::Status status) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kInternal) << call;
+    EXPECT_THAT(std::string(status.message()),
+                testing::StartsWith("cannot " + call));
+  }
+};
+
+TEST_F(HostParkingErrorTest, TheWindowCannotBeOpened) {
+  TakeAwayFromTheHost(PageOfCpu(8));
+  IsTheHosts(StoreAt(0, kEntry, kStoreSimd, kPages, 0).status());
+}
+
+TEST_F(HostParkingErrorTest, TheWindowCannotBeOpenedAfterAStore) {
+  TakeAwayFromTheHost(PageOfCpu(8));
+  IsTheHosts(StoreAt(0, kEntry, kStoreExit, PageOfCpu(4), 1).status());
+  EXPECT_EQ(vcpus_[0]->calls()[0], "pc = 0x40080004");
+}
+
+TEST_F(HostParkingErrorTest, APageCannotBeClosedForItsCpu) {
+  Prepare();
+  IsTheHosts(ParkFails(1, PageOfCpu(1)));
+}
+
+TEST_F(HostParkingErrorTest, TheWindowCannotBeClosedForARelease) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  TakeAwayFromTheHost(PageOfCpu(8));
+  IsTheHosts(StoreAt(0, kEntry, kStoreExit, PageOfCpu(1), kEntry).status());
+}
+
+TEST_F(HostParkingErrorTest, TheWindowCannotBeClosedForAnExitThatCameFirst) {
+  Prepare();
+  Put(PageOfCpu(1), &kEntry, 8);
+  IsTheHosts(ParkFails(1, PageOfCpu(8)));
+}
+
+TEST_F(HostParkingErrorTest, TheWindowCannotBeOpenedForAStep) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  TakeAwayFromTheHost(PageOfCpu(1));
+  IsTheHosts(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), 0).status());
+  EXPECT_THAT(vcpus_[0]->calls(), testing::Not(Contains("step")));
+}
+
+TEST_F(HostParkingErrorTest, TheWindowCannotBeClosedAfterAStep) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  vcpus_[0]->Then(DebugStop{DebugStop::Kind::kStepped});
+  vcpus_[0]->on_run = [this] { TakeAwayFromTheHost(PageOfCpu(1)); };
+  IsTheHosts(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), 0).status());
+}
+
+TEST_F(HostParkingErrorTest, TheWindowCannotBeClosedForAStepThatReleases) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  vcpus_[0]->Then(DebugStop{DebugStop::Kind::kStepped});
+  vcpus_[0]->on_run = [this] {
+    Put(PageOfCpu(1), &kEntry, 8);
+    TakeAwayFromTheHost(PageOfCpu(8));
+  };
+  IsTheHosts(StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), 0).status());
+}
+
+TEST_F(HostParkingErrorTest, KvmCannotStepOrWatch) {
+  Prepare();
+  Park(1, PageOfCpu(1));
+  FakeVcpu& vcpu = *vcpus_[0];
+  for (const std::string call : {"step", "run", "watch", "get pc"}) {
+    vcpu.fails = call;
+    vcpu.Then(DebugStop{DebugStop::Kind::kStepped});
+    IsKvms(call, StoreAt(0, kEntry, kStoreSimd, PageOfCpu(1), 0).status());
+  }
+  vcpu.fails = "pc";
+  IsKvms("pc", StoreAt(0, kEntry, kStoreExit, PageOfCpu(1), 1).status());
+}
+
+TEST_F(HostParkingErrorTest, KvmCannotWatchBeforeARun) {
+  Prepare();
+  ASSERT_TRUE(parking_->WhileOff(VcpuId{1}, *vcpus_[1]).ok());
+  vcpus_[1]->fails = "watch";
+  IsKvms("watch", parking_->BeforeRun(VcpuId{1}, *vcpus_[1]));
+  vcpus_[1]->fails = "";
+  ASSERT_TRUE(parking_->BeforeRun(VcpuId{1}, *vcpus_[1]).ok());
+  vcpus_[1]->fails = "end debug";
+  IsKvms("end debug", parking_->WhileOff(VcpuId{1}, *vcpus_[1]));
 }
 
 // Before the first store of all, every other CPU that is on is called out of
