@@ -2,7 +2,9 @@
 """What all tests that drive whole machines share."""
 
 import pathlib
+import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,3 +18,16 @@ def host(tmp_path: pathlib.Path) -> arm64_host.Host:
     """An arm64 machine with KVM."""
     arm64_host.require()
     return arm64_host.Host(tmp_path)
+
+
+@pytest.fixture
+def usual_signals() -> Iterator[None]:
+    """Signals that end a program do so, for this process and those that it starts, even if
+    the tests themselves were started to ignore them: by nohup, or in the background by a
+    shell without job control."""
+    before = {number: signal.signal(number, handler) for number, handler in (
+        (signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_DFL))}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

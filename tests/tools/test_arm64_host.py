@@ -137,7 +137,7 @@ def test_unknown_cpu_model_is_reported() -> None:
 
 
 @needs_emulator
-def test_output_is_live_and_interrupt_leaves_nothing() -> None:
+def test_output_is_live_and_interrupt_leaves_nothing(usual_signals: None) -> None:
     with subprocess.Popen(
             [str(TOOL), "--emulated", "--cpus", "2", "--timeout", "50s", "--",
              "sh", "-c", "echo up; exec tail -f /dev/null"],

@@ -377,7 +377,7 @@ UNITS = plan.parse(plan_of(GROUP | {"cpus": [1, 2]}))
 
 
 @pytest.fixture
-def running(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path):
+def running(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, usual_signals: None):
     """A runner of UNITS, one at a time, whose runs are `words`."""
     def with_words(*words: str) -> runner.Runner:
         monkeypatch.setattr(runner, "command", lambda unit, clock, out: list(words))
@@ -450,13 +450,13 @@ def test_a_signal_to_end_ends_what_runs(running, tmp_path, number) -> None:
     assert status.read_text() == f"{128 + signal.SIGTERM}\n"
 
 
-def test_an_ignored_signal_stays_ignored() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nohup does that
-    try:
-        with processes.Events():
-            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+@pytest.mark.parametrize("number", processes.SIGNALS)
+def test_a_signal_that_was_ignored_from_the_start_ends_nothing(running, tmp_path, number) -> None:
+    """nohup lets a bench ignore SIGHUP, and a shell without job control SIGINT."""
+    signal.signal(number, signal.SIG_IGN)
+    running("sh", "-c", f"kill -{number} {os.getpid()}; exit 0").run_all()
+    assert signal.getsignal(number) == signal.SIG_IGN
+    assert [path.read_text() for path in (tmp_path / "runs").glob("*/status")] == ["0\n"] * 2
 
 
 def test_what_runs_dies_with_a_bench_that_is_killed(tmp_path) -> None:
@@ -500,7 +500,7 @@ def test_two_measurements_are_the_same_bytes(measured, tmp_path) -> None:
         assert (tmp_path / name).read_bytes() == (measured / name).read_bytes()
 
 
-def test_an_interrupted_measurement_goes_on(tmp_path) -> None:
+def test_an_interrupted_measurement_goes_on(tmp_path, usual_signals) -> None:
     arm64_host.require()
     words = words_of(tmp_path, cpus="1,2,3")
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, text=True,

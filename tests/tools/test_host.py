@@ -90,7 +90,7 @@ class Ran(Exception):
 
 
 @pytest.fixture
-def machines(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+def machines(monkeypatch: pytest.MonkeyPatch, usual_signals: None) -> pytest.MonkeyPatch:
     """Stops where a machine would be started, and says which."""
     def starts(kind: str):
         def start(_options: argparse.Namespace, deadline: float) -> int:
@@ -99,9 +99,18 @@ def machines(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         return start
     monkeypatch.setattr(command, "run_natively", starts("native"))
     monkeypatch.setattr(command, "run_emulated", starts("emulated"))
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        monkeypatch.setattr(signal, "signal", lambda *_: None)
     return monkeypatch
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_tool_unless_it_was_ignored_from_the_start(machines, number) -> None:
+    machines.setattr(command, "lacking_here", lambda: None)
+    machines.setattr(command, "run_natively", lambda *_: signal.raise_signal(number) or 5)
+    with pytest.raises(command.Signalled) as ended:
+        command.main(["--", "true"])
+    assert ended.value.args == (number,)
+    signal.signal(number, signal.SIG_IGN)
+    assert command.main(["--", "true"]) == 5
 
 
 @pytest.mark.parametrize("lacks, given, kind", [

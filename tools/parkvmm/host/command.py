@@ -26,7 +26,8 @@ def on_signal(number: int, _frame: object) -> None:
 def main(argv: list[str]) -> int:
     started = time.monotonic()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup has SIGHUP ignored.
+            signal.signal(number, on_signal)
     options = parse(argv)
     # A kernel's name stands for its file.
     options.command = [str(kernels.path_of(word)) if kernels.NAME.fullmatch(word) else word
