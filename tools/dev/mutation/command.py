@@ -101,7 +101,8 @@ def of_python(options: argparse.Namespace) -> list[Mutant]:
     chosen = mutants if options.all else sample(mutants, OF_PYTHON, options.seed)
     note(f"Python: {len(chosen)} of {len(mutants)} mutants")
     runners = [python.Runner(number) for number in range(options.jobs)]
-    runners[0].check({mutant.room for mutant in chosen})
+    for runner in runners:
+        runner.prepare({mutant.room for mutant in chosen})
     work(chosen, [runner.try_out for runner in runners])
     return chosen
 

@@ -2,6 +2,7 @@
 """Finds mutants of Python modules, and runs the tests that may notice them."""
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -13,11 +14,12 @@ from .mutants import ROOT, Broken, Edit, Mutant, one_line, shortened
 PACKAGE = "tools/parkvmm/"
 # Tests of each room that need no emulated host, in the order in which they are tried.
 TESTS = {
-    "tools/parkvmm": ["cpio", "native_walk", "debian", "kernel_file", "commands", "parkvmm"],
-    "tools/parkvmm/bench": ["bench", "report", "commands"],
-    "tools/parkvmm/debian": ["debian", "kernel_file", "native_walk", "commands"],
-    "tools/parkvmm/guest": ["kernel_file", "commands", "guest", "bench"],
-    "tools/parkvmm/host": ["host", "native_walk", "commands", "kernel_file"],
+    "tools/parkvmm": ["cpio", "guest", "debian", "kernel_file", "commands", "native_walk"],
+    "tools/parkvmm/bench": ["bench", "report", "commands", "bench_commands"],
+    "tools/parkvmm/debian": ["debian", "debian_fetch", "kernel_file", "guest", "commands",
+                             "native_walk"],
+    "tools/parkvmm/guest": ["guest", "kernel_file", "commands", "bench"],
+    "tools/parkvmm/host": ["host", "commands", "kernel_file", "native_walk"],
     "tools/parkvmm/report": ["report", "bench"],
 }
 COMPARISONS: dict[type, list[type]] = {
@@ -34,6 +36,7 @@ NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "median": "mean
 UNTOLD = ("print", "say", "cast", "note")
 AUTHOR = ["-c", "user.name=mutate", "-c", "user.email=mutate@localhost"]
 DEADLINE = 120  # seconds for the tests of one mutant
+DEADLINE_OF_ALL = 1800  # seconds for all of them, and for what they build
 SYSTEM = "/usr/bin/python3"  # the one with Debian's packages
 
 
@@ -172,6 +175,15 @@ def find(files: list[str]) -> list[Mutant]:
     return mutants
 
 
+def functions(file: str) -> list[tuple[int, int, int]]:
+    """Returns where the functions of a module begin (the first decorator's line, as in their
+    code), the lines of their names and their last lines."""
+    return [(min([node.lineno, *(word.lineno for word in node.decorator_list)]), node.lineno,
+             node.end_lineno or node.lineno)
+            for node in ast.walk(ast.parse((ROOT / file).read_text()))
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+
+
 def files() -> list[str]:
     return [name for name in sources() if name.startswith(PACKAGE) and name.endswith(".py")]
 
@@ -180,6 +192,7 @@ class Runner:
     """Has a tree of its own, in which one mutant at a time is tried. Owned by one thread."""
 
     def __init__(self, number: int) -> None:
+        self.reach: dict[str, list[str]] = {}
         self.tree = SCRATCH / f"python-{number}"
         shutil.rmtree(self.tree, ignore_errors=True)
         for name in sources():
@@ -198,24 +211,37 @@ class Runner:
             if (self.tree / path).exists():
                 yield path
 
-    def run(self, paths: list[str]) -> tuple[int | None, str]:
+    def reaching(self, mutant: Mutant) -> list[str]:
+        """Returns the tests that call the innermost function around a mutant."""
+        around = [begin for begin, name, end in functions(mutant.file)
+                  if name <= mutant.line <= end]
+        place = f"{mutant.file}:{max(around, default=0)}"
+        return [test for path in self.tests(mutant.room) for test in self.reach.get(place, [])
+                if test.startswith(path + "::")]
+
+    def run(self, tests: list[str], *options: str,
+            deadline: int = DEADLINE) -> tuple[int | None, str]:
         try:
             done = subprocess.run(
                 [SYSTEM, "-B", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider",
-                 "-p", "no:xdist", "--timeout=60", *paths],
+                 "-p", "no:xdist", *options, *tests],
                 cwd=self.tree, text=True, errors="replace", stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE, check=False,
-                env=os.environ | {"PYTHONPATH": "tools", "PYTHONDONTWRITEBYTECODE": "1",
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=deadline, check=False,
+                env=os.environ | {"PYTHONPATH": "tools:tools/dev", "PYTHONDONTWRITEBYTECODE": "1",
+                                  "MUTATION_REACH": str(self.tree / "reach.json"),
                                   "GIT_CEILING_DIRECTORIES": str(SCRATCH)})
             return done.returncode, done.stdout
         except subprocess.TimeoutExpired:
             return None, ""
 
-    def check(self, rooms: set[str]) -> None:
-        for room in sorted(rooms):
-            status, said = self.run(list(self.tests(room)))
-            if status != 0:
-                raise Broken(f"tests of {room} fail without a mutant:\n{said[-2000:]}")
+    def prepare(self, rooms: set[str]) -> None:
+        """Runs all tests of some rooms without a mutant, so that what they need is built, and
+        notes what each reaches."""
+        paths = sorted({path for room in rooms for path in self.tests(room)})
+        status, said = self.run(paths, "-p", "mutation.reach", deadline=DEADLINE_OF_ALL)
+        if status != 0:
+            raise Broken(f"tests fail without a mutant:\n{said[-2000:]}")
+        self.reach = json.loads((self.tree / "reach.json").read_text())
 
     def try_out(self, mutant: Mutant) -> None:
         path = self.tree / mutant.file
@@ -224,7 +250,11 @@ class Runner:
         path.write_bytes(original[:edit.start] + edit.text.encode() + original[edit.end:])
         try:
             mutant.outcome = "survived"
-            status, said = self.run(list(self.tests(mutant.room)))
+            status, said = 0, ""
+            # A test may also reach it in another process, or by what an earlier test kept.
+            for tests in (self.reaching(mutant), list(self.tests(mutant.room))):
+                if status == 0 and tests:
+                    status, said = self.run(tests, "--timeout=60")
             if status != 0:
                 failed = [line for line in said.splitlines() if line.startswith(("FAILED",
                                                                                  "ERROR"))]
