@@ -25,9 +25,9 @@ def usual_signals() -> Iterator[None]:
     """Signals that end a program do so, for this process and those that it starts, even if
     the tests themselves were started to ignore them: by nohup, or in the background by a
     shell without job control."""
-    before = {number: signal.signal(number, handler) for number, handler in (
-        (signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler),
-        (signal.SIGTERM, signal.SIG_DFL))}
+    before = {number: signal.signal(number, signal.SIG_DFL)
+              for number in (signal.SIGHUP, signal.SIGTERM)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -105,7 +105,12 @@ def machines(monkeypatch: pytest.MonkeyPatch, usual_signals: None) -> pytest.Mon
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_tool_unless_it_was_ignored_from_the_start(machines, number) -> None:
     machines.setattr(command, "lacking_here", lambda: None)
-    machines.setattr(command, "run_natively", lambda *_: signal.raise_signal(number) or 5)
+
+    def signalled(*_: object) -> int:
+        signal.raise_signal(number)
+        return 5
+
+    machines.setattr(command, "run_natively", signalled)
     with pytest.raises(command.Signalled) as ended:
         command.main(["--", "true"])
     assert ended.value.args == (number,)

@@ -65,3 +65,30 @@ def test_python_is_changed_in_functions_where_it_means_something() -> None:
         changed = text[:edit.start] + edit.text.encode() + text[edit.end:]
         compile(changed, each.file, "exec")
         assert changed != text
+
+
+def test_what_only_tells_or_waits_is_left_alone(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(python, "ROOT", tmp_path)
+    (tmp_path / "x.py").write_text(
+        "def f(self):\n"
+        "    self.say(1 + g())\n"
+        "    time.sleep(5)\n"
+        "    run(timeout=60, tries=3)\n"
+        "    if time.monotonic() > self.end:\n"
+        "        self.stop()\n")
+    assert [(each.line, each.change) for each in python.Finder("x.py").find()] == [
+        (4, "statement removed"), (4, "one more"), (5, "Gt is LtE"), (6, "statement removed")]
+
+
+def test_a_mutant_meets_the_tests_that_call_the_function_around_it(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(python, "ROOT", tmp_path)
+    file = "tools/parkvmm/host/x.py"
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text("def f():\n    @cache\n    def g():\n        pass\n    h()\n")
+    runner = python.Runner.__new__(python.Runner)
+    runner.tree = ROOT
+    one, two = "tests/tools/test_host.py::one", "tests/tools/test_host.py::two"
+    other = "tests/tools/test_report.py::three"  # not of this room
+    runner.reach = {f"{file}:1": [one, other], f"{file}:2": [two]}
+    found = [runner.reaching(mutant(1, file=file, line=line)) for line in (4, 5)]
+    assert found == [[two], [one]]
