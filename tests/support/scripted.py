@@ -5,6 +5,7 @@ events of a run whose events a test gives."""
 import dataclasses
 import functools
 import json
+import os
 import pathlib
 import subprocess
 import tempfile
@@ -86,6 +87,10 @@ class Written:
 
 @functools.cache
 def program() -> pathlib.Path:
+    """Builds the program, unless $SCRIPTED_RUN names one that is built, as tools/dev/mutate
+    does for its copies of the tree."""
+    if built := os.environ.get("SCRIPTED_RUN"):
+        return pathlib.Path(built)
     subprocess.run(["tools/build", "host", "scripted_run"], cwd=ROOT, check=True,
                    capture_output=True, timeout=900)
     return PROGRAM
