@@ -32,6 +32,17 @@ TEST(Arm64HostReportTest, AHostThatHasEverythingIsUsable) {
   EXPECT_EQ(Value("max_vcpus"), "512");
 }
 
+TEST(Arm64HostReportTest, ChecksComeInTheOrderOfTheDoctorsLines) {
+  FakeKvm kvm;
+  std::vector<std::string> ids;
+  for (const HostCheck& check : ExamineHost().checks) ids.push_back(check.id);
+  EXPECT_THAT(
+      ids, testing::ElementsAre("machine", "kernel", "midr", "dev_kvm", "mode",
+                                "kvm_api", "smccc_filter", "gic", "ipa_bits",
+                                "max_vcpus", "fwb", "sve", "pauth",
+                                "debug_registers", "label", "label_reason"));
+}
+
 TEST(Arm64HostReportTest, ChangesNothing) {
   FakeKvm kvm;
   ExamineHost();

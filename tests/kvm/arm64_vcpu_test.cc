@@ -4,10 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <thread>
 
 #include "tests/kvm/fake_kvm.h"
 #include "vmm/kvm/arm64_registers.h"
+#include "vmm/kvm/ioctl.h"
 #include "vmm/kvm/vm.h"
 
 namespace vmm {
@@ -185,6 +187,25 @@ TEST_F(Arm64VcpuTest, RegistersHaveKvmsNumbers) {
   EXPECT_EQ(kTtbr1El1, 0x603000000013c101u);
   EXPECT_EQ(kTcrEl1, 0x603000000013c102u);
   EXPECT_EQ(kIdAa64mmfr2El1, 0x603000000013c03au);
+  // "ARM 64-bit system registers": op0 3, op1 7, CRn 15, CRm 14, op2 5.
+  EXPECT_EQ(SystemRegister(3, 7, 15, 14, 5), 0x603000000013fff5u);
+}
+
+TEST(KvmErrorTest, SaysWhatFailedAndWhy) {
+  const auto of = [](int error) {
+    errno = error;
+    return KvmError("opening it");
+  };
+  EXPECT_EQ(of(EBADF), absl::InternalError("opening it: Bad file descriptor"));
+  EXPECT_EQ(of(EINVAL), absl::InternalError("opening it: Invalid argument"));
+  EXPECT_EQ(of(ENOMEM),
+            absl::ResourceExhaustedError("opening it: Cannot allocate memory"));
+  EXPECT_EQ(of(EMFILE),
+            absl::ResourceExhaustedError("opening it: Too many open files"));
+  EXPECT_EQ(of(ENFILE), absl::ResourceExhaustedError(
+                            "opening it: Too many open files in system"));
+  EXPECT_EQ(of(ENOSPC), absl::ResourceExhaustedError(
+                            "opening it: No space left on device"));
 }
 
 TEST_F(Arm64VcpuTest, EachRegisterIsReadByItsNumber) {
