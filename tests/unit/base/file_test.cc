@@ -360,9 +360,10 @@ TEST_F(WriteFileTest, TheUmaskDecidesWhoMayReadIt) {
 
 TEST_F(WriteFileTest, ASocketIsNoFile) {
   const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM, 0));
-  // Its address is short: relative to the folder.
-  const std::string name = absl::StrCat("parkvmm-socket.", getpid());
+  // Its address is short.
+  const std::string name = absl::StrCat(testing::TempDir(), "s.", getpid());
   sockaddr_un address = {.sun_family = AF_UNIX};
+  ASSERT_LT(name.size(), sizeof(address.sun_path));
   name.copy(address.sun_path, sizeof(address.sun_path) - 1);
   ASSERT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address),
                  sizeof(address)),
