@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/utsname.h>
 
 #include "tests/kvm/fake_kvm.h"
 #include "vmm/kvm/arm64_registers.h"
@@ -43,6 +44,14 @@ TEST(Arm64HostReportTest, ChecksComeInTheOrderOfTheDoctorsLines) {
                                 "debug_registers", "label", "label_reason"));
 }
 
+TEST(Arm64HostReportTest, NamesTheMachineAndItsKernel) {
+  FakeKvm kvm;
+  utsname name = {};
+  ASSERT_EQ(uname(&name), 0);
+  EXPECT_EQ(Value("machine"), name.machine);
+  EXPECT_EQ(Value("kernel"), name.release);
+}
+
 TEST(Arm64HostReportTest, ChangesNothing) {
   FakeKvm kvm;
   ExamineHost();
@@ -75,7 +84,7 @@ TEST(Arm64HostReportTest, AKvmWithoutAVmIsNotAsked) {
   for (const HostCheck& check : report.checks) {
     EXPECT_NE(check.id, "smccc_filter");
     if (check.id == "dev_kvm") {
-      EXPECT_THAT(check.value, HasSubstr("Cannot allocate memory"));
+      EXPECT_EQ(check.value, "makes no VM: Cannot allocate memory");
       EXPECT_THAT(check.remedy, HasSubstr("kernel log"));
     }
   }
@@ -86,6 +95,9 @@ TEST(Arm64HostReportTest, AHostWithFewAddressBitsHasAVmToo) {
   kvm.capabilities[KVM_CAP_ARM_VM_IPA_SIZE] = 36;
   EXPECT_EQ(Value("ipa_bits"), "36");
   EXPECT_EQ(kvm.vm_type, 36u);
+  kvm.capabilities[KVM_CAP_ARM_VM_IPA_SIZE] = 40;
+  EXPECT_EQ(Value("ipa_bits"), "40");
+  EXPECT_EQ(kvm.vm_type, 0u);
   kvm.capabilities[KVM_CAP_ARM_VM_IPA_SIZE] = 48;
   EXPECT_EQ(Value("ipa_bits"), "48");
   EXPECT_EQ(kvm.vm_type, 0u);

@@ -23,11 +23,10 @@ constexpr char kExitCodes[] =
 ExitCode RunCommandLine(int argc, const char* const* argv) {
   CLI::App app("Runs AArch64 guests under KVM and parks their CPUs.", "vmm");
   app.require_subcommand(1);
-  app.footer(kExitCodes);
+  app.footer(kExitCodes);  // Of the subcommands', too.
 
   RunOptions options;
   CLI::App& run = *app.add_subcommand("run", "Run a guest kernel.");
-  run.footer(kExitCodes);
   DefineRunOptions(run, options);
 
   bool doctor_json = false;

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 
 #include <filesystem>
 #include <fstream>
@@ -397,7 +398,10 @@ TEST(RunCommandOnThisHostTest, NeedsAnArm64Host) {
     EXPECT_EQ(RunCommand(options),
               skip ? ExitCode::kSkipped : ExitCode::kHostCannot);
     const std::string errors = testing::internal::GetCapturedStderr();
-    EXPECT_THAT(errors, StartsWith("vmm: error: this machine is "));
+    utsname name = {};
+    ASSERT_EQ(uname(&name), 0);
+    EXPECT_THAT(errors, StartsWith(std::string("vmm: error: this machine is ") +
+                                   name.machine + ", AArch64"));
     EXPECT_THAT(errors, EndsWith(", AArch64 guests need an arm64 host with "
                                  "KVM; run it in the emulated arm64 host: "
                                  "tools/arm64-host -- vmm ...\n"));

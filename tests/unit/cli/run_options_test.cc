@@ -202,6 +202,10 @@ TEST_F(RunOptionsTest, HelpListsThemInAnOrderWithTypesAndDefaults) {
   }
 }
 
+TEST_F(RunOptionsTest, AModelIsShownAsNothingElse) {
+  EXPECT_EQ(app_.get_option("--firmware")->get_type_name(), "MODEL");
+}
+
 TEST_F(RunOptionsTest, ShortNamesAreTheSameOptions) {
   ASSERT_TRUE(Parse({"-i", "initrd", "-v", "Image"}).ok());
   EXPECT_EQ(options_.initrd, "initrd");
