@@ -2,8 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <filesystem>
+#include <string>
 
+#include "absl/strings/str_format.h"
 #include "tests/kvm/fake_kvm.h"
 #include "vmm/kvm/vm.h"
 
@@ -46,7 +49,7 @@ Built Build(const VmSpec& spec) {
   return built;
 }
 
-void ExpectLacks(const absl::Status& status, const char* what,
+void ExpectLacks(const absl::Status& status, const std::string& what,
                  const char* remedy) {
   EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr(what));
@@ -214,7 +217,12 @@ TEST(Arm64VmTest, AsksForAsManyAddressBitsAsAreNeeded) {
       EXPECT_TRUE(status.ok()) << status;
       EXPECT_EQ(kvm.vm_type, *each.type);
     } else {
-      ExpectLacks(status, "bits of physical address", "--memory");
+      ExpectLacks(status,
+                  absl::StrFormat("needs %d bits of physical address, this "
+                                  "host's KVM has %d;",
+                                  std::bit_width(each.last),
+                                  each.limit == 0 ? 40 : each.limit),
+                  "--memory");
     }
   }
 }
