@@ -30,7 +30,7 @@ std::variant<fdt::GicV2, fdt::GicV3> DescribeGic(GicVersion version,
 
 void AddSeeds(std::optional<uint64_t> seed, fdt::MachineDescription& machine) {
   std::random_device host;
-  std::mt19937_64 random(seed ? *seed : uint64_t{host()} << 32 | host());
+  std::mt19937_64 random(seed.value_or(uint64_t{}));
   const auto next = [&] {
     return seed ? random() : uint64_t{host()} << 32 | host();
   };

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "vmm/arch/stage1.h"
 #include "vmm/base/status_macros.h"
 
@@ -107,7 +108,7 @@ int64_t VcpuThread::HostCpuNs() const {
       clock_gettime(clock, &used) != 0) {
     return 0;
   }
-  return int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec;
+  return absl::ToInt64Nanoseconds(absl::DurationFromTimespec(used));
 }
 
 void VcpuThread::Main() {

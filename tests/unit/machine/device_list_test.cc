@@ -5,12 +5,14 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "psci-emul/park_abi.h"
 #include "psci-emul/power_table.h"
 #include "tests/support/toy_device.h"
 #include "vmm/boot/memory_map.h"
+#include "vmm/devices/mark_abi.h"
 
 namespace vmm {
 namespace {
@@ -131,6 +133,22 @@ TEST_F(ParkDeviceTest, AForeignSlotParksNobodyAndIsNoted) {
   EXPECT_TRUE(Events().empty());
 }
 
+TEST_F(ParkDeviceTest, WhatIsNotTheMagicIsNotedWithIt) {
+  EXPECT_EQ(Store(0, PARK_REG_MAGIC, 0x77), AfterWrite::kDone);
+  ASSERT_EQ(diagnoses_.All().size(), 1u);
+  EXPECT_EQ(diagnoses_.All()[0].fault, psci::ParkFault::kBadMagic);
+  EXPECT_EQ(diagnoses_.All()[0].vcpu, 0u);
+  EXPECT_EQ(diagnoses_.All()[0].place, base_);
+  EXPECT_EQ(diagnoses_.All()[0].value, 0x77u);
+}
+
+TEST_F(ParkDeviceTest, AStoreThatIsJustKeptIsNoEvent) {
+  EXPECT_EQ(Store(1, PARK_REG_CONTEXT, 0x77), AfterWrite::kDone);
+  EXPECT_EQ(Load(1, PARK_REG_CONTEXT), 0x77u);
+  EXPECT_TRUE(Events().empty());
+  EXPECT_TRUE(diagnoses_.All().empty());
+}
+
 // The event of a release has the moment at which the store arrived.
 TEST_F(ParkDeviceTest, AStoreToExitReleasesWhoIsParkedThere) {
   ASSERT_TRUE(power_.PowerOn(psci::VcpuId{1}, {}));
@@ -150,6 +168,97 @@ TEST_F(ParkDeviceTest, AStoreToExitReleasesWhoIsParkedThere) {
   EXPECT_GE(events[1].ns, before);
   EXPECT_THAT(events[1].args,
               testing::ElementsAre(1, 0x40080000, base_ + PARK_DEVICE_STRIDE));
+}
+
+// The devices that every machine has, for two CPUs.
+class BoardDevicesTest : public testing::Test {
+ protected:
+  BoardDevicesTest() {
+    for (const PlacedDevice& placed : Placed(DevicesOf({.vcpus = 2}))) {
+      devices_.push_back(placed.make(
+          {.console = console_,
+           .console_input = input_,
+           .events = events_,
+           .clock = clock_,
+           .request_stop =
+               [this](const StopReason& reason) {
+                 stop_ = reason;
+                 before_stop_ = Events();
+               },
+           .set_interrupt = [this](bool level) { levels_.push_back(level); },
+           .base = placed.registers.base(),
+           .park_slots = nullptr,
+           .diagnoses = diagnoses_}));
+    }
+  }
+  MmioDevice& Console() { return *devices_[0]; }
+  MmioDevice& Mark() { return *devices_[2]; }
+  std::vector<Event> Events() {
+    std::vector<Event> events;
+    EXPECT_TRUE(events_
+                    .Drain(INT64_MAX,
+                           [&](const Event& event) { events.push_back(event); })
+                    .ok());
+    return events;
+  }
+
+  static constexpr uint64_t kData = 0x00;        // UARTDR.
+  static constexpr uint64_t kFlags = 0x18;       // UARTFR.
+  static constexpr uint64_t kFull = 1 << 5;      // Its TXFF.
+  static constexpr uint64_t kInterrupts = 0x38;  // UARTIMSC.
+  static constexpr uint64_t kReceives = 1 << 4;  // Its RXIM.
+  ConsoleBuffer console_;
+  ConsoleInput input_;
+  Clock clock_;
+  EventLog events_{{0, 1}};
+  DiagnosisLog diagnoses_;
+  std::optional<StopReason> stop_;
+  std::vector<Event> before_stop_;
+  std::vector<bool> levels_;
+  std::vector<std::unique_ptr<MmioDevice>> devices_;
+};
+
+TEST_F(BoardDevicesTest, TheConsoleTransmitsUntilItsBufferIsFull) {
+  Console().Write({0, kData, 4}, 'a');
+  EXPECT_EQ(Console().Read({0, kFlags, 4}) & kFull, 0u);
+  EXPECT_EQ(console_.Take(), "a");
+  for (size_t i = 0; i < ConsoleBuffer::kCapacity; ++i) console_.Put('x');
+  EXPECT_EQ(Console().Read({0, kFlags, 4}) & kFull, kFull);
+}
+
+TEST_F(BoardDevicesTest, TheConsoleReceivesAndInterrupts) {
+  Console().Write({0, kInterrupts, 4}, kReceives);
+  const uint8_t typed[] = {'h', 'i'};
+  EXPECT_EQ(input_(typed), 2u);
+  EXPECT_THAT(levels_, testing::Contains(true));
+  EXPECT_EQ(Console().Read({0, kData, 4}) & 0xff, uint64_t{'h'});
+  EXPECT_EQ(Console().Read({0, kData, 4}) & 0xff, uint64_t{'i'});
+}
+
+TEST_F(BoardDevicesTest, AMarkIsAnEventOfItsCpu) {
+  const int64_t begin = clock_.Now();
+  Mark().Write({1, MARK_REG_MARK, 8}, 17 | 0x1234ull << MARK_VALUE_SHIFT);
+  const auto events = Events();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].kind, Event::Kind::kMark);
+  EXPECT_EQ(events[0].vcpu, 1u);
+  EXPECT_EQ(events[0].arguments, 2);
+  EXPECT_THAT(events[0].args, testing::ElementsAre(17, 0x1234, 0));
+  EXPECT_GE(events[0].ns, begin);
+  EXPECT_FALSE(stop_.has_value());
+}
+
+// Whoever is told of the stop finds the event.
+TEST_F(BoardDevicesTest, AVerdictIsAnEventThenAStop) {
+  Mark().Write({1, MARK_REG_VERDICT, 8}, 3 | 0x77ull << MARK_VALUE_SHIFT);
+  ASSERT_TRUE(stop_.has_value());
+  EXPECT_EQ(stop_->kind, StopReason::Kind::kVerdict);
+  EXPECT_EQ(stop_->vcpu, 1u);
+  EXPECT_EQ(stop_->code, 3u);
+  EXPECT_EQ(stop_->value, 0x77u);
+  ASSERT_EQ(before_stop_.size(), 1u);
+  EXPECT_EQ(before_stop_[0].kind, Event::Kind::kVerdict);
+  EXPECT_THAT(before_stop_[0].args, testing::ElementsAre(3, 0x77, 0));
 }
 
 }  // namespace

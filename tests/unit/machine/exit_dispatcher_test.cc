@@ -4,6 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
 #include "psci-emul/psci_abi.h"
 #include "tests/support/fake_vcpu.h"
 
@@ -169,6 +174,148 @@ TEST_F(ExitDispatcherTest, WhatKvmCannotRunIsStuckWhatWeDoNotKnowIsOurs) {
 TEST_F(ExitDispatcherTest, AnInterruptionJustLooksAgain) {
   EXPECT_EQ(Dispatch(Interrupted{}), NextStep::kResume);
   EXPECT_TRUE(vcpu_.calls().empty());
+}
+
+TEST_F(ExitDispatcherTest, DetailsSayWhichVcpuAndWhy) {
+  ExitDispatcher third(3, bus_, psci_, parking_, clock_, events_);
+  EXPECT_EQ(*third.Dispatch(EntryFailed{5}, vcpu_), NextStep::kStop);
+  EXPECT_EQ(third.stop_reason().detail,
+            "KVM could not run vCPU 3 (reason 0x5)");
+  EXPECT_EQ(third.stop_reason().vcpu, 3u);
+  EXPECT_EQ(*third.Dispatch(Unhandled{99}, vcpu_), NextStep::kStop);
+  EXPECT_EQ(third.stop_reason().detail,
+            "KVM left vCPU 3 for a reason not known here (99)");
+  EXPECT_EQ(*third.Dispatch(SystemEvent{SystemEvent::Kind::kSuspend}, vcpu_),
+            NextStep::kStop);
+  EXPECT_EQ(third.stop_reason().kind, Kind::kVmmError);
+}
+
+TEST_F(ExitDispatcherTest, TheGuestsStopIsAnEventWithWhatItCarries) {
+  ExitDispatcher third(3, bus_, psci_, parking_, clock_, events_);
+  const int64_t begin = clock_.Now();
+  vcpu_.Then(Hypercall{PSCI_SYSTEM_RESET2_64, false}, {0x80000001, 0x99, 0});
+  ASSERT_TRUE(vcpu_.Run().ok());
+  for (const VcpuExit exit :
+       {VcpuExit(Hypercall{PSCI_SYSTEM_RESET2_64, false}),
+        VcpuExit(Hypercall{PSCI_SYSTEM_RESET, false}),
+        VcpuExit(Hypercall{PSCI_SYSTEM_OFF, false}),
+        VcpuExit(SystemEvent{SystemEvent::Kind::kShutdown}),
+        VcpuExit(SystemEvent{SystemEvent::Kind::kReset})}) {
+    EXPECT_EQ(*third.Dispatch(exit, vcpu_), NextStep::kStop);
+  }
+  std::vector<Event> events;
+  for (const Event& event : Events()) {
+    EXPECT_EQ(event.vcpu, 3u);
+    EXPECT_GE(event.ns, begin);
+    if (event.kind != Event::Kind::kPsci) events.push_back(event);
+  }
+  ASSERT_EQ(events.size(), 5u);
+  EXPECT_EQ(events[0].kind, Event::Kind::kReset);
+  EXPECT_EQ(events[0].arguments, 2);
+  EXPECT_THAT(events[0].args, ElementsAre(0x80000001, 0x99, 0));
+  EXPECT_EQ(events[1].kind, Event::Kind::kReset);
+  EXPECT_EQ(events[1].arguments, 0);
+  EXPECT_EQ(events[2].kind, Event::Kind::kPowerOff);
+  EXPECT_EQ(events[2].arguments, 0);
+  EXPECT_EQ(events[3].kind, Event::Kind::kPowerOff);
+  EXPECT_EQ(events[4].kind, Event::Kind::kReset);
+}
+
+TEST_F(ExitDispatcherTest, KvmsResetsAreToldApart) {
+  Dispatch(SystemEvent{SystemEvent::Kind::kReset2});
+  EXPECT_TRUE(dispatcher_.stop_reason().reset2);
+  Dispatch(SystemEvent{SystemEvent::Kind::kReset});
+  EXPECT_FALSE(dispatcher_.stop_reason().reset2);
+}
+
+TEST_F(ExitDispatcherTest, CallsHaveTheirResultInTheirEvent) {
+  Call(PSCI_32(0x1f));
+  Call(PSCI_VERSION);
+  Call(PSCI_CPU_OFF);
+  const auto events = Events();
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events[0].result, -1);
+  EXPECT_EQ(events[1].result, 0x10001);
+  EXPECT_EQ(events[2].result, 0);
+  EXPECT_EQ(events[2].function, PSCI_CPU_OFF);
+}
+
+// Each call that KVM can refuse, and the exit that leads to it.
+TEST_F(ExitDispatcherTest, WhatKvmRefusesIsReturned) {
+  struct Case {
+    const char* fails;
+    VcpuExit exit;
+  };
+  for (const Case& c : {Case{"read x1", Hypercall{PSCI_CPU_ON_64, false}},
+                        Case{"x0 = 65537", Hypercall{PSCI_VERSION, false}},
+                        Case{"x0 = 0", Hypercall{PSCI_CPU_SUSPEND_64, false}},
+                        Case{"suspend", Hypercall{PSCI_CPU_SUSPEND_64, false}},
+                        Case{"resume", Wakeup{}},
+                        Case{"abort", NoSyndrome{GuestAddress(0x9000)}}}) {
+    vcpu_.fails = c.fails;
+    const auto step = dispatcher_.Dispatch(c.exit, vcpu_);
+    EXPECT_EQ(step.status().message(), std::string("cannot ") + c.fails);
+  }
+}
+
+// Parking that says what it was told, and answers what the test wants.
+class TalkingParking : public Parking {
+ public:
+  absl::StatusOr<StoreOutcome> OnStore(psci::VcpuId self, Vcpu&,
+                                       const VcpuExit& exit) override {
+    told.push_back(
+        absl::StrCat("store of ", psci::Index(self), " at ", exit.index()));
+    return outcome;
+  }
+  void OnCpuOnRefused(psci::VcpuId caller, uint64_t mpidr) override {
+    told.push_back(
+        absl::StrCat(psci::Index(caller), " refused ", absl::Hex(mpidr)));
+  }
+  std::vector<std::string> told;
+  StoreOutcome outcome;
+};
+
+class ExitDispatcherParkingTest : public ExitDispatcherTest {
+ protected:
+  NextStep Third(const VcpuExit& exit) {
+    const auto step = third_.Dispatch(exit, vcpu_);
+    EXPECT_TRUE(step.ok()) << step.status();
+    return *step;
+  }
+  TalkingParking talking_;
+  ExitDispatcher third_{3, bus_, psci_, talking_, clock_, events_};
+};
+
+TEST_F(ExitDispatcherParkingTest, IsToldOfCpuOnThatIsRefused) {
+  for (const std::array<uint64_t, 3>& x1_to_x3 :
+       {std::array<uint64_t, 3>{1, kEntry, 0},     // Taken,
+        std::array<uint64_t, 3>{1, kEntry, 0},     // on already,
+        std::array<uint64_t, 3>{9, kEntry, 0}}) {  // nobody.
+    vcpu_.Then(Hypercall{PSCI_CPU_ON_64, false}, x1_to_x3);
+    ASSERT_TRUE(vcpu_.Run().ok());
+    EXPECT_EQ(Third(Hypercall{PSCI_CPU_ON_64, false}), NextStep::kResume);
+  }
+  EXPECT_THAT(talking_.told, ElementsAre("3 refused 1"));
+}
+
+TEST_F(ExitDispatcherParkingTest, IsAskedAboutStoresThatAreWatchedOrRefused) {
+  EXPECT_EQ(Third(StoreRefused{}), NextStep::kResume);
+  EXPECT_EQ(Third(DebugStop{DebugStop::Kind::kWatchedStore}),
+            NextStep::kResume);
+  EXPECT_EQ(Third(DebugStop{DebugStop::Kind::kStepped}), NextStep::kResume);
+  EXPECT_EQ(Third(DebugStop{DebugStop::Kind::kOther}), NextStep::kResume);
+  EXPECT_THAT(
+      talking_.told,
+      ElementsAre(
+          absl::StrCat("store of 3 at ", VcpuExit(StoreRefused{}).index()),
+          absl::StrCat("store of 3 at ", VcpuExit(DebugStop{}).index())));
+}
+
+TEST_F(ExitDispatcherParkingTest, DecidesWhatBecomesOfAStore) {
+  talking_.outcome.then = SystemEvent{SystemEvent::Kind::kShutdown};
+  EXPECT_EQ(Third(StoreRefused{}), NextStep::kStop);
+  talking_.outcome.parks = true;
+  EXPECT_EQ(Third(StoreRefused{}), NextStep::kParkPage);
 }
 
 TEST(GuestMistakesTest, EachKindIsAddedUp) {

@@ -5,9 +5,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <future>
+#include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/algorithm/container.h"
@@ -46,14 +54,26 @@ class MachineTest : public testing::Test {
     Create(machine_spec, *std::move(plan));
   }
   void Create(const MachineSpec& machine_spec, MachinePlan plan) {
-    auto machine = Machine::Create(machine_spec, std::move(plan),
-                                   [this](const VmSpec& spec) {
-                                     auto vm = std::make_unique<FakeVm>(spec);
-                                     vm_ = vm.get();
-                                     return vm;
-                                   });
-    ASSERT_TRUE(machine.ok()) << machine.status();
-    machine_ = *std::move(machine);
+    TryToCreate(machine_spec, std::move(plan));
+    ASSERT_TRUE(status_.ok()) << status_;
+  }
+  void TryToCreate(const MachineSpec& machine_spec, MachinePlan plan) {
+    machine_.reset();
+    auto machine = Machine::Create(
+        machine_spec, std::move(plan), [this](const VmSpec& spec) {
+          auto vm = std::make_unique<FakeVm>(spec, affinity_);
+          vm_ = vm.get();
+          if (on_open_) on_open_(*vm);
+          return vm;
+        });
+    status_ = machine.status();
+    if (machine.ok()) machine_ = *std::move(machine);
+  }
+  // Does not make the machine that is asked for.
+  void FailsToCreate(const MachineSpec& machine_spec, MachinePlan plan) {
+    TryToCreate(machine_spec, std::move(plan));
+    EXPECT_FALSE(status_.ok());
+    EXPECT_EQ(machine_, nullptr);
   }
   FakeVcpu& Vcpu(uint32_t i) { return *vm_->vcpus[i]; }
   void Calls(uint32_t i, uint32_t function,
@@ -90,7 +110,10 @@ class MachineTest : public testing::Test {
     return events;
   }
 
+  uint64_t affinity_ = 0;  // A part of each MPIDR.
+  std::function<void(FakeVm&)> on_open_;
   FakeVm* vm_ = nullptr;
+  absl::Status status_;
   std::unique_ptr<Machine> machine_;
 };
 
@@ -271,6 +294,224 @@ TEST_F(MachineTest, VmAndTreeHaveTheRedistributorsOfThePlan) {
     EXPECT_THAT(TreeView(machine_->dtb())
                     .Cells("/intc@8000000", "#redistributor-regions"),
                 ElementsAre(high ? 2 : 1));
+    EXPECT_EQ(vm_->spec().gic_redistributors, kGicV3Redistributors);
+    EXPECT_EQ(vm_->spec().gic_redistributors_high, kGicV3HighRedistributors);
+  }
+}
+
+TEST_F(MachineTest, AllOfAnAffinityIsKept) {
+  affinity_ = 0x2500000000;
+  Create(2);
+  EXPECT_THAT(machine_->mpidrs(), ElementsAre(0x2500000000, 0x2500000001));
+  Calls(0, PSCI_CPU_ON_64, {0x2500000001, kEntry, 5});
+  Calls(1, PSCI_SYSTEM_OFF);
+  EXPECT_EQ(Run().vcpu, 1u);
+}
+
+TEST_F(MachineTest, WhatKvmRefusesKeepsItFromBeingMade) {
+  const MachineSpec spec = Spec(2);
+  on_open_ = [](FakeVm& vm) { vm.add_ram = absl::InternalError("no RAM"); };
+  FailsToCreate(spec, *Plan(spec));
+  EXPECT_EQ(status_.message(), "no RAM");
+  on_open_ = [](FakeVm& vm) {
+    vm.create_vcpus = absl::InternalError("no vCPU");
+  };
+  FailsToCreate(spec, *Plan(spec));
+  EXPECT_EQ(status_.message(), "no vCPU");
+}
+
+TEST_F(MachineTest, DevicesInOnePlaceKeepItFromBeingMade) {
+  const MachineSpec spec = Spec(1);
+  MachinePlan plan = *Plan(spec);
+  plan.devices[1].registers = plan.devices[0].registers;
+  FailsToCreate(spec, std::move(plan));
+}
+
+TEST_F(MachineTest, ADeviceTreeOutsideRamKeepsItFromBeingMade) {
+  const MachineSpec spec = Spec(1);
+  MachinePlan plan = *Plan(spec);
+  plan.boot.dtb = GuestAddress(plan.ram.last().value() - 8);
+  FailsToCreate(spec, std::move(plan));
+}
+
+TEST_F(MachineTest, AnInterruptThatKvmRefusesEndsTheMachine) {
+  const MachineSpec spec = Spec(1);
+  std::vector<DeviceEntry> devices = DevicesOf(spec);
+  devices.push_back({.needs = ToyDevice::kNeeds, .make = MakeToyDevice});
+  on_open_ = [](FakeVm& vm) { vm.set_spi = absl::InternalError("no line"); };
+  Create(spec, *Plan(spec, devices));
+  Vcpu(0).Then(MmioWrite{GuestAddress(0x0c300010), 4, 1});
+  const StopReason reason = Run();
+  EXPECT_EQ(reason.kind, Kind::kVmmError);
+  EXPECT_EQ(reason.detail, "no line");
+}
+
+// KVM holds those that are off.
+TEST_F(MachineTest, WhereKvmAnswersPsciAllEnterTheGuest) {
+  MachineSpec spec = Spec(2);
+  spec.psci = PsciHandler::kKvm;
+  Create(spec);
+  Vcpu(1).Then(SystemEvent{SystemEvent::Kind::kShutdown});
+  EXPECT_EQ(Run().vcpu, 1u);
+  EXPECT_THAT(Vcpu(1).calls(), ElementsAre("run"));
+}
+
+// --- Its device tree --------------------------------------------------------
+
+TEST_F(MachineTest, TheTreeDescribesTheInterruptControllerThatKvmMade) {
+  for (const auto& [version, compatible] :
+       {std::pair(GicVersion::kV2, "arm,cortex-a15-gic"),
+        std::pair(GicVersion::kV3, "arm,gic-v3")}) {
+    on_open_ = [version = version](FakeVm& vm) { vm.gic_version = version; };
+    Create(1);
+    EXPECT_THAT(
+        TreeView(machine_->dtb()).Strings("/intc@8000000", "compatible"),
+        ElementsAre(compatible));
+  }
+}
+
+TEST_F(MachineTest, TheConsoleIsThePathOfStandardOutput) {
+  Create(1);
+  EXPECT_THAT(TreeView(machine_->dtb()).Strings("/chosen", "stdout-path"),
+              ElementsAre("/pl011@9000000"));
+}
+
+// With a seed always the same, and not the seed itself.
+TEST_F(MachineTest, SeedsAreOfTheirLength) {
+  Create(1);
+  const TreeView tree(machine_->dtb());
+  EXPECT_EQ(tree.Bytes("/chosen", "kaslr-seed").size(), 8u);
+  const auto seed = tree.Bytes("/chosen", "rng-seed");
+  EXPECT_EQ(seed.size(), 64u);
+  EXPECT_GT(std::set<uint8_t>(seed.begin(), seed.end()).size(), 16u);
+  EXPECT_NE(tree.Cells("/chosen", "kaslr-seed"), (std::vector<uint32_t>{0, 1}));
+}
+
+// Each bit of 64 is set in one of 64 machines, and clear in another.
+TEST_F(MachineTest, WithoutASeedTheHostsRandomnessFillsAllBits) {
+  MachineSpec spec = Spec(1);
+  spec.seed = std::nullopt;
+  std::vector<uint32_t> set = {0, 0}, clear = {0, 0};
+  for (int i = 0; i < 64; ++i) {
+    Create(spec);
+    const auto seed = TreeView(machine_->dtb()).Cells("/chosen", "kaslr-seed");
+    ASSERT_EQ(seed.size(), 2u);
+    for (size_t half = 0; half < 2; ++half) {
+      set[half] |= seed[half];
+      clear[half] |= ~seed[half];
+    }
+  }
+  EXPECT_THAT(set, ElementsAre(UINT32_MAX, UINT32_MAX));
+  EXPECT_THAT(clear, ElementsAre(UINT32_MAX, UINT32_MAX));
+}
+
+// --- Its parking ------------------------------------------------------------
+
+class MachineParkTest : public MachineTest {
+ protected:
+  void CreateThatParks(ParkMode park, PsciHandler psci = PsciHandler::kVmm) {
+    MachineSpec spec = Spec(2);
+    spec.park = park;
+    spec.psci = psci;
+    Create(spec);
+  }
+  // What a guest stores to CPU 1's page, without a vCPU.
+  void Put(uint64_t offset, uint64_t value) {
+    const uint64_t page = machine_->park()->pages.base().value();
+    uint8_t* const at = vm_->ram + (page - vm_->ram_base);
+    ASSERT_EQ(mprotect(at, 4096, PROT_READ | PROT_WRITE), 0);
+    __atomic_store_n(reinterpret_cast<uint64_t*>(at + offset), value,
+                     __ATOMIC_SEQ_CST);
+  }
+  void AwaitParkStore() {
+    for (;;) {
+      for (const Event& event : Events()) {
+        if (event.kind == Event::Kind::kParkStore) return;
+      }
+      ASSERT_TRUE(machine_->Diagnoses().empty());
+      poll(nullptr, 0, 1);
+    }
+  }
+  void StopAndJoin() {
+    machine_->RequestStop({.kind = Kind::kInterrupt});
+    machine_->Join();
+  }
+  // Threads of this process with this name.
+  static int Threads(const std::string& name) {
+    int count = 0;
+    for (const auto& task :
+         std::filesystem::directory_iterator("/proc/self/task")) {
+      std::ifstream file(task.path() / "comm");
+      std::string comm;
+      count += std::getline(file, comm) && comm == name ? 1 : 0;
+    }
+    return count;
+  }
+};
+
+TEST_F(MachineParkTest, ThePagesAreWatchedUntilTheEnd) {
+  CreateThatParks(ParkMode::kGuest);
+  EXPECT_EQ(Threads("park-watch"), 0);
+  machine_->Start();
+  Put(PARK_PAGE_TEXT, 0x55);
+  Put(PARK_PAGE_MAGIC, PARK_MAGIC);
+  // CPU 1 has never been on: the magic is not its own.
+  while (machine_->Diagnoses().empty()) poll(nullptr, 0, 1);
+  EXPECT_EQ(machine_->Diagnoses()[0].fault, psci::ParkFault::kStaleMagic);
+  EXPECT_EQ(Threads("park-watch"), 1);
+  StopAndJoin();
+  EXPECT_EQ(Threads("park-watch"), 0);
+  EXPECT_EQ(machine_->Spinning()->parks, 0u);
+}
+
+TEST_F(MachineParkTest, ACpuThatIsOnMayParkInTheGuest) {
+  CreateThatParks(ParkMode::kGuest);
+  Calls(0, PSCI_CPU_ON_64, {1, kEntry, 0});
+  std::promise<void> runs;
+  Vcpu(1).on_run = [&, once = false]() mutable {
+    if (!std::exchange(once, true)) runs.set_value();
+  };
+  machine_->Start();
+  runs.get_future().wait();
+  Put(PARK_PAGE_TEXT, 0x55);
+  Put(PARK_PAGE_MAGIC, PARK_MAGIC);
+  AwaitParkStore();
+  StopAndJoin();
+  EXPECT_EQ(machine_->Spinning()->parks, 1u);
+  EXPECT_TRUE(machine_->Diagnoses().empty());
+}
+
+// Which CPUs are off is KVM's to know.
+TEST_F(MachineParkTest, WhereKvmAnswersPsciAMagicIsBelieved) {
+  CreateThatParks(ParkMode::kGuest, PsciHandler::kKvm);
+  machine_->Start();
+  Put(PARK_PAGE_TEXT, 0x55);
+  Put(PARK_PAGE_MAGIC, PARK_MAGIC);
+  AwaitParkStore();
+  StopAndJoin();
+  EXPECT_EQ(machine_->Spinning()->parks, 1u);
+}
+
+TEST_F(MachineParkTest, WhatNobodyHasLookedAtIsFoundInTheEnd) {
+  for (const bool inspected : {true, false}) {
+    CreateThatParks(ParkMode::kHost);
+    std::promise<void> opened;
+    Vcpu(0).on_run = [&, runs = 0]() mutable {
+      if (++runs == 2) opened.set_value();
+    };
+    Vcpu(0).Then(StoreRefused{});  // Opens the pages.
+    machine_->Start();
+    opened.get_future().wait();
+    Put(PARK_PAGE_MAGIC, PARK_MAGIC);
+    EXPECT_TRUE(machine_->Diagnoses().empty());
+    if (inspected) {
+      machine_->Inspect();
+    } else {
+      StopAndJoin();
+    }
+    ASSERT_EQ(machine_->Diagnoses().size(), 1u);
+    EXPECT_EQ(machine_->Diagnoses()[0].fault,
+              psci::ParkFault::kMagicWithoutCpu);
   }
 }
 

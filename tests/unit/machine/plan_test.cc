@@ -187,6 +187,48 @@ TEST(PlanTest, ImpossibleSizesAreRefusedInOneSentence) {
   }
 }
 
+TEST(PlanTest, TheSmallestAndTheLargestMachinesAreNotRefused) {
+  MachineSpec spec = Spec(512);
+  for (const uint64_t bytes : {16 * kMiB, kRamWindow.size()}) {
+    spec.memory_bytes = bytes;
+    const auto plan = Plan(spec);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    EXPECT_EQ(plan->ram.size(), bytes);
+  }
+}
+
+// Another mode of parking, or of PSCI, makes them meaningful.
+TEST(PlanTest, OptionsThatDoNotContradictEachOtherAreNotRefused) {
+  MachineSpec spec = Spec(2);
+  spec.psci = PsciHandler::kKvm;
+  spec.park = ParkMode::kGuest;
+  EXPECT_TRUE(Plan(spec).ok());
+  spec.park = ParkMode::kOff;
+  spec.command_line = "cpuparkmem=0x1000";
+  EXPECT_TRUE(Plan(spec).ok());
+  spec.psci = PsciHandler::kVmm;
+  spec.firmware.off_ns = 1;
+  EXPECT_TRUE(Plan(spec).ok());
+}
+
+TEST(PlanTest, FilesMayLieBehindParkPagesThatTheUserPlaced) {
+  MachineSpec spec = ParkingSpec(2);
+  spec.park_base = GuestAddress(0x41000000);
+  spec.initrd.resize(20 * kMiB);
+  const MachinePlan plan = Planned(spec);
+  EXPECT_GT(plan.boot.initrd->base(), plan.park->window.last());
+}
+
+TEST(PlanTest, TheKernelIsAsLargeAsItsImageSaysOrIs) {
+  MachineSpec spec = Spec(1);
+  spec.kernel.image_size = 4096;
+  EXPECT_EQ(Planned(spec).kernel.size(), 4096u);
+  spec.kernel.image_size = 0;
+  EXPECT_EQ(Planned(spec).kernel.size(), 64u);
+  spec.kernel.bytes.clear();
+  EXPECT_EQ(Planned(spec).kernel.size(), 1u);  // No range is empty.
+}
+
 TEST(PlanTest, ParkOptionsThatContradictEachOtherAreRefused) {
   const auto refusal = [](auto change) {
     MachineSpec spec = ParkingSpec(2);

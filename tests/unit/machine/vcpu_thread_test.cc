@@ -5,7 +5,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <time.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <functional>
@@ -87,6 +91,11 @@ class FailingVcpu : public FakeVcpu {
   absl::Status SetEntry(GuestAddress entry, uint64_t x0) override {
     return on_entry ? on_entry() : FakeVcpu::SetEntry(entry, x0);
   }
+  absl::StatusOr<uint64_t> Read(GuestRegister which) override {
+    ++reads;
+    return FakeVcpu::Read(which);
+  }
+  std::atomic<int> reads = 0;
   std::function<absl::Status()> before_run = [] { return absl::OkStatus(); };
   std::function<absl::Status()> on_failing_reset;
   std::function<absl::Status()> on_entry;
@@ -267,6 +276,135 @@ TEST_F(VcpuThreadTest, RegistersAreResetBetweenTwoStarts) {
   EXPECT_THAT(calls, ElementsAre("enter 0x40100000 7", "run", "reset",
                                  "enter 0x40100000 7", "run"));
   EXPECT_EQ(Events(Event::Kind::kStart).size(), 2u);
+}
+
+// Two starts and an end of it, as events.
+TEST_F(VcpuThreadTest, StartAndOffAreEventsOfItsCpu) {
+  const int64_t begin = clock_.Now();
+  parking_.on_left = [&](Door) {
+    Comes();
+    return absl::OkStatus();
+  };
+  Calls(PSCI_CPU_OFF);
+  StartOn();
+  AwaitMoment();
+  Stop();
+  std::vector<Event> all;
+  ring_.Drain(all);
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].kind, Event::Kind::kStart);
+  EXPECT_EQ(all[0].arguments, 2);
+  EXPECT_THAT(all[0].args, ElementsAre(kContext.entry, kContext.context_id, 0));
+  EXPECT_EQ(all[2].kind, Event::Kind::kOff);
+  EXPECT_EQ(all[2].arguments, 1);
+  for (const Event& event : all) {
+    EXPECT_EQ(event.vcpu, 1u);
+    EXPECT_EQ(event.firmware_ns, 0);
+    EXPECT_GE(event.ns, begin);
+  }
+}
+
+// A CPU that starts is another one's business to reset.
+TEST_F(VcpuThreadTest, ACpuThatStartsBeforeItHasSettledWasNotOff) {
+  int left = 0;
+  parking_.on_left = [&](Door) {
+    if (++left == 1) {
+      TurnOn(kSelf);
+    } else {
+      Comes();
+    }
+    return absl::OkStatus();
+  };
+  int settled = 0;
+  parking_.on_while_off = [&] {
+    settled += left == 1 ? 1 : 0;
+    return absl::OkStatus();
+  };
+  Calls(PSCI_CPU_OFF);
+  Calls(PSCI_CPU_OFF);
+  StartOn();
+  AwaitMoment();
+  Stop();
+  EXPECT_EQ(settled, 0);
+}
+
+TEST_F(VcpuThreadTest, ItsThreadHasItsNumberAsItsName) {
+  std::string name(16, 0);
+  vcpu_->on_run = [&] {
+    pthread_getname_np(pthread_self(), name.data(), name.size());
+    Comes();
+  };
+  StartOn();
+  AwaitMoment();
+  Stop();
+  EXPECT_STREQ(name.c_str(), "vcpu1");
+}
+
+// Modelled firmware's deadlines are met; the host gathers those of others.
+TEST_F(VcpuThreadTest, WithFirmwareItsDeadlinesAreNotGathered) {
+  psci::Firmware firmware({.name = "custom", .on_ns = 1});
+  int slack = 0;
+  deps_.firmware = &firmware;
+  vcpu_->on_run = [&] {
+    slack = prctl(PR_GET_TIMERSLACK);
+    Comes();
+  };
+  StartOn();
+  AwaitMoment();
+  Stop();
+  EXPECT_EQ(slack, 1);
+}
+
+TEST_F(VcpuThreadTest, WithoutFirmwareTheHostsSlackStands) {
+  int slack = 0;
+  vcpu_->on_run = [&] {
+    slack = prctl(PR_GET_TIMERSLACK);
+    Comes();
+  };
+  StartOn();
+  AwaitMoment();
+  Stop();
+  EXPECT_EQ(slack, prctl(PR_GET_TIMERSLACK));
+}
+
+// It has used what it says that it has used, and no more than there was.
+TEST_F(VcpuThreadTest, TheHostsTimeOfItsThreadIsKnown) {
+  const auto own = [] {
+    timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return int64_t{used.tv_sec} * 1'000'000'000 + used.tv_nsec;
+  };
+  const int64_t begin = clock_.Now();
+  int64_t used = 0;
+  vcpu_->on_run = [&] {
+    while (own() < 2'000'000) {
+    }
+    used = own();
+    Comes();
+  };
+  StartOn();
+  AwaitMoment();
+  const int64_t told = thread_->HostCpuNs();
+  EXPECT_GE(told, used);
+  EXPECT_LE(told, clock_.Now() - begin);
+}
+
+TEST_F(VcpuThreadTest, ANudgeIsPassedOn) {
+  int nudges = 0;
+  vcpu_->on_nudge = [&] { ++nudges; };
+  thread_->Nudge();
+  EXPECT_EQ(nudges, 1);
+}
+
+TEST_F(VcpuThreadTest, ItsThreadEndsWithIt) {
+  deps_.kvm_psci = true;
+  vcpu_->on_run = [this] { Comes(); };
+  thread_->Start();
+  AwaitMoment();
+  power_.Shutdown();
+  auto vcpu = std::make_unique<FailingVcpu>(1);
+  vcpu_ = vcpu.get();
+  thread_ = std::make_unique<VcpuThread>(kSelf, std::move(vcpu), deps_, ring_);
 }
 
 // KVM holds a CPU that is off; its thread enters the guest at once.
@@ -515,6 +653,58 @@ TEST_F(VcpuThreadAskTest, AnAnswerIsNotWaitedFor) {
     if (thread_->Ask()) shortest = steady_clock::now() - begin;
   }
   EXPECT_LT(shortest, kDeadline);
+}
+
+// Of one question: the next one wants the next answer, or none.
+TEST_F(VcpuThreadAskTest, ACpuThatDoesNotAnswerIsNowhere) {
+  StartInGuest();
+  ASSERT_TRUE(AskUntilAnswered().has_value());
+  vcpu_->deaf = true;
+  const auto begin = steady_clock::now();
+  EXPECT_EQ(thread_->Ask(), std::nullopt);
+  EXPECT_GE(steady_clock::now() - begin, std::chrono::milliseconds(100));
+}
+
+TEST_F(VcpuThreadAskTest, AnAnswerIsReadOncePerQuestion) {
+  StartInGuest();
+  ASSERT_TRUE(AskUntilAnswered().has_value());
+  const int reads = vcpu_->reads;
+  EXPECT_EQ(reads % 2, 0);  // The PC and SCTLR, each time.
+  std::promise<void> again;
+  vcpu_->before_run = [&, once = false]() mutable {
+    if (!std::exchange(once, true)) again.set_value();
+    return absl::OkStatus();
+  };
+  vcpu_->Nudge();
+  again.get_future().wait();
+  EXPECT_EQ(vcpu_->reads, reads);
+}
+
+TEST_F(VcpuThreadAskTest, AStopEndsTheWaitForAnAnswer) {
+  StartInGuest();
+  vcpu_->deaf = true;
+  vcpu_->on_nudge = [this] { thread_->Stop(); };
+  EXPECT_EQ(thread_->Ask(), std::nullopt);
+}
+
+// Whether it is on is KVM's to know.
+TEST_F(VcpuThreadAskTest, WhereKvmAnswersPsciACpuThatIsOffIsAsked) {
+  deps_.kvm_psci = true;
+  vcpu_->pc = 0x1234;
+  thread_->Start();
+  const auto answer = AskUntilAnswered();
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->pc, 0x1234u);
+}
+
+TEST_F(VcpuThreadAskTest, WhatKvmDoesNotTellEndsTheMachine) {
+  StartInGuest();
+  vcpu_->fails = "get sctlr";
+  vcpu_->Nudge();
+  static_cast<void>(thread_->Ask());
+  Join();
+  ASSERT_EQ(Reasons().size(), 1u);
+  EXPECT_EQ(Reasons()[0].detail, "cannot get sctlr");
 }
 
 TEST_F(VcpuThreadAskTest, ACpuThatIsOffIsNotAsked) {
