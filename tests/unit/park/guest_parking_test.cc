@@ -366,6 +366,28 @@ TEST_F(GuestParkingTest, WhatIsWrongIsNotedOnceAndWhere) {
   EXPECT_EQ(all[1].value, uint64_t{PARK_MAGIC});
 }
 
+// A page is prepared by its loop, with exit and magic cleared.
+TEST_F(GuestParkingTest, OnlyAPageThatIsPreparedCanBeReleasedTooEarly) {
+  parking_->Look();  // Page 1 is empty,
+  Put(PageOfCpu(2) + PARK_PAGE_TEXT, kLoop);
+  Put(PageOfCpu(2), kEntry);  // and page 2 has an exit from before.
+  parking_->Look();
+  Put(PageOfCpu(1), kEntry);
+  for (int i = 0; i < 3; ++i) parking_->Look();
+  EXPECT_THAT(Faults(), IsEmpty());
+  EXPECT_THAT(Kinds(), IsEmpty());
+}
+
+TEST_F(GuestParkingTest, ALoopThatIsTakenAwayAgainIsForgotten) {
+  Prepare(1);
+  parking_->Look();
+  Wipe(1);
+  parking_->Look();
+  Put(PageOfCpu(1), kEntry);
+  for (int i = 0; i < 3; ++i) parking_->Look();
+  EXPECT_THAT(Faults(), IsEmpty());
+}
+
 // Another kernel's loop may come in the next round, or in a page of its own.
 TEST_F(GuestParkingTest, OnlyTheLoopsOfOneRoundAreCompared) {
   PrepareAndPark(1);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <string>
 
 #include "tests/support/fake_vcpu.h"
 
@@ -165,6 +166,132 @@ TEST_F(GuestStoreTest, ALoopsStoreIsWhereTheWatchpointSays) {
   EXPECT_EQ(store->data->value, 7u);
   EXPECT_EQ(store->code, GuestAddress(kRam + 0x2010));
   EXPECT_EQ(store->target, GuestAddress(kRam + 0x2008));
+}
+
+// As Linux: code in the upper half, by way of TTBR1; data in either.
+class GuestStoreMmuTest : public GuestStoreTest {
+ protected:
+  static constexpr uint64_t kUpper = 0xffffff8000000000;
+  void SetUp() override {
+    // One table for both: the second entry is a block of 1 GiB at RAM.
+    const uint64_t block = kRam | 0x701;
+    uint8_t bytes[8];
+    std::memcpy(bytes, &block, 8);
+    ASSERT_TRUE(memory_.Write(GuestAddress(kRam + 0x4008), bytes).ok());
+    Put(kRam + 0x40, 0xf81f8041);  // stur x1, [x2, #-8]
+    vcpu_.sctlr = 1;
+    vcpu_.tcr = 25 | 25ull << 16 | 2ull << 30;
+    vcpu_.ttbr0 = vcpu_.ttbr1 = kRam + 0x4000;
+    vcpu_.pc = kUpper | (kRam + 0x40);
+    vcpu_.x[1] = 7;
+  }
+  absl::StatusOr<GuestStore> Read() {
+    return ReadStore(vcpu_, StoreRefused{}, memory_,
+                     GuestRange::Fixed(kRam + 0x2000, 0x1000), 4096);
+  }
+  FakeVcpu vcpu_{0};
+};
+
+TEST_F(GuestStoreMmuTest, CodeAndDataAreTranslatedByTheirHalves) {
+  constexpr uint64_t kTag = 0xffull << 56;
+  for (const uint64_t half : {uint64_t{0}, kUpper, kTag}) {
+    vcpu_.x[2] = half | (kRam + 0x1010);
+    const auto store = Read();
+    ASSERT_TRUE(store.ok() && store->data) << std::hex << half;
+    EXPECT_EQ(store->pc, kUpper | (kRam + 0x40));
+    EXPECT_EQ(store->code, GuestAddress(kRam + 0x40));
+    EXPECT_EQ(store->data->address, GuestAddress(kRam + 0x1008));
+    EXPECT_EQ(store->target, GuestAddress(kRam + 0x1008));
+    EXPECT_EQ(store->data->value, 7u);
+  }
+}
+
+TEST_F(GuestStoreMmuTest, DataThatIsNotMappedIsNowhere) {
+  vcpu_.x[2] = 0x1010;
+  const auto store = Read();
+  ASSERT_TRUE(store.ok());
+  EXPECT_EQ(store->code, GuestAddress(kRam + 0x40));
+  EXPECT_FALSE(store->data);
+  EXPECT_FALSE(store->target);
+}
+
+// Each costs an ioctl: the fake fails if one is fetched that is not needed.
+TEST_F(GuestStoreMmuTest, OnlyTheRegistersThatAreNeededAreFetched) {
+  vcpu_.x[2] = kUpper | (kRam + 0x1010);
+  vcpu_.fails = "get ttbr0";
+  EXPECT_TRUE(Read().ok());
+  vcpu_.sctlr = 0;
+  vcpu_.pc = kRam + 0x40;
+  vcpu_.x[2] = kRam + 0x1010;
+  vcpu_.fails = "get t";  // TCR, and both tables.
+  EXPECT_TRUE(Read().ok());
+  vcpu_.pc = kRam + 0x2040;  // A loop's own page.
+  Put(kRam + 0x2040, 0xf81f8041);
+  vcpu_.x[2] = kRam + 0x2010;
+  vcpu_.fails = "get sctlr";
+  const auto own = Read();
+  ASSERT_TRUE(own.ok() && own->data);
+  EXPECT_EQ(own->data->address, GuestAddress(kRam + 0x2008));
+}
+
+TEST_F(GuestStoreMmuTest, WhatKvmDoesNotTellIsItsError) {
+  vcpu_.x[2] = kRam + 0x1010;
+  for (const std::string name : {"get pc", "get sctlr", "get tcr", "get ttbr0",
+                                 "get ttbr1", "get x1", "get x2"}) {
+    vcpu_.fails = name;
+    EXPECT_EQ(Read().status().message(), "cannot " + name);
+  }
+}
+
+TEST_F(GuestStoreTest, CodeOutsideRamIsNotRead) {
+  FakeVcpu vcpu(0);
+  vcpu.pc = 0x100;
+  const auto store = ReadStore(vcpu, StoreRefused{}, memory_,
+                               GuestRange::Fixed(kRam + 0x2000, 0x1000), 4096);
+  ASSERT_TRUE(store.ok());
+  EXPECT_EQ(store->code, GuestAddress(0x100));
+  EXPECT_FALSE(store->data);
+  EXPECT_FALSE(store->target);
+}
+
+TEST_F(GuestStoreTest, AnInstructionThatStoresNothingKnownHasNoTarget) {
+  FakeVcpu vcpu(0);
+  Put(kRam + 0x40, 0xad000460);  // stp q0, q1, [x3]
+  vcpu.pc = kRam + 0x40;
+  vcpu.x[3] = kRam + 0x1000;
+  const auto store = ReadStore(vcpu, StoreRefused{}, memory_,
+                               GuestRange::Fixed(kRam + 0x2000, 0x1000), 4096);
+  ASSERT_TRUE(store.ok());
+  EXPECT_EQ(store->code, GuestAddress(kRam + 0x40));
+  EXPECT_FALSE(store->data);
+  EXPECT_FALSE(store->target);
+}
+
+// Two stores, or one that is not aligned, need more than the address.
+TEST_F(GuestStoreTest, OfALoopOnlyAPlainStoreIsTakenAtItsWord) {
+  FakeVcpu vcpu(0);
+  vcpu.pc = kRam + 0x2010;
+  vcpu.sctlr = 1;  // Without tables: nothing can be translated.
+  struct Case {
+    uint32_t instruction;
+    uint64_t x1;
+    bool taken;
+  };
+  for (const Case& c : {Case{0xf9000022, kRam + 0x2008, true},  // str x2, [x1]
+                        Case{0xf9000022, kRam + 0x2004, false},
+                        Case{0xb9000022, kRam + 0x2004, true},  // str w2, [x1]
+                        Case{0xf9000022, kRam + 0x3008, false},
+                        Case{0xa9000c22, kRam + 0x2008, false},  // stp x2, x3
+                        Case{0xad000420, kRam + 0x2000, false}}) {  // q0, q1
+    Put(vcpu.pc, c.instruction);
+    vcpu.x[1] = c.x1;
+    const auto store =
+        ReadStore(vcpu, StoreRefused{}, memory_,
+                  GuestRange::Fixed(kRam + 0x2000, 0x2000), 4096);
+    ASSERT_TRUE(store.ok());
+    EXPECT_EQ(store->data.has_value(), c.taken)
+        << std::hex << c.instruction << " " << c.x1;
+  }
 }
 
 }  // namespace
