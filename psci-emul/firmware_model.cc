@@ -164,7 +164,7 @@ int64_t Firmware::CompletionOf(Transition transition, VcpuId cpu,
   const int64_t latency = LatencyOf(model_, transition, cpu);
   if (!model_.serialised || latency == 0) return now_ns + latency;
   int64_t free = free_ns_.load(std::memory_order_relaxed);
-  int64_t done = 0;
+  int64_t done = free;
   do {
     done = std::max(free, now_ns) + latency;
   } while (!free_ns_.compare_exchange_weak(
