@@ -407,6 +407,35 @@ TEST_F(VcpuThreadTest, ItsThreadEndsWithIt) {
   thread_ = std::make_unique<VcpuThread>(kSelf, std::move(vcpu), deps_, ring_);
 }
 
+TEST_F(VcpuThreadTest, RegistersThatWereResetWhileOffAreNotResetAgain) {
+  parking_.on_while_off = [this] {
+    TurnOn(kSelf);
+    return absl::OkStatus();
+  };
+  vcpu_->on_run = [this, runs = 0]() mutable {
+    if (++runs == 2) Comes();
+  };
+  Calls(PSCI_CPU_OFF);
+  StartOn();
+  AwaitMoment();
+  Stop();
+  EXPECT_THAT(vcpu_->calls(), ElementsAre("enter 0x40100000 7", "run", "reset",
+                                          "enter 0x40100000 7", "run"));
+}
+
+TEST_F(VcpuThreadTest, AResetThatFailsAtAStartEndsTheMachine) {
+  parking_.on_left = [this](Door) {
+    TurnOn(kSelf);  // Before it has settled.
+    return absl::OkStatus();
+  };
+  vcpu_->on_failing_reset = [] { return absl::InternalError("what it was"); };
+  Calls(PSCI_CPU_OFF);
+  StartOn();
+  Join();
+  ASSERT_EQ(Reasons().size(), 1u);
+  EXPECT_EQ(Reasons()[0].detail, "what it was");
+}
+
 // KVM holds a CPU that is off; its thread enters the guest at once.
 TEST_F(VcpuThreadTest, WhereKvmAnswersPsciNoStartIsAwaited) {
   deps_.kvm_psci = true;

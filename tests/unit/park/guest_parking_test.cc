@@ -573,7 +573,8 @@ TEST_F(GuestParkingTest, ACpuIsMissedASecondAfterItCouldCome) {
   for (int i = 0; i < 3; ++i) parking_->Look();
   ASSERT_THAT(Faults(), ElementsAre(ParkFault::kCpuWithoutMagic));
   EXPECT_EQ(diagnoses_.All()[0].count, 2u);
-  EXPECT_EQ(diagnoses_.All()[0].vcpu, 2u);
+  // A look in which the second is over may find either first.
+  EXPECT_THAT(diagnoses_.All()[0].vcpu, testing::AnyOf(2u, 3u));
   EXPECT_EQ(diagnoses_.All()[0].value, kLoop);
 }
 
