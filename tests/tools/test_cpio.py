@@ -43,6 +43,8 @@ def test_everything_is_in_it_with_its_parents(tmp_path: pathlib.Path) -> None:
     assert seen == {"bin/": "drwxr-xr-x", "bin/sh -> busybox": "lrwxrwxrwx", "dev/": "drwxr-xr-x",
                     "dev/console": "crw-------", "init": "-rwxr-xr-x", "lib/": "drwxr-xr-x",
                     "lib/deep/": "drwxr-xr-x", "lib/deep/a file": "-rw-r--r--"}
+    console, = (line.split() for line in listing if line.endswith("console"))
+    assert console[4] == "5,1"
 
 
 @pytest.mark.parametrize("change", [

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packages that are unpacked and not installed: the mirror, the lock, kernels by name."""
 
+import contextlib
 import json
 import pathlib
 import re
@@ -395,6 +396,24 @@ def test_a_lock_keeps_two_apart(tmp_path) -> None:
         assert said.wait(60) and not entered.is_set()
     waiting.join(60)
     assert entered.is_set()
+
+
+def test_a_wait_for_a_lock_is_said_once(tmp_path, monkeypatch) -> None:
+    said: list[str] = []
+    waits: list[float] = []
+    path = tmp_path / "deep/er/lock"
+    with contextlib.ExitStack() as other:
+        other.enter_context(locks.held(path, 60, said.append))
+
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            assert said == [f"waiting up to 60 s for another process that holds {path}"]
+            if len(waits) == 3:
+                other.close()
+
+        monkeypatch.setattr(locks.time, "sleep", sleep)
+        with locks.held(path, 60, said.append):
+            assert waits == [locks.POLL] * 3 and len(said) == 1
 
 
 def test_what_is_not_as_locked_is_said_each_time(tmp_path, monkeypatch, capsys) -> None:

@@ -16,8 +16,8 @@ PACKAGE = "tools/parkvmm/"
 TESTS = {
     "tools/parkvmm": ["cpio", "guest", "debian", "kernel_file", "commands", "native_walk"],
     "tools/parkvmm/bench": ["bench", "report", "commands", "bench_commands"],
-    "tools/parkvmm/debian": ["debian", "debian_fetch", "kernel_file", "guest", "commands",
-                             "native_walk"],
+    "tools/parkvmm/debian": ["debian", "debian_fetch", "debian_parts", "kernel_file", "guest",
+                             "commands", "native_walk"],
     "tools/parkvmm/guest": ["guest", "kernel_file", "commands", "bench"],
     "tools/parkvmm/host": ["host", "commands", "kernel_file", "native_walk"],
     "tools/parkvmm/report": ["report", "bench"],
