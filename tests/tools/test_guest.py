@@ -46,6 +46,9 @@ def test_a_given_kernel_is_copied_once(tmp_path: pathlib.Path) -> None:
     given.write_text("second")
     arms.take(str(given), copy)
     assert copy.read_text() == "first"
+    copy.unlink()  # Its folder stays.
+    arms.take(str(given), copy)
+    assert copy.read_text() == "second"
     assert os.listdir(copy.parent) == ["Image"]
 
 

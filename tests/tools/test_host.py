@@ -11,7 +11,7 @@ import tarfile
 import time
 
 import pytest
-from parkvmm import cpio
+from parkvmm import cache, cpio
 from parkvmm.debian import lock
 from parkvmm.failure import DEADLINE, INTERNAL, UNAVAILABLE, USAGE, Failure
 from parkvmm.host import command, contents, emulated, machine, native, options, results, words
@@ -266,6 +266,68 @@ def test_the_base_has_programs_and_what_boots(repository: pathlib.Path) -> None:
     assert tree["dev/console"] == cpio.console() and "tmp" in tree
 
 
+def strip_that(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    program = tmp_path / "bin" / "aarch64-linux-gnu-strip"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(cache, "CACHE", tmp_path / "cache")
+
+
+def test_a_program_leaves_its_symbols_behind_once(tmp_path, monkeypatch) -> None:
+    strip_that(tmp_path, monkeypatch, f'echo "$@" >>{tmp_path}/said; echo stripped >"$2"')
+    program = tmp_path / "program"
+    program.write_bytes(b"\x7fELF with symbols")
+    for _ in range(2):
+        copy = contents.stripped(program)
+        assert copy != program and copy.read_text() == "stripped\n"
+    said, = (tmp_path / "said").read_text().splitlines()
+    assert said.startswith("-o ") and said.endswith(f" {program}")
+    other = tmp_path / "other"
+    other.write_bytes(b"\x7fELF with other symbols")
+    assert contents.stripped(other) != copy
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    assert contents.stripped(script) == script
+
+
+def test_an_initramfs_is_the_base_and_what_the_command_needs(repository, tmp_path, monkeypatch,
+                                                             ) -> None:
+    """An archive stands here as the names and targets of its nodes."""
+    def write(tree: cpio.Tree, target: pathlib.Path) -> None:
+        trees.append(tree)
+        target.write_text(f"{len(trees)};")
+
+    trees: list[cpio.Tree] = []
+    monkeypatch.setattr(cpio, "write_archive", write)
+    monkeypatch.setattr(cache, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(contents, "KERNELS", tmp_path / "kernels")
+    kernel = tmp_path / "kernels/debian-7.3-cloud/Image"
+    modules = kernel.parent / "lib/modules/7.3"
+    modules.mkdir(parents=True)
+    for name, needs in (("virtio_blk", "virtio"), ("virtio", "")):
+        (modules / f"{name}.ko").write_bytes(f"x\0depends={needs}\0".encode())
+    run = tmp_path / "run"
+    run.mkdir()
+    chosen = options.parse(["--", "cat", "folder/a"])
+    chosen.file = [pathlib.Path("folder/deep")]
+    chosen.host_kernel = repository / "elsewhere" / "Image"
+    assert contents.write_initramfs(chosen, run).read_text() == "1;2;"
+    base, extra = trees
+    assert "init" in base
+    assert sorted(extra) == [".host/command", "parkvmm/folder/a", "parkvmm/folder/deep",
+                             "parkvmm/folder/deep/b"]
+    script = extra[".host/command"].content
+    assert script and script.read_text().endswith("exec cat folder/a\n")
+    chosen.out, chosen.host_kernel, chosen.file = run, kernel, []
+    assert contents.write_initramfs(chosen, run).read_text() == "1;3;"
+    assert sorted(set(trees[2]) - set(extra)) == [
+        ".host/modules/00-virtio.ko", ".host/modules/01-virtio_blk.ko", ".host/wants-results"]
+    content = trees[2][".host/modules/00-virtio.ko"].content
+    assert content and content.read_bytes() == b"x\0depends=\0"
+
+
 def test_a_command_runs_in_the_repository_of_the_emulated_host(repository) -> None:
     script = contents.command_script(["vmm", f"{repository}/folder/a", "@RESULTS@/r", "a b"])
     assert script == ("cd /parkvmm\nexport PATH=/parkvmm/build/arm64/bin:/bin RESULTS=/results\n"
@@ -378,6 +440,97 @@ def test_a_host_that_does_not_end_meets_its_deadline(tmp_path: pathlib.Path) -> 
     with pytest.raises(Failure, match="the emulated host to boot") as caught:
         watched("sleep 60", tmp_path, 0.2)
     assert caught.value.status == DEADLINE
+
+
+def test_a_boot_that_takes_long_is_said(tmp_path: pathlib.Path, monkeypatch) -> None:
+    """The host goes on when that has been said."""
+    heard = tmp_path / "heard"
+    os.mkfifo(heard)
+    said: list[str] = []
+
+    def say(message: str) -> None:
+        if not said:
+            heard.write_text("yes\n")
+        said.append(message)
+
+    monkeypatch.setattr(emulated, "BOOT_NOTICE", 0)
+    monkeypatch.setattr(emulated, "say", say)
+    assert watched("read word <heard; echo status 3 >control; exec sleep 60", tmp_path) == 3
+    assert said[0] == "the host is still booting after 0 s"
+
+
+def test_a_command_that_takes_long_is_no_boot(tmp_path: pathlib.Path, monkeypatch) -> None:
+    monkeypatch.setattr(emulated, "BOOT_NOTICE", -1000)
+    monkeypatch.setattr(emulated, "say", pytest.fail)
+    monkeypatch.setattr(emulated, "POLL", 0)  # It looks at once, and again.
+    (tmp_path / "control").write_text("started\n")
+    os.mkfifo(tmp_path / "looked")
+    real, looks = emulated.Tail.pump, []
+
+    def pump(tail: emulated.Tail) -> None:
+        real(tail)
+        looks.append(tail)
+        if len(looks) == 9:
+            (tmp_path / "looked").write_text("often\n")
+
+    monkeypatch.setattr(emulated.Tail, "pump", pump)
+    assert watched("read word <looked; echo status 3 >>control; exec sleep 60", tmp_path) == 3
+
+
+@pytest.fixture
+def hosted(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A folder in which a script, `script`, runs in the place of QEMU."""
+    monkeypatch.setattr(emulated, "SCRATCH", tmp_path / "deep/scratch")
+    monkeypatch.setattr(emulated, "BUSYBOX", tmp_path / "busybox")
+    for name in ("busybox", "Image", "script"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(emulated, "qemu_version", lambda: "7.2")
+    monkeypatch.setattr(emulated, "write_initramfs", lambda options, run: run / "initramfs")
+    monkeypatch.setattr(emulated, "qemu_command", lambda options, run, initramfs: [
+        "sh", "-c", f"cd {run}; . {tmp_path}/script"])
+    return tmp_path
+
+
+def hosts(folder: pathlib.Path, script: str, out: pathlib.Path | None = None) -> int:
+    (folder / "script").write_text(script)
+    chosen = options.parse(["--host-kernel", f"{folder}/Image", "--", "true"])
+    chosen.out = out
+    return emulated.run_emulated(chosen, time.monotonic() + 30)
+
+
+def test_an_emulated_host_leaves_results_and_its_console(hosted, capfd) -> None:
+    archive_of(hosted / "tar", member("result"))
+    out = hosted / "out"
+    out.mkdir()
+    script = f"cp {hosted}/tar results; echo it boots >console; echo status 6 >control; sleep 60"
+    assert hosts(hosted, script, out) == 6
+    assert (out / "result").read_text() == "content"
+    assert (out / "host-console.log").read_text() == "it boots\n"
+    assert list((hosted / "deep/scratch").iterdir()) == []
+    said = capfd.readouterr().err
+    assert "emulated by QEMU 7.2, neoverse-n1, 4 CPUs, GICv3, label kvm-on-tcg\n" in said
+    assert hosts(hosted, script.replace("6", "0", 1)) == 0
+    assert [path.name for path in (hosted / "deep/scratch").iterdir()] == ["host-console.log"]
+
+
+def test_an_emulated_host_that_dies_shows_its_console(hosted, capfd) -> None:
+    with pytest.raises(Failure, match="went down while we waited for the emulated host to boot"):
+        hosts(hosted, "echo last words >console; exit 0")
+    assert "  last words\n" in capfd.readouterr().err
+
+
+def test_results_that_are_no_archive_are_told(hosted) -> None:
+    with pytest.raises(Failure, match=r"cannot unpack \$RESULTS: ") as caught:
+        hosts(hosted, "echo rubbish >results; echo status 0 >control; sleep 60", hosted / "deep")
+    assert caught.value.status == INTERNAL
+
+
+@pytest.mark.parametrize("name", ["busybox", "Image"])
+def test_an_emulated_host_needs_a_kernel_and_busybox(hosted, name) -> None:
+    (hosted / name).unlink()
+    with pytest.raises(Failure, match=f"{name} is missing; run tools/setup") as caught:
+        hosts(hosted, "exit 0")
+    assert caught.value.status == UNAVAILABLE
 
 
 # --- what comes out -------------------------------------------------------------------
