@@ -274,6 +274,13 @@ def test_another_system_has_no_sysroot(setup, monkeypatch, release, name) -> Non
     assert caught.value.status == UNAVAILABLE and not Mirror.asked
 
 
+def test_the_machines_architecture_is_dpkgs(tmp_path, monkeypatch) -> None:
+    (tmp_path / "dpkg").write_text("#!/bin/sh\necho \"$1 arm65\"\n")
+    (tmp_path / "dpkg").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert parts.architecture_here() == "--print-architecture arm65"
+
+
 def test_a_systems_name_is_read_with_and_without_quotes() -> None:
     found = parts.os_release()
     lines = pathlib.Path("/etc/os-release").read_text().splitlines()

@@ -174,6 +174,38 @@ def test_both_kvm_and_its_filter_are_needed(monkeypatch: pytest.MonkeyPatch) -> 
     assert native.kvm_here() == "this machine is riscv64, not arm64"
 
 
+def test_kvm_is_asked_for_a_machine_and_for_its_filter(monkeypatch, tmp_path) -> None:
+    """The machine that it makes is a pipe."""
+    asked: list[tuple[int, object]] = []
+
+    def ioctl(_file: object, request: int, argument: object) -> int:
+        asked.append((request, argument))
+        if request != native.KVM_CREATE_VM:
+            raise OSError(6, "No such device or address")
+        reader, machine_ = os.pipe()
+        os.close(reader)
+        made.append(machine_)
+        return machine_
+
+    made: list[int] = []
+    (tmp_path / "kvm").touch()
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(native.fcntl, "ioctl", ioctl)
+    monkeypatch.setattr(native, "open", lambda path, *words, **more: open(
+        str(path).replace("/dev", str(tmp_path)), *words, **more), raising=False)
+    assert native.kvm_here() is None
+    assert asked == [(native.KVM_CREATE_VM, 0)]
+    assert "no SMCCC filter" in (native.lacking_here() or "")
+    assert asked[1:] == [(native.KVM_CREATE_VM, 0), (native.KVM_CREATE_VM, 0),
+                         (native.KVM_HAS_DEVICE_ATTR, native.SMCCC_FILTER)]
+    assert len(made) == 3
+    for machine_ in made:
+        with pytest.raises(OSError):
+            os.fstat(machine_)
+    (tmp_path / "kvm").unlink()
+    assert native.kvm_here() == "/dev/kvm: No such file or directory"
+
+
 # --- natively ----------------------------------------------------------------------
 
 def natively(*given: str, out: pathlib.Path | None = None, seconds: float = 30) -> int:
@@ -396,6 +428,7 @@ def test_qemu_that_is_missing_or_fails_is_told(tmp_path, monkeypatch) -> None:
     (0, "x\nKernel panic - not syncing: y\n", "",
      "the emulated host went down while we waited for it: Kernel panic - not syncing: y"),
     (0, "", "", "the emulated host went down while we waited for it"),
+    (1, "", "one\n", "QEMU ended with status 1 while we waited for it: one"),
     (3, "", "one\ntwo\n", "QEMU ended with status 3 while we waited for it: two"),
     (-9, "", "", "QEMU ended with SIGKILL while we waited for it: it said nothing")])
 def test_how_qemu_ended_is_said_in_words(tmp_path, status, console, log, said) -> None:

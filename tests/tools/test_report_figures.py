@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of a report where they are drawn and tabled, and the commands of reports
+and comparisons."""
+
+import copy
+import json
+import pathlib
+import re
+
+import pytest
+from bench_results import measured, of_everything, result_of, unit
+from parkvmm.bench import results
+from parkvmm.bench.analysis import Effect
+from parkvmm.failure import DIFFERS, USAGE, Failure
+from parkvmm.report import (charts, command, compare, environment, markup, page, parts, sections,
+                            summary)
+
+BARE = re.compile(r"<[^>]*>")
+
+
+def rows_of(html: str) -> list[list[str]]:
+    """Returns the text of each cell of each row."""
+    return [[BARE.sub("", cell) for cell in re.findall(r"<t[hd][ >].*?</t[hd]>", row)]
+            for row in re.findall(r"<tr.*?</tr>", html)]
+
+
+# --- markup -----------------------------------------------------------------------
+
+def test_attributes_are_escaped_and_left_out_if_they_are_none() -> None:
+    assert markup.tag("a", "<", None, class_="x", data_unit='"', href=None, open=True,
+                      hidden=False, tabindex=0) == (
+        '<a class="x" data-unit="&quot;" open tabindex="0">&lt;</a>')
+    assert markup.tag("br") == "<br>"
+
+
+def test_numbers_stay_with_their_units() -> None:
+    assert parts.typeset("-5 ms and x-5 CPUs, 3 msx") == "−5\u00a0ms and x-5\u00a0CPUs, 3 msx"
+    assert parts.share_cell(0) == '<td class="nil">0</td>'
+    assert parts.share_cell(1_500_000) == "<td>1.500</td>"
+    assert parts.head("a", "ms") == '<th scope="col">a<span class="unit"> ms</span></th>'
+    assert parts.pairs([("a", 1), ("b", 2)]) == (
+        '<dl class="pairs"><dt>a</dt><dd>1</dd><dt>b</dt><dd>2</dd></dl>')
+
+
+# --- charts -------------------------------------------------------------------------
+
+def test_a_bar_has_the_shares_that_can_be_seen() -> None:
+    bar = charts.stacked_bar({"firmware": 0, "vmm": 250, "polling": 2, "kernel": 748}, 2000)
+    assert re.findall(r'class="(\w+)" style="flex-grow:(\d+)" title="([^"]*)"', bar) == [
+        ("vmm", "250", "VMM: 250 ns"), ("kernel", "748", "guest kernel: 748 ns")]
+    assert 'style="width:50.000%"' in bar
+    assert charts.percent(1, 0) == "0.000%"
+    assert 'style="width:25.000%"' in charts.plain_bar(1, 4)
+
+
+@pytest.mark.parametrize("samples, low, high, drawn", [
+    (5, -50, 50, ["left:25.000%;width:50.000%", "left:75.000%"]),
+    (1, 50, 50, ["left:75.000%"])])
+def test_an_effect_lies_on_an_axis_with_zero_in_the_middle(samples, low, high, drawn) -> None:
+    found = charts.whisker(Effect("it", 50, low, high, samples), 100)
+    assert re.findall(r'style="([^"]*)"', found) == drawn
+    assert "sure" not in found
+    assert "dot sure" in charts.whisker(Effect("it", 50, 10, 60, 2), 100)
+
+
+def test_labels_do_not_cover_each_other() -> None:
+    assert charts.spread([10, 12, 50], 100) == [10, 24, 50]
+    assert charts.spread([90, 95, 99], 100) == [72, 86, 100]
+    assert charts.spread([90], 80) == [80]
+    assert charts.spread([], 80) == []
+
+
+def test_ticks_are_decades() -> None:
+    assert [charts.tick_text(decade) for decade in (-2, -1, 0, 1, 2)] == [
+        "0.01", "0.1", "1", "10", "100"]
+
+
+def curves_of(arm: str, downs: dict[int, list[int]]) -> dict[str, list[dict]]:
+    return {arm: [unit(arm, values, cpus=cpus) for cpus, values in downs.items()]}
+
+
+def test_a_curve_is_drawn_where_its_axes_say() -> None:
+    """Medians of 1, 10 and 100 ms lie on the lines of these decades; 2, 4 and 8 CPUs are
+    evenly apart; the line over a point goes through it."""
+    html = charts.curve_panel(curves_of("stop", {
+        2: [1_000_000], 4: [9_000_000, 10_000_000, 50_000_000], 8: [100_000_000]}), "down")
+    points = re.search(r'<polyline points="([^"]*)"', html)
+    assert points
+    places = [tuple(map(float, pair.split(","))) for pair in points[1].split()]
+    xs, ys = zip(*places)
+    lines = {text: float(y) for y, text in re.findall(
+        r'<text x="[\d.]+" y="([\d.]+)" dy="0.32em" class="tick end">([\d.]+)</text>', html)}
+    assert [lines[text] for text in ("1", "10", "100")] == list(ys)
+    grid = [float(y) for y in re.findall(r'y1="([\d.]+)" y2="[\d.]+" class="grid"', html)]
+    assert grid == list(ys)
+    assert grid[-1] == charts.TOP and grid[0] == charts.HEIGHT - charts.BOTTOM
+    ticks = [float(x) for x in re.findall(
+        r'<text x="([\d.]+)" y="\d+" class="tick middle">\d', html)]
+    assert ticks == list(xs) and xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.11)
+    assert charts.LEFT < xs[0] and xs[2] < charts.WIDTH - charts.RIGHT
+    over = re.findall(r'<line x1="([\d.]+)" x2="([\d.]+)" y1="([\d.]+)" y2="([\d.]+)"></line>',
+                      html)
+    (x1, x2, low, high), = [tuple(map(float, found)) for found in over]
+    assert x1 == x2 == xs[1] and low > ys[1] > high
+    # A decade has the same height everywhere.
+    assert ys[0] - ys[1] == pytest.approx(ys[1] - ys[2], abs=0.11)
+    assert "stop, 4 CPUs: 10.0 ms" in html
+    assert "stop from 1.00 ms with 2 CPUs to 100 ms with 8" in html
+
+
+def test_a_flat_curve_and_none_are_no_division_by_zero() -> None:
+    assert "<polyline" in charts.curve_panel(curves_of("stop", {4: [1_000_000]}), "down")
+    assert charts.curve_panel(curves_of("stop", {4: []}), "down") == ""
+
+
+@pytest.mark.parametrize("shape", charts.SHAPES)
+def test_a_marker_is_around_its_point(shape: str) -> None:
+    html = charts.marker(shape, 50, 70, "it")
+    assert "<title>it</title>" in html
+    if shape == "circle":
+        assert 'cx="50.0" cy="70.0"' in html
+        return
+    points = re.search(r'points="([^"]*)"', html)
+    assert points
+    xs, ys = zip(*(tuple(map(float, pair.split(","))) for pair in points[1].split()))
+    assert (min(xs) + max(xs)) / 2 == 50 and abs((min(ys) + max(ys)) / 2 - 70) < 1
+
+
+# --- sections -------------------------------------------------------------------------
+
+def test_a_row_of_medians_says_what_is_bad() -> None:
+    lost = unit("stop", [1_000_000])
+    lost["samples"][0]["cpus_back"] = 3
+    assert rows_of(sections.main_row(lost))[0][:4] == ["stop-4cpu", "4", "1", "3 of 4 CPUs lost"]
+    failed = unit("stop", [1_000_000]) | {"failures": ["x"]}
+    assert rows_of(sections.main_row(failed))[0][3] == "4 of 4 failed"
+    good = sections.main_row(unit("stop", [1_000_000]))
+    assert rows_of(good)[0][3] == "4 of 4" and "bad" not in good
+    assert 'data-value="-1"' in sections.measure_cell(unit("stop", []), "down")
+    one = sections.measure_cell(unit("stop", [2_000_000]), "down")
+    assert one == '<td data-value="2000000">2.000</td>'
+
+
+def test_a_warning_stands_with_times_that_are_worth_nothing() -> None:
+    emulated = result_of(unit("stop", [1], label="kvm-on-tcg"))
+    assert 'class="worth warning"' in sections.opening(emulated)
+    virtual = result_of(unit("stop", [1]))
+    assert 'class="worth"' in sections.opening(virtual)
+    virtual["units"][0]["run"]["label_insisted"] = True
+    assert 'class="worth warning"' in sections.opening(virtual)
+    assert "The user insisted on this label" in sections.opening(virtual)
+
+
+def test_the_first_row_of_a_unit_has_its_name() -> None:
+    one = unit("stop", [1000])
+    one["samples"][0]["split_ns"]["up"] = {"firmware": 0, "vmm": 0, "polling": 0, "kernel": 500}
+    html = sections.split_section(result_of(one, unit("hotplug", [4000])), "r1")
+    assert html
+    assert [row[0] for row in rows_of(html)[1:]] == ["stop-4cpu", "up", "hotplug-4cpu"]
+    assert html.count('class="first"') == 2 and 'rowspan="2"' in html
+    assert re.findall(r'style="width:([\d.]+)%"', html) == ["25.000", "100.000", "100.000"]
+
+
+def test_steps_are_shares_of_all_steps() -> None:
+    one = unit("hotplug", [1000], cpus=5)
+    one["samples"][0]["steps_ns"] = {"up": {}, "down": {
+        "1": {"a": 1_000_000, "b": 500_000}, "2": {"a": 2_000_000, "c": 500_000}}}
+    html = sections.steps_section(result_of(one), "r1")
+    assert html
+    assert [row[-5:] for row in rows_of(html)[1:]] == [
+        ["a", "", "3.000", "750.0", "75 %"], ["b", "", "0.500", "125.0", "12 %"],
+        ["c", "", "0.500", "125.0", "12 %"]]
+    assert re.findall(r"width:([\d.]+)%", html) == ["75.000", "12.500", "12.500"]
+    assert html.count('rowspan="3"') == 2 and html.count('class="first"') == 1
+    assert "hotplug takes 5 CPUs down, a has the most time: 3.00 ms, 75 % of all." in (
+        summary.of_steps([one]) or "")
+
+
+def test_a_fit_is_tabled_with_its_shares() -> None:
+    units = [unit("stop", [10_000 * (n - 1) ** 2], cpus=n) for n in (2, 3, 5, 9)]
+    html = sections.scaling_section(result_of(*units), "r1")
+    assert html
+    down, = [row for row in rows_of(html) if row[:2] == ["stop", "down"]]
+    assert [float(text.replace("−", "-")) for text in down[2:5]] == pytest.approx(
+        [0, 0, 10], abs=0.01)
+    assert down[5] == "9" and down[-1] == "100 %"
+    assert sections.scaling_section(result_of(*units[:2]), "r1") is None
+    assert sections.scaling_section(result_of(*units[:3]), "r1") is not None
+
+
+def test_the_factorial_is_tabled_with_its_machine_once() -> None:
+    cells = {name: unit(name, downs) for name, downs in {
+        "hotplug": [1_000_000] * 2, "hotplug-page": [1_100_000] * 2, "stop": [100_000] * 2,
+        "park-host": [150_000] * 2}.items()}
+    rows = rows_of("".join(sections.factorial_rows("4cpu", cells)))
+    down = rows[:3]
+    assert [row[-2:] for row in down] == [
+        ["−0.925", "−0.925 to −0.925"], ["+0.075", "+0.075 to +0.075"],
+        ["−0.050", "−0.050 to −0.050"]]
+    assert down[0][0] == "4cpudown" and [len(row) for row in down] == [5, 4, 4]
+    html = "".join(sections.factorial_rows("4cpu", cells))
+    # The largest of a measure reaches nearly to the edge.
+    assert f'class="dot sure" style="left:{100 * 0.05 / 2.1:.3f}%"' in html
+
+
+def test_lanes_begin_with_the_slow_rival() -> None:
+    result = result_of(unit("module", []), measured("stop", 4, 16_000),
+                       measured("hotplug", 4, 14_000_000))
+    html = sections.lanes_section(result, "r1", 0)
+    assert html
+    assert re.findall(r'<option value="(\d)"( selected)?>([^<]*)', html) == [
+        ("1", "", "stop-4cpu"), ("2", " selected", "hotplug-4cpu")]
+    alone = sections.lanes_section(result_of(measured("stop", 4, 16_000)), "r1", 0)
+    assert alone and "selected" in alone
+    assert sections.lanes_section(result_of(unit("stop", [1])), "r1", 0) is None
+
+
+def test_what_units_share_is_told_once() -> None:
+    one, two, three = (unit(arm, [1]) for arm in ("stop", "hotplug", "module"))
+    assert "units" not in environment.kept([one, two], "host", "Host")
+    two = copy.deepcopy(two)
+    two["run"]["host"]["kernel"] = "9"
+    both = environment.kept([one, two], "host", "Host")
+    assert "<dd>stop-4cpu</dd>" in both and "<details>" not in both
+    three["run"]["host"] = {"kernel": {"a": 1, "b": 2}}
+    folded = environment.kept([one, two, three], "host", "Host")
+    assert "3 different ones" in folded and "<dd>a 1 b 2</dd>" in folded
+    unknown = environment.boots([one, unit("stock", []) | {"run": None}])
+    assert [row[-1] for row in rows_of(unknown)[1:]] == ["0.000", "-"]
+
+
+def test_an_emulator_is_told_if_there_was_one() -> None:
+    result = result_of(unit("stop", [1]))
+    assert "Emulator" not in environment.environment_section(result, "r1")
+    result["emulator"] = {"version": "QEMU 7.2"}
+    html = environment.environment_section(result, "r1")
+    assert "<h3>Emulator</h3>" in html and "<dd>QEMU 7.2</dd>" in html
+
+
+def test_results_of_a_page_are_linked_by_name() -> None:
+    assert page.contents([result_of()]) is None
+    html = page.contents([{"name": "a"}, {"name": "b"}])
+    assert re.findall(r'<a href="#(r\d)">(\w)</a>', html or "") == [("r1", "a"), ("r2", "b")]
+
+
+# --- sentences ---------------------------------------------------------------------------
+
+def test_the_page_is_judged_where_most_cpus_are_seen() -> None:
+    def both(cpus: int, page_ns: int) -> list[dict]:
+        return [unit("stop", [100_000] * 2, cpus=cpus), unit("park-host", [page_ns] * 2, cpus=cpus)]
+
+    said = summary.of_page([*both(4, 200_000), *both(8, 150_000)])
+    assert said and "of 8 CPUs together by +50.0 µs (95 %: +50.0 µs to +50.0 µs)." in said
+    one = summary.of_page([unit("stop", [100_000]), unit("park-host", [90_000])])
+    assert one and "by -10.0 µs (one sample each)." in one
+    assert summary.of_page([unit("stop", [1]), unit("hotplug", [1])]) is None
+
+
+def test_packages_that_are_not_locked_are_named_in_order() -> None:
+    result = result_of(unit("stop", [1]), unit("module", []) | {"run": None})
+    assert summary.unlocked(result) is None
+    result["units"][0]["run"]["unlocked"] = ["b 2", "a 1"]
+    assert (summary.unlocked(result) or "").endswith("figures: a 1, b 2.")
+
+
+@pytest.mark.parametrize("ns, text", [
+    (9_999_000, "10.00 ms"), (99_000_000, "99.0 ms"), (100_000_000, "100 ms"),
+    (1_000_000_000, "1.00 s"), (1_000_000, "1.00 ms"), (1000, "1.00 µs"), (999, "999 ns"),
+    (0, "0 ns")])
+def test_the_unit_of_a_time_suits(ns: int, text: str) -> None:
+    assert summary.time_of(ns) == text
+    assert summary.signed_time(ns) == ("+" if ns else "") + text
+    assert summary.counted(1, "unit") == "1 unit" and summary.counted(2, "unit") == "2 units"
+
+
+# --- tools/report ------------------------------------------------------------------------
+
+def test_a_report_is_written_where_it_is_wanted(tmp_path, capsysbinary) -> None:
+    result = of_everything()
+    file = tmp_path / "result.json"
+    results.save(result, file)
+    assert command.main([str(file)]) == 0
+    assert (tmp_path / "report.html").read_text() == page.render([result])
+    assert b"written: " in capsysbinary.readouterr().err
+    (tmp_path / "report.html").unlink()
+    assert command.main([str(file), "--markdown", "-"]) == 0
+    assert capsysbinary.readouterr().out.decode() == command.markdown(result)
+    assert command.main([str(file), str(file), "--markdown", str(tmp_path / "md"), "--html",
+                         str(tmp_path / "x.html")]) == 0
+    assert (tmp_path / "md").read_text() == "\n".join([command.markdown(result)] * 2)
+    assert (tmp_path / "x.html").read_text() == page.render([result] * 2)
+    assert not (tmp_path / "report.html").exists()
+    with pytest.raises(Failure, match="no/x: No such file") as caught:
+        command.main([str(file), "--html", str(tmp_path / "no/x")])
+    assert caught.value.status == USAGE
+
+
+# --- tools/compare -------------------------------------------------------------------------
+
+def compared(tmp_path: pathlib.Path, old: dict, new: dict, *words: str) -> int:
+    for name, result in (("old", old), ("new", new)):
+        (tmp_path / name).write_text(json.dumps(result))
+    return compare.main([str(tmp_path / "old"), str(tmp_path / "new"), *words])
+
+
+def test_a_longer_median_is_a_regression_past_the_threshold(tmp_path, capsys) -> None:
+    old, new = result_of(unit("stop", [600])), result_of(unit("stop", [636]))
+    assert compared(tmp_path, old, old) == 0
+    assert capsys.readouterr().out == (
+        "no difference, to the ns: 1 units, label kvm-on-tcg-icount\n")
+    assert compared(tmp_path, old, new) == DIFFERS
+    said = capsys.readouterr()
+    assert "| `stop-4cpu` | down | 0.001 | 0.001 | +6.0 % | exact | +1.00 |" in said.out
+    assert "stop-4cpu: down is 6.0 % longer; at most 5 % is allowed" in said.err
+    assert compared(tmp_path, old, new, "--threshold", "6") == 0
+    assert compared(tmp_path, new, old) == 0
+    assert compared(tmp_path, old, new, "--measures", "up,total") == 0
+    with pytest.raises(Failure, match="no measure 'x'; there are: prepare, down") as caught:
+        compared(tmp_path, old, new, "--measures", "up,x")
+    assert caught.value.status == USAGE
+
+
+def test_wall_clock_counts_what_chance_does_not_bring_about(tmp_path, capsys) -> None:
+    def wall(*downs: int) -> dict:
+        return result_of(unit("stop", list(downs), label="kvm"))
+
+    assert compared(tmp_path, wall(*range(100, 110)), wall(*range(200, 210))) == DIFFERS
+    assert "| 0.000" in capsys.readouterr().out
+    assert compared(tmp_path, wall(100, 200), wall(300, 150)) == 0
+    assert "exact" not in capsys.readouterr().out
+    assert compared(tmp_path, wall(1), wall(1)) == 0
+    assert capsys.readouterr().out == "no difference: 1 units, label kvm\n"
+
+
+def test_a_difference_from_nothing_is_infinite() -> None:
+    def at(p: float | None) -> compare.Difference:
+        return compare.Difference("u", "down", 0, 5, p, 1)
+    assert at(None).percent == float("inf")
+    assert [at(p).is_real for p in (None, 0.009, 0.01)] == [True, True, False]
+
+
+@pytest.mark.parametrize("old, new, words", [
+    (result_of(unit("stop", [1])), result_of(unit("stop", [1], label="kvm")),
+     "labels differ, kvm-on-tcg-icount and kvm"),
+    (result_of(unit("stop", [1]), unit("hotplug", [1])), result_of(unit("stop", [1])),
+     "the new result has no hotplug-4cpu")])
+def test_what_cannot_be_compared_is_told(old: dict, new: dict, words: str) -> None:
+    with pytest.raises(Failure, match=words) as caught:
+        compare.compare(old, new, ["down"])
+    assert caught.value.status == DIFFERS
+
+
+def test_a_unit_without_samples_is_not_compared() -> None:
+    old, new = result_of(unit("stop", [1])), result_of(unit("stop", []))
+    assert compare.compare(old, new, ["down"]) == compare.compare(new, old, ["down"]) == []
