@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 import platform
+import select
 import signal
 import tarfile
 import time
@@ -458,6 +459,22 @@ def test_output_and_status_are_the_commands(tmp_path: pathlib.Path, capfd) -> No
                    "echo status 42 >> control; sleep 60", tmp_path) == 42
     said = capfd.readouterr()
     assert said.out == "out\n" and said.err == "err\n"
+
+
+def test_outputs_are_looked_at_every_ten_milliseconds(tmp_path, monkeypatch) -> None:
+    class Poll:
+        def __init__(self) -> None:
+            self.real = real()
+            self.register = self.real.register
+
+        def poll(self, milliseconds: float) -> list[tuple[int, int]]:
+            waits.add(milliseconds)
+            return self.real.poll(0)
+
+    real, waits = select.poll, set[float]()
+    monkeypatch.setattr(emulated.select, "poll", Poll)
+    assert watched("echo status 4 >control", tmp_path) == 4
+    assert waits == {10}
 
 
 def test_a_host_that_dies_is_told_with_what_was_awaited(tmp_path: pathlib.Path) -> None:
