@@ -9,7 +9,8 @@ import re
 
 import pytest
 from bench_results import GROUP, plan_of, unit
-from parkvmm.bench import analysis, command, export, hazards, plan, results, runner
+from parkvmm.bench import (analysis, command, export, hazards, markdown, plan, results,
+                           runner)
 from parkvmm.failure import DIFFERS, UNAVAILABLE, USAGE, Failure
 from parkvmm.guest import arms, kernel_file
 from parkvmm.paths import IMAGE
@@ -119,6 +120,10 @@ def test_the_emulator_is_named_by_version_and_content(tmp_path, monkeypatch) -> 
     found = emulator(VIRTUAL)
     assert found and found["version"] == "version 7.2"
     assert found["sha256"] == runner.digest(program) != found["kernel_sha256"]
+    program.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(Failure, match="qemu-of-this-test does not run: ") as caught:
+        emulator(VIRTUAL)
+    assert caught.value.status == UNAVAILABLE
 
 
 def test_a_run_is_done_again_if_anything_differs(tmp_path, monkeypatch) -> None:
@@ -150,7 +155,7 @@ def test_rounds_have_every_unit_in_an_order_of_their_own() -> None:
 def test_the_time_left_is_by_the_work_that_is_left(monkeypatch) -> None:
     """A boot and each kexec cost 4 and the CPUs: here 7 x 8, 7 x 12 and 7 x 4."""
     said: list[str] = []
-    now = iter((100.0, 700.0, 800.0))
+    now = iter((100.0, 6100.0, 7000.0))
     monkeypatch.setattr(runner, "say", said.append)
     monkeypatch.setattr(runner.time, "monotonic", lambda: next(now))
     one, two, three = (runner.Run(unit_of(cpus=cpus), 0) for cpus in (4, 8, 0))
@@ -158,7 +163,7 @@ def test_the_time_left_is_by_the_work_that_is_left(monkeypatch) -> None:
     progress.skip(three)
     progress.end(one, "done")
     progress.end(two, "FAILED")
-    assert said == ["1 of 2: stop-4cpu-0: done; about 15 min left", "2 of 2: stop-8cpu-0: FAILED"]
+    assert said == ["1 of 2: stop-4cpu-0: done; about 150 min left", "2 of 2: stop-8cpu-0: FAILED"]
 
 
 @pytest.mark.parametrize("script, status, said", [
@@ -179,6 +184,20 @@ def test_a_run_leaves_its_status_and_what_it_said(tmp_path, monkeypatch, script,
         assert made.is_done(run) == (status == 0)
         assert not (made.folder(run) / "old").exists()
         (made.folder(run) / "old").touch()
+
+
+def test_runs_that_are_there_are_counted(tmp_path, monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(runner, "say", said.append)
+    monkeypatch.setattr(runner, "command", lambda unit, clock, out: ["true"])
+    monkeypatch.setattr(runner, "key", lambda run, clock: run.name)
+    few, more = (plan.parse(plan_of(GROUP | {"cpus": cpus})) for cpus in ([1, 2], [1, 2, 3]))
+    runner.Runner(few, VIRTUAL, tmp_path, 1).run_all()
+    assert [text for text in said if "already" in text] == []
+    said.clear()
+    runner.Runner(more, VIRTUAL, tmp_path, 1).run_all()
+    assert said == ["2 of 3 runs are there already", "stop-3cpu-0 begins",
+                    "1 of 1: stop-3cpu-0: done"]
 
 
 def test_a_run_that_does_not_end_is_given_up(tmp_path, monkeypatch) -> None:
@@ -376,6 +395,15 @@ def test_a_cpus_cost_is_of_samples_that_show_it() -> None:
     found = unit("stop", []) | {"samples": [both, half]}
     assert analysis.vmm_ns_per_cpu(found) == (300 + 60) / 3
     assert analysis.split(found, "up") is None and analysis.split(found, "down")
+
+
+def test_intervals_are_tabled_where_there_are_several() -> None:
+    one = unit("stop", [1])
+    one["samples"][0]["per_cpu"] = [
+        {"kernel_before_off_ns": gap, "called_ns": called}
+        for gap, called in ((1_000_000, 5), (3_000_000, 2_000_005), (None, None))]
+    rows = markdown.intervals_table([one, unit("hotplug", [1])]).splitlines()[2:]
+    assert rows == ["| `stop-4cpu` | down | 2.000 | 1.000 | 3.000 |"]
 
 
 def test_times_that_touch_are_one_time() -> None:

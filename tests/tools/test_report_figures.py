@@ -97,6 +97,10 @@ def test_a_curve_is_drawn_where_its_axes_say() -> None:
     ticks = [float(x) for x in re.findall(
         r'<text x="([\d.]+)" y="\d+" class="tick middle">\d', html)]
     assert ticks == list(xs) and xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.11)
+    leader = re.search(r'd="M([\d.]+) ([\d.]+)L(\d+) ([\d.]+)" class="leader"', html)
+    label = re.search(r'<text x="(\d+)" y="([\d.]+)" dy="0.32em">stop<', html)
+    assert leader and label and leader[4] == label[2]
+    assert xs[2] < float(leader[1]) < float(leader[3]) < float(label[1]) < charts.WIDTH
     assert charts.LEFT < xs[0] and xs[2] < charts.WIDTH - charts.RIGHT
     over = re.findall(r'<line x1="([\d.]+)" x2="([\d.]+)" y1="([\d.]+)" y2="([\d.]+)"></line>',
                       html)
@@ -198,7 +202,9 @@ def test_the_factorial_is_tabled_with_its_machine_once() -> None:
         ["−0.925", "−0.925 to −0.925"], ["+0.075", "+0.075 to +0.075"],
         ["−0.050", "−0.050 to −0.050"]]
     assert down[0][0] == "4cpudown" and [len(row) for row in down] == [5, 4, 4]
-    html = "".join(sections.factorial_rows("4cpu", cells))
+    drawn = sections.factorial_rows("4cpu", cells)
+    assert ['class="first"' in row for row in drawn] == [True, False, False] * 4
+    html = "".join(drawn)
     # The largest of a measure reaches nearly to the edge.
     assert f'class="dot sure" style="left:{100 * 0.05 / 2.1:.3f}%"' in html
 

@@ -110,8 +110,11 @@ def emulator(clock: Clock) -> dict[str, str] | None:
     binary = shutil.which(QEMU)
     if not binary:
         raise Failure(UNAVAILABLE, f"{QEMU} is not installed; run tools/setup emulator")
-    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True,
-                             timeout=60).stdout.splitlines()[0]
+    try:
+        version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True,
+                                 timeout=60).stdout.splitlines()[0]
+    except subprocess.SubprocessError as error:
+        raise Failure(UNAVAILABLE, f"{QEMU} does not run: {error}") from None
     return {"version": version, "sha256": digest(pathlib.Path(binary)),
             "kernel_sha256": digest(HOST_KERNEL)}
 
