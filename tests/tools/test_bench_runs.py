@@ -406,6 +406,27 @@ def test_intervals_are_tabled_where_there_are_several() -> None:
     assert rows == ["| `stop-4cpu` | down | 2.000 | 1.000 | 3.000 |"]
 
 
+def test_shares_are_tabled_where_they_were_seen() -> None:
+    one, two = unit("stop", [4_000_000]), unit("hotplug", [4_000_000])
+    one["samples"][0]["split_ns"]["up"] = None
+    two["samples"][0]["split_ns"]["up"] = {"firmware": 0, "vmm": 200_000, "polling": 0,
+                                           "kernel": 600_000}
+    two["samples"][0]["per_cpu"] = [{"vmm_off_ns": 1000, "vmm_on_ns": 500}]
+    rows = markdown.split_table([one, two]).splitlines()[2:]
+    assert [row.split(" | ")[:2] for row in rows] == [
+        ["| `stop-4cpu`", "down"], ["| `hotplug-4cpu`", "down"], ["| `hotplug-4cpu`", "up"]]
+    assert "| 1.000 (25%) | 0.000 (0%) | 3.000 (75%) |  |  |" in rows[0]
+    assert rows[2].endswith("| 0.200 (25%) | 0.000 (0%) | 0.600 (75%) | 400.0 | 1.5 |")
+
+
+def test_steps_are_tabled_by_cpu_and_by_share() -> None:
+    one = unit("hotplug", [1000], cpus=5)
+    one["samples"][0]["steps_ns"] = {"up": {}, "down": {"1": {"a": 3_000_000, "b": 1_000_000}}}
+    assert markdown.steps_table([one]).splitlines()[2:] == [
+        "| `hotplug-5cpu` | down | `a` | 3.000 | 750.0 | 75% |",
+        "| `hotplug-5cpu` | down | `b` | 1.000 | 250.0 | 25% |"]
+
+
 def test_times_that_touch_are_one_time() -> None:
     assert export.merged([(5, 6), (1, 3), (3, 4), (2, 2), (10, 12), (10, 11)]) == [
         [1, 4], [5, 6], [10, 12]]

@@ -72,7 +72,7 @@ def test_what_only_tells_or_waits_is_left_alone(tmp_path, monkeypatch) -> None:
     (tmp_path / "x.py").write_text(
         "def f(self):\n"
         "    self.say(1 + g())\n"
-        "    time.sleep(5)\n"
+        "    time.sleep(5); assert self.x and self.y\n"
         "    run(timeout=60, tries=3)\n"
         "    if time.monotonic() > self.end:\n"
         "        self.stop()\n")
