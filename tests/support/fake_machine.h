@@ -27,7 +27,7 @@ struct FakeClock {
     ns += std::exchange(owed_ns, 0);
     return now;
   }
-  int64_t ns = 0;
+  int64_t ns = int64_t{1000} * 1'000'000'000;  // Not a run's own time.
   int64_t step_ns = 0;
   int64_t owed_ns = 0;  // By which it moves once it has been asked.
 };
@@ -70,15 +70,17 @@ class FakeMachine : public MachineControl {
   }
   EventLog& events() override { return events_; }
   void Inspect() override {
-    if (started_ && !stop_reason()) {
-      script_[std::min(next_++, script_.size() - 1)](*this);
-    }
+    if (!started_ || stop_reason()) return;
+    script_[std::min(next_++, script_.size() - 1)](*this);
     clock_.ns += FakeClock::kTickNs;
   }
-  int64_t Now() const override { return clock_.ns - begin_ns_; }
+  int64_t Now() const override {
+    ++asked;
+    return clock_.ns - begin_ns_;
+  }
 
   const std::vector<uint64_t>& mpidrs() const override { return mpidrs_; }
-  GicVersion gic() const override { return GicVersion::kV3; }
+  GicVersion gic() const override { return GicVersion::kV2; }
   const std::vector<uint8_t>& dtb() const override { return dtb_; }
   const std::optional<ParkPlacement>& park() const override { return park_; }
   std::vector<Diagnosis> Diagnoses() const override { return diagnoses; }
@@ -105,7 +107,8 @@ class FakeMachine : public MachineControl {
     return mpidrs;
   }
 
-  std::string input;  // What the guest was sent.
+  mutable int asked = 0;  // How often for Now().
+  std::string input;      // What the guest was sent.
   size_t input_room = SIZE_MAX;
   Step at_join;  // The last that the guest does.
   std::vector<Diagnosis> diagnoses;
@@ -119,7 +122,9 @@ class FakeMachine : public MachineControl {
   const Script script_;
   const std::vector<uint64_t> mpidrs_;
   const std::vector<uint8_t> dtb_ = {0xd0, 0x0d};
-  const std::optional<ParkPlacement> park_;
+  const std::optional<ParkPlacement> park_ =
+      ParkPlacement{.window = GuestRange::Fixed(0x7effe000, 0x8000),
+                    .pages = GuestRange::Fixed(0x7f000000, 0x2000)};
   StopLatch latch_;
   ConsoleBuffer console_;
   EventLog events_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -50,8 +51,7 @@ void ConsoleWatch::EndLine() {
     panic_ = line_;
   }
   if (splat_.empty() && IsSplat()) splat_ = line_;
-  lines_.push_back(std::move(line_));
-  line_.clear();
+  lines_.push_back(std::exchange(line_, {}));
   if (lines_.size() > kLines) lines_.pop_front();
 }
 

@@ -111,9 +111,13 @@ class Session {
   SessionResult result_;
 };
 
-// Turns an error about a file that the user named into a usage error.
-absl::Status AsUsage(const absl::Status& status) {
-  return status.ok() ? status : absl::InvalidArgumentError(status.message());
+// Turns an error about a file that the user named into a usage error, if
+// another path would do, and else into one of the host.
+absl::Status AboutNamedFile(const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::IsNotFound(status) || absl::IsPermissionDenied(status)
+             ? absl::InvalidArgumentError(status.message())
+             : absl::ResourceExhaustedError(status.message());
 }
 
 StopReason LostOutput(const absl::Status& status) {
@@ -127,12 +131,12 @@ absl::Status Session::Prepare() {
   watch_.emplace(options_.allowed_splats);
   panic_ns_.reset();
   if (!options_.events_path.empty()) {
-    RETURN_IF_ERROR(AsUsage(
+    RETURN_IF_ERROR(AboutNamedFile(
         machine_->events().WriteTo(options_.events_path, result_.resets > 0)));
   }
   if (!options_.dump_dtb_path.empty()) {
     RETURN_IF_ERROR(
-        AsUsage(WriteFile(options_.dump_dtb_path, machine_->dtb())));
+        AboutNamedFile(WriteFile(options_.dump_dtb_path, machine_->dtb())));
   }
   result_.mpidrs = machine_->mpidrs();
   result_.dtb = machine_->dtb();

@@ -64,8 +64,9 @@ struct SessionResult {
 // stderr. Takes SIGINT, SIGTERM and SIGHUP for itself while it lasts. Never
 // waits past the timeout, but for a reader of the output, who has five seconds.
 //
-// Errors are those of `deps.create`, and kInvalidArgument for output files that
-// cannot be opened. What goes wrong with them later is in the conclusion.
+// Errors are those of `deps.create`, and of output files that cannot be opened:
+// kInvalidArgument if another path would do, else kResourceExhausted. What goes
+// wrong with them later is in the conclusion.
 absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
                                          const SessionOptions& options,
                                          const SessionDeps& deps);

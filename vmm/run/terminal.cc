@@ -14,22 +14,19 @@ constexpr int kFatalSignals[] = {SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
                                  SIGABRT, SIGQUIT, SIGHUP};
 
 // What a signal handler needs must be reachable from one.
-int raw_terminal = -1;
+volatile sig_atomic_t raw_terminal = -1;  // Its descriptor, -1: none is raw.
 termios saved_terminal;
-volatile sig_atomic_t terminal_is_raw = 0;
 
 void Restore() {
-  if (!terminal_is_raw) return;
-  terminal_is_raw = 0;
-  tcsetattr(raw_terminal, TCSANOW, &saved_terminal);
+  const int fd = raw_terminal;
+  raw_terminal = -1;
+  if (fd >= 0) tcsetattr(fd, TCSANOW, &saved_terminal);
 }
 
-void RestoreAndDie(int signal) {
+void RestoreAndDie(int number) {
   Restore();
-  struct sigaction action = {};
-  action.sa_handler = SIG_DFL;
-  sigaction(signal, &action, nullptr);
-  raise(signal);
+  signal(number, SIG_DFL);
+  raise(number);
 }
 
 }  // namespace
@@ -37,7 +34,6 @@ void RestoreAndDie(int signal) {
 RawTerminal::RawTerminal(int fd) {
   if (!isatty(fd) || tcgetpgrp(fd) != getpgrp()) return;
   if (tcgetattr(fd, &saved_terminal) != 0) return;
-  raw_terminal = fd;
   static const int registered = atexit(Restore);
   static_cast<void>(registered);
   for (const int signal : kFatalSignals) {
@@ -48,7 +44,7 @@ RawTerminal::RawTerminal(int fd) {
   termios raw = saved_terminal;
   cfmakeraw(&raw);
   raw.c_oflag |= OPOST | ONLCR;  // Our own lines keep their line ends.
-  terminal_is_raw = 1;
+  raw_terminal = fd;
   active_ = tcsetattr(fd, TCSANOW, &raw) == 0;
 }
 

@@ -232,6 +232,60 @@ TEST(ConclusionOrderTest, WhatComesFirstIsSaidFirst) {
   EXPECT_EQ(id(Kind::kPowerOff), "");
 }
 
+// What people read. Numbers differ, so that none can stand in another's place.
+TEST(ConclusionSentenceTest, NamesWhatHappened) {
+  const std::vector<Boot> lost = {{.complete = true},
+                                  {.kexec = true, .complete = true},
+                                  {.kexec = true,
+                                   .announced = true,
+                                   .cpus = 8,
+                                   .cpus_back = 5,
+                                   .complete = true}};
+  const auto said = [](const RunFacts& facts) {
+    return Conclude(facts).sentence;
+  };
+  const StopReason off = {.kind = Kind::kPowerOff};
+  EXPECT_EQ(said({.stop = off, .splat = "BUG: x"}),
+            "the guest's kernel complained: BUG: x");
+  EXPECT_EQ(said({.stop = off, .boots = lost}),
+            "kexec 2 brought back 5 of 8 CPUs");
+  EXPECT_EQ(said({.stop = off, .boots = kGood, .expected_kexecs = 3}),
+            "3 kexecs were expected, 1 came up");
+  EXPECT_EQ(said({.stop = {.kind = Kind::kVerdict, .code = 6, .value = 7}}),
+            "the guest's verdict is FAIL (code 6, value 7)");
+  EXPECT_EQ(said({.stop = off, .panic = "Kernel panic"}),
+            "the guest panicked: Kernel panic");
+  EXPECT_EQ(said({.stop = {.kind = Kind::kReset, .code = 6, .value = 7}}),
+            "the guest called SYSTEM_RESET");
+  EXPECT_EQ(said({.stop = {.kind = Kind::kReset,
+                           .reset2 = true,
+                           .code = 0x16,
+                           .value = 0x17}}),
+            "the guest called SYSTEM_RESET2, type 0x16, cookie 0x17");
+  const std::vector<Diagnosis> diagnoses = {
+      {.fault = psci::ParkFault::kExitNotRam}, {}};
+  EXPECT_EQ(said({.stop = off, .diagnoses = diagnoses, .strict = true}),
+            std::string("--strict: ") +
+                std::string(psci::SentenceOf(psci::ParkFault::kExitNotRam)));
+  for (const Kind kind : {Kind::kVmmError, Kind::kOutputLost, Kind::kInterrupt,
+                          Kind::kStuck, Kind::kTimeout}) {
+    EXPECT_EQ(said({.stop = {.kind = kind, .detail = "why"}}), "why");
+  }
+}
+
+// Whether the guest ever came up is asked of its first boot.
+TEST(ConclusionTimeoutTest, ABootThatCameUpIsNoBootTimeout) {
+  std::vector<Boot> boots = {{.complete = true}, {.kexec = true}};
+  RunFacts facts = {.stop = {.kind = Kind::kTimeout},
+                    .saw_kernel = true,
+                    .boots = boots,
+                    .expected_kexecs = 2};
+  EXPECT_EQ(Conclude(facts).id, "timeout");
+  boots[0].complete = false;
+  boots[1].complete = true;
+  EXPECT_EQ(Conclude(facts).id, "boot-timeout");
+}
+
 TEST(StrictTest, ADiagnosisFailsTheRunOnlyIfThatWasAskedFor) {
   const std::vector<Diagnosis> diagnoses = {
       {.fault = psci::ParkFault::kExitNotRam}};

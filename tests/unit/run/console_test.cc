@@ -89,6 +89,18 @@ TEST(ConsoleWatchTest, KeepsTheLastLinesAndNothingElse) {
   EXPECT_EQ(lines.back().size(), ConsoleWatch::kLineLength);
 }
 
+TEST(ConsoleWatchTest, EmptyLinesPushNothingOut) {
+  ConsoleWatch watch;
+  watch.Add("one\n\r\n\n\ntwo\n");
+  EXPECT_THAT(watch.LastLines(), ElementsAre("one", "two"));
+}
+
+TEST(ConsoleWatchTest, TheFirstPanicStands) {
+  ConsoleWatch watch;
+  watch.Add("Kernel panic - not syncing: 1\nKernel panic - not syncing: 2\n");
+  EXPECT_EQ(watch.panic(), "Kernel panic - not syncing: 1");
+}
+
 TEST(ConsoleWatchTest, RemovesWhatATerminalWouldObey) {
   ConsoleWatch watch;
   watch.Add("\x1b[2Jgone\x07\n");
@@ -113,7 +125,20 @@ TEST(EscapeKeysTest, CtrlAxQuitsAlsoWhenTypedSlowly) {
 
 TEST(EscapeKeysTest, CtrlAhHelpsAndCtrlATwiceIsOne) {
   EXPECT_TRUE(EscapeKeys().Feed(Bytes("\x01h")).help);
+  EXPECT_TRUE(EscapeKeys().Feed(Bytes("\x01?")).help);
   EXPECT_EQ(EscapeKeys().Feed(Bytes("\x01\x01")).to_guest, Bytes("\x01"));
+  EXPECT_EQ(EscapeKeys()
+                .Feed(Bytes("\x01"
+                            "a"))
+                .to_guest,
+            Bytes("\x01"));
+}
+
+TEST(EscapeKeysTest, OneKeyAfterCtrlAIsACommandAndNoMore) {
+  const auto result = EscapeKeys().Feed(Bytes("\x01hx"));
+  EXPECT_FALSE(result.quit);
+  EXPECT_EQ(result.to_guest, Bytes("x"));
+  EXPECT_THAT(EscapeKeys().Feed(Bytes("\x01z")).to_guest, IsEmpty());
 }
 
 }  // namespace

@@ -12,11 +12,20 @@
 #include <unistd.h>
 
 #include <functional>
+#include <optional>
 
 namespace vmm {
 namespace {
 
 constexpr int kDeadlineMs = 10'000;
+
+// Every key goes to the guest; our own lines still end with CR LF.
+bool IsRaw(int terminal) {
+  termios now = {};
+  EXPECT_EQ(tcgetattr(terminal, &now), 0);
+  return (now.c_lflag & (ICANON | ECHO | ISIG)) == 0 &&
+         (now.c_oflag & OPOST) != 0 && (now.c_oflag & ONLCR) != 0;
+}
 
 bool IsCooked(int terminal) {
   termios now = {};
@@ -28,17 +37,17 @@ class TerminalTest : public testing::Test {
  protected:
   // Runs `leave` in a child whose stdin is a raw terminal; returns its wait
   // status.
-  int LeaveBy(const std::function<void()>& leave) {
+  int LeaveBy(const std::function<void(std::optional<RawTerminal>&)>& leave) {
     int ready[2];
     EXPECT_EQ(pipe(ready), 0);
     const pid_t child = forkpty(&terminal_, nullptr, nullptr, nullptr);
     if (child == 0) {
       const rlimit no_core = {0, 0};
       setrlimit(RLIMIT_CORE, &no_core);
-      const RawTerminal raw(STDIN_FILENO);
-      const bool worked = raw.active() && !IsCooked(STDIN_FILENO);
+      std::optional<RawTerminal> raw(STDIN_FILENO);
+      const bool worked = raw->active() && IsRaw(STDIN_FILENO);
       if (write(ready[1], worked ? "y" : "n", 1) != 1) _exit(1);
-      leave();
+      leave(raw);
       _exit(0);
     }
     char answer = 0;
@@ -58,13 +67,37 @@ class TerminalTest : public testing::Test {
 };
 
 TEST_F(TerminalTest, IsRestoredByExit) {
-  EXPECT_EQ(LeaveBy([] { exit(3); }), W_EXITCODE(3, 0));
+  EXPECT_EQ(LeaveBy([](auto& /*raw*/) { exit(3); }), W_EXITCODE(3, 0));
   EXPECT_TRUE(IsCooked(terminal_));
+}
+
+TEST_F(TerminalTest, IsRestoredAtTheEndOfTheRun) {
+  EXPECT_EQ(LeaveBy([](auto& raw) { raw.reset(); }), 0);
+  EXPECT_TRUE(IsCooked(terminal_));
+}
+
+// A job in the background would be stopped if it changed its terminal.
+TEST_F(TerminalTest, OfAnotherJobIsLeftAlone) {
+  const pid_t child = forkpty(&terminal_, nullptr, nullptr, nullptr);
+  if (child == 0) {
+    const pid_t job = fork();
+    if (job == 0) {
+      setpgid(0, 0);
+      signal(SIGTTOU, SIG_IGN);
+      _exit(RawTerminal(STDIN_FILENO).active() ? 1 : 0);
+    }
+    int status = 0;
+    waitpid(job, &status, 0);
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 2);
+  }
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(TerminalTest, IsRestoredByFatalSignals) {
   for (const int signal : {SIGSEGV, SIGABRT, SIGHUP, SIGQUIT}) {
-    const int status = LeaveBy([signal] { raise(signal); });
+    const int status = LeaveBy([signal](auto& /*raw*/) { raise(signal); });
     EXPECT_TRUE(WIFSIGNALED(status));
     EXPECT_EQ(WTERMSIG(status), signal);
     EXPECT_TRUE(IsCooked(terminal_)) << strsignal(signal);
