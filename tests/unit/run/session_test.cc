@@ -230,7 +230,14 @@ TEST_F(SessionTest, SignalsEndItAndNeedNoPostMortem) {
 
 TEST_F(SessionTest, SignalsAreAsTheyWereAfterwards) {
   sigset_t mask;
-  Run({kPowerOff});
+  Run({[&](FakeMachine& machine) {
+    pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    kPowerOff(machine);
+  }});
+  for (int signal = 1; signal < SIGSYS; ++signal) {
+    const bool ours = signal == SIGINT || signal == SIGTERM || signal == SIGHUP;
+    EXPECT_EQ(sigismember(&mask, signal), ours) << strsignal(signal);
+  }
   pthread_sigmask(SIG_SETMASK, nullptr, &mask);
   EXPECT_FALSE(sigismember(&mask, SIGTERM));
 }
@@ -275,6 +282,13 @@ TEST_F(SessionTest, APanicIsSeenThoughItsLineHasNoEnd) {
       Run({Print("Kernel panic - not syncing: cut"), kReset});
   EXPECT_EQ(result.conclusion.id, "guest-panic");
   EXPECT_THAT(result.conclusion.sentence, EndsWith("cut"));
+}
+
+TEST_F(SessionTest, APanicInTheLastWordsIsSeen) {
+  const SessionResult result = Run({kReset}, [](FakeMachine& machine) {
+    machine.at_join = Print("Kernel panic - not syncing: late");
+  });
+  EXPECT_EQ(result.conclusion.id, "guest-panic");
 }
 
 // A crash kernel has as long as any other, and a panic of its own has the

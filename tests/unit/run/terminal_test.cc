@@ -76,6 +76,21 @@ TEST_F(TerminalTest, IsRestoredAtTheEndOfTheRun) {
   EXPECT_TRUE(IsCooked(terminal_));
 }
 
+// Whoever has it afterwards may change it, and the end of the program does not
+// take that back.
+TEST_F(TerminalTest, IsRestoredOnce) {
+  EXPECT_EQ(LeaveBy([](auto& raw) {
+              raw.reset();
+              termios silent = {};
+              tcgetattr(STDIN_FILENO, &silent);
+              silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+              tcsetattr(STDIN_FILENO, TCSANOW, &silent);
+              exit(0);
+            }),
+            0);
+  EXPECT_FALSE(IsCooked(terminal_));
+}
+
 // A job in the background would be stopped if it changed its terminal.
 TEST_F(TerminalTest, OfAnotherJobIsLeftAlone) {
   const pid_t child = forkpty(&terminal_, nullptr, nullptr, nullptr);
