@@ -695,15 +695,20 @@ TEST_F(VcpuThreadAskTest, ACpuThatDoesNotAnswerIsNowhere) {
 }
 
 TEST_F(VcpuThreadAskTest, AnAnswerIsReadOncePerQuestion) {
+  std::atomic<bool> answered = false;
+  std::promise<void> again;
+  vcpu_->before_run = [&, once = false]() mutable {
+    if (!once && answered) {
+      once = true;
+      again.set_value();
+    }
+    return absl::OkStatus();
+  };
   StartInGuest();
   ASSERT_TRUE(AskUntilAnswered().has_value());
   const int reads = vcpu_->reads;
   EXPECT_EQ(reads % 2, 0);  // The PC and SCTLR, each time.
-  std::promise<void> again;
-  vcpu_->before_run = [&, once = false]() mutable {
-    if (!std::exchange(once, true)) again.set_value();
-    return absl::OkStatus();
-  };
+  answered = true;
   vcpu_->Nudge();
   again.get_future().wait();
   EXPECT_EQ(vcpu_->reads, reads);
