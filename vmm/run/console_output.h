@@ -10,8 +10,8 @@
 
 namespace vmm {
 
-// The guest's console on its way out: what a slow reader has not taken yet. Only
-// WriteAll() waits. One thread.
+// The guest's console on its way out: what a slow reader has not taken yet.
+// Only WriteAll() waits. One thread.
 class ConsoleOutput {
  public:
   // How long WriteAll() waits for a reader.
