@@ -35,11 +35,17 @@ constexpr uint64_t kZ0 = 0x6080000000150000;
 
 class ResetImageTest : public testing::Test {
  protected:
+  // What KVM_ARM_VCPU_INIT sets to 0 is 0, all else is of another byte.
+  static uint8_t Initial(uint64_t id) {
+    const bool zero =
+        id == XRegister(7) || id == kPcRegister || id == kV0 || id == kZ0;
+    return zero ? 0 : kThen;
+  }
   // Makes a vCPU with these registers alone, each all of one byte.
   int Create(const std::vector<uint64_t>& ids) {
     kvm_.registers.clear();
     for (const uint64_t id : ids) {
-      kvm_.registers[id].value.assign(RegisterSize(id), kThen);
+      kvm_.registers[id].value.assign(RegisterSize(id), Initial(id));
     }
     const int kvm = kvm_.Open();
     const int vm = RawIoctl(kvm, uapi::kCreateVm, 0);
@@ -71,8 +77,8 @@ class ResetImageTest : public testing::Test {
         return std::all_of(reg.value.begin(), reg.value.end(),
                            [byte](uint8_t each) { return each == byte; });
       };
-      EXPECT_TRUE(all(kThen) || all(kNow)) << "half of it: " << id;
-      if (all(kThen)) restored.push_back(id);
+      EXPECT_TRUE(all(Initial(id)) || all(kNow)) << "half of it: " << id;
+      if (all(Initial(id))) restored.push_back(id);
     }
     return restored;
   }
@@ -96,6 +102,16 @@ TEST_F(ResetImageTest, WhatTheGuestCannotChangeIsLeftAlone) {
       RestoredOf({kMpidrEl1 + 1, kIdRegister, kClidr, kCtr, kCacheGeometry,
                   kFirmware, KVM_REG_ARM64_SVE_VLS, kSctlrEl1}),
       ElementsAre(kSctlrEl1));
+}
+
+TEST_F(ResetImageTest, WhatKvmSetsToZeroIsNotAskedFor) {
+  const uint64_t pstate = kPcRegister + sizeof(uint64_t) / sizeof(uint32_t);
+  constexpr uint64_t kV31 = kV0 + 31 * 4;
+  const int vcpu = Create({XRegister(0), XRegister(30), kPcRegister, pstate,
+                           kV0, kV31, kFpsr, kZ0});
+  ASSERT_TRUE(ResetImage::Capture(vcpu).ok());
+  // To see whether it can be written.
+  EXPECT_EQ(kvm_.writes().size(), 2u) << "PSTATE and FPSR";
 }
 
 // All vCPUs share them: a write would make time jump for those that run.

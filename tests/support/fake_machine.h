@@ -81,6 +81,7 @@ class FakeMachine : public MachineControl {
 
   const std::vector<uint64_t>& mpidrs() const override { return mpidrs_; }
   GicVersion gic() const override { return GicVersion::kV2; }
+  absl::StatusOr<GuestDigests> Digests() const override { return digests; }
   const std::vector<uint8_t>& dtb() const override { return dtb_; }
   const std::optional<ParkPlacement>& park() const override { return park_; }
   std::vector<Diagnosis> Diagnoses() const override { return diagnoses; }
@@ -111,6 +112,7 @@ class FakeMachine : public MachineControl {
   std::string input;      // What the guest was sent.
   size_t input_room = SIZE_MAX;
   Step at_join;  // The last that the guest does.
+  absl::StatusOr<GuestDigests> digests;
   std::vector<Diagnosis> diagnoses;
   std::vector<VcpuPostMortem> post_mortem;
   GuestMistakes mistakes;

@@ -180,9 +180,11 @@ absl::StatusOr<std::vector<uint8_t>> ReadFile(const std::string& path,
   if (!fd.valid()) return ErrnoStatus(absl::StrCat("cannot open ", path));
   ASSIGN_OR_RETURN(const uint64_t expected, ExpectedSize(fd.get(), path));
   if (expected > max_size) return TooLarge(path, max_size);
-  const size_t chunk = std::max(expected, kPipeChunk);
   std::vector<uint8_t> bytes;
-  for (size_t got = 1; got != 0;) {
+  // With room for a chunk more, the end is found without a second allocation.
+  if (expected != 0) bytes.reserve(expected + kPipeChunk);
+  size_t chunk = std::max(expected, kPipeChunk);
+  for (size_t got = 1; got != 0; chunk = kPipeChunk) {
     ASSIGN_OR_RETURN(got, Append(fd.get(), path, chunk, bytes));
     if (bytes.size() > max_size) return TooLarge(path, max_size);
   }

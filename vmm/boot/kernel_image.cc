@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
@@ -24,6 +25,8 @@ constexpr uint64_t kTwoMiB = uint64_t{2} << 20;
 // Where kernels from before 3.17 go, and flat binaries.
 constexpr uint64_t kLegacyTextOffset = 0x80000;
 constexpr uint64_t kBigEndianFlag = 1;
+// All headers of a kernel lie within so much.
+constexpr uint64_t kHeadBytes = 64 << 10;
 constexpr absl::string_view kCopyAgain = "copy or download the file again";
 
 absl::Status Refused(absl::string_view name, absl::string_view reason,
@@ -32,7 +35,7 @@ absl::Status Refused(absl::string_view name, absl::string_view reason,
       absl::StrCat(name, " ", reason, "; ", remedy));
 }
 
-absl::Status CheckSize(absl::string_view name, const Bytes& file) {
+absl::Status CheckSize(absl::string_view name, const Content& file) {
   if (file.empty()) return Refused(name, "is empty", kCopyAgain);
   if (file.size() > kMaxKernelBytes) {
     return Refused(name, absl::StrCat("is ", file.size(), " bytes long"),
@@ -47,22 +50,24 @@ uint32_t PageSize(uint64_t flags) {
 }
 
 // Where the last section ends in a file that is an EFI application; else 0.
-uint64_t EndOfSections(absl::Span<const uint8_t> file, uint64_t pe_offset) {
-  const auto pe = HeaderAt<PeHeader>(file, pe_offset);
-  if (!pe || !HasMagic(file, 0, "MZ") || !HasMagic(file, pe_offset, "PE")) {
+// `head` is what it begins with.
+uint64_t EndOfSections(absl::Span<const uint8_t> head, uint64_t pe_offset) {
+  const auto pe = HeaderAt<PeHeader>(head, pe_offset);
+  if (!pe || !HasMagic(head, 0, "MZ") || !HasMagic(head, pe_offset, "PE")) {
     return 0;
   }
   uint64_t end = 0;
   uint64_t offset = pe_offset + sizeof(PeHeader) + pe->optional_header_size;
   for (unsigned i = 0; i < pe->sections; ++i, offset += sizeof(PeSection)) {
-    const auto section = HeaderAt<PeSection>(file, offset);
+    const auto section = HeaderAt<PeSection>(head, offset);
     if (!section) return offset + sizeof(PeSection);
     end = std::max(end, uint64_t{section->file_offset} + section->file_size);
   }
   return end;
 }
 
-absl::Status CheckHeader(absl::string_view name, absl::Span<const uint8_t> file,
+absl::Status CheckHeader(absl::string_view name, const Content& file,
+                         absl::Span<const uint8_t> head,
                          const ImageHeader& header) {
   if ((header.flags & kBigEndianFlag) != 0) {
     return Refused(name, "is a big-endian kernel",
@@ -71,7 +76,7 @@ absl::Status CheckHeader(absl::string_view name, absl::Span<const uint8_t> file,
   if (header.text_offset >= kTwoMiB || header.image_size > kMaxKernelBytes) {
     return Refused(name, "has a damaged arm64 Image header", kCopyAgain);
   }
-  const uint64_t end = EndOfSections(file, header.pe_offset);
+  const uint64_t end = EndOfSections(head, header.pe_offset);
   if (end > file.size()) {
     return Refused(name,
                    absl::StrCat("is cut short: ", file.size(), " of at least ",
@@ -81,14 +86,22 @@ absl::Status CheckHeader(absl::string_view name, absl::Span<const uint8_t> file,
   return absl::OkStatus();
 }
 
-absl::StatusOr<KernelImage> ParseImage(absl::string_view name, Bytes file,
+absl::StatusOr<Bytes> HeadOf(const Content& file) {
+  Bytes head(std::min(file.size(), kHeadBytes));
+  RETURN_IF_ERROR(file.ReadAt(0, absl::MakeSpan(head)));
+  return head;
+}
+
+absl::StatusOr<KernelImage> ParseImage(absl::string_view name,
+                                       const Content& file,
                                        std::string format) {
-  const auto header = HeaderAt<ImageHeader>(file, 0);
+  ASSIGN_OR_RETURN(const Bytes head, HeadOf(file));
+  const auto header = HeaderAt<ImageHeader>(head, 0);
   if (!header || absl::string_view(header->magic, 4) != "ARMd") {
-    const ForeignFile foreign = Identify(file);
+    const ForeignFile foreign = Identify(head);
     return Refused(name, absl::StrCat("is ", foreign.what), foreign.remedy);
   }
-  RETURN_IF_ERROR(CheckHeader(name, file, *header));
+  RETURN_IF_ERROR(CheckHeader(name, file, head, *header));
   KernelImage image;
   image.page_size = PageSize(header->flags);
   image.format = std::move(format);
@@ -98,7 +111,7 @@ absl::StatusOr<KernelImage> ParseImage(absl::string_view name, Bytes file,
     image.text_offset = header->text_offset;
     image.image_size = std::max<uint64_t>(header->image_size, file.size());
   }
-  image.bytes = std::move(file);
+  image.content = file;
   return image;
 }
 
@@ -110,7 +123,7 @@ absl::StatusOr<KernelImage> ParseUnpacked(absl::string_view name,
         absl::StrCat(name, ": ", content.status().message()));
   }
   return ParseImage(absl::StrCat("what is packed in ", name),
-                    *std::move(content), std::move(format));
+                    Content(*std::move(content)), std::move(format));
 }
 
 absl::StatusOr<KernelImage> ParseZboot(absl::string_view name,
@@ -137,25 +150,29 @@ absl::StatusOr<KernelImage> ParseZboot(absl::string_view name,
 
 }  // namespace
 
-absl::StatusOr<KernelImage> ParseKernel(absl::string_view name, Bytes file) {
+absl::StatusOr<KernelImage> ParseKernel(absl::string_view name,
+                                        const Content& file) {
   RETURN_IF_ERROR(CheckSize(name, file));
-  if (HasMagic(file, 0, "\x1f\x8b")) {
-    return ParseUnpacked(name, Gunzip(file, kMaxKernelBytes), "Image (gzip)");
-  }
-  if (HasMagic(file, 0, "\x28\xb5\x2f\xfd")) {
-    return ParseUnpacked(name, Unzstd(file, kMaxKernelBytes), "Image (zstd)");
-  }
-  const auto zboot = HeaderAt<ZbootHeader>(file, 0);
-  if (zboot && HasMagic(file, 0, "MZ") && HasMagic(file, 4, "zimg")) {
-    return ParseZboot(name, file, *zboot);
-  }
-  return ParseImage(name, std::move(file), "Image");
+  ASSIGN_OR_RETURN(const Bytes head, HeadOf(file));
+  const bool is_gzip = HasMagic(head, 0, "\x1f\x8b");
+  const bool is_zstd = HasMagic(head, 0, "\x28\xb5\x2f\xfd");
+  const auto zboot = HasMagic(head, 0, "MZ") && HasMagic(head, 4, "zimg")
+                         ? HeaderAt<ZbootHeader>(head, 0)
+                         : std::nullopt;
+  if (!is_gzip && !is_zstd && !zboot) return ParseImage(name, file, "Image");
+  ASSIGN_OR_RETURN(const Bytes packed, file.ReadAll());
+  if (zboot) return ParseZboot(name, packed, *zboot);
+  return is_gzip ? ParseUnpacked(name, Gunzip(packed, kMaxKernelBytes),
+                                 "Image (gzip)")
+                 : ParseUnpacked(name, Unzstd(packed, kMaxKernelBytes),
+                                 "Image (zstd)");
 }
 
-absl::StatusOr<KernelImage> ParseRaw(absl::string_view name, Bytes file) {
+absl::StatusOr<KernelImage> ParseRaw(absl::string_view name,
+                                     const Content& file) {
   RETURN_IF_ERROR(CheckSize(name, file));
   KernelImage image;
-  image.bytes = std::move(file);
+  image.content = file;
   image.text_offset = kLegacyTextOffset;
   image.format = "raw";
   return image;

@@ -4,10 +4,10 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "vmm/base/content.h"
 
 namespace vmm {
 
@@ -16,11 +16,11 @@ inline constexpr uint64_t kMaxKernelBytes = uint64_t{1} << 30;
 
 // A kernel, unpacked and ready to be placed in guest memory.
 struct KernelImage {
-  std::vector<uint8_t> bytes;
+  Content content;
   // From a 2 MiB boundary to the first byte, which is the entry point too.
   uint64_t text_offset = 0;
   // Bytes of memory it takes from its first byte on, bss included: at least
-  // bytes.size(), at most kMaxKernelBytes. 0: it does not say.
+  // content.size(), at most kMaxKernelBytes. 0: it does not say.
   uint64_t image_size = 0;
   // The page size it was built for, in bytes: 4096, 16384 or 65536. 0: it does
   // not say.
@@ -31,14 +31,15 @@ struct KernelImage {
 // Takes what arm64 kernels come as: an Image, plain or packed with gzip or
 // zstd, or an EFI zboot file around one. kInvalidArgument for everything else:
 // one line with `name`, what is wrong and what to do. A plain Image that was
-// cut short is noticed only if it is an EFI application too. Any thread.
+// cut short is noticed only if it is an EFI application too. Errors as
+// Content::ReadAt()'s, too. Any thread.
 absl::StatusOr<KernelImage> ParseKernel(absl::string_view name,
-                                        std::vector<uint8_t> file);
+                                        const Content& file);
 
 // Takes a flat binary as it is, for text_offset 0x80000. kInvalidArgument if
 // it is empty or larger than kMaxKernelBytes.
 absl::StatusOr<KernelImage> ParseRaw(absl::string_view name,
-                                     std::vector<uint8_t> file);
+                                     const Content& file);
 
 }  // namespace vmm
 

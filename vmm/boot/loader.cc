@@ -14,10 +14,10 @@ absl::Status LoadBoot(const Placement& placement, const BootContent& content,
     return absl::InvalidArgumentError(
         "the devicetree or the initrd is larger than its place");
   }
-  RETURN_IF_ERROR(memory.Write(placement.kernel, content.kernel));
+  RETURN_IF_ERROR(memory.WriteContent(placement.kernel, content.kernel));
   RETURN_IF_ERROR(memory.Write(placement.dtb, content.dtb));
   if (!placement.initrd) return absl::OkStatus();
-  return memory.Write(placement.initrd->base(), content.initrd);
+  return memory.WriteContent(placement.initrd->base(), content.initrd);
 }
 
 }  // namespace vmm

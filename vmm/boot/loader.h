@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "vmm/base/content.h"
 #include "vmm/boot/placement.h"
 #include "vmm/memory/guest_memory.h"
 
@@ -13,14 +14,14 @@ namespace vmm {
 
 // What the first kernel starts with, in bytes.
 struct BootContent {
-  absl::Span<const uint8_t> kernel;
+  Content kernel;
   absl::Span<const uint8_t> dtb;
-  absl::Span<const uint8_t> initrd;  // Empty for none.
+  Content initrd;  // Empty for none.
 };
 
-// Copies `content` to where `placement` says, before any vCPU runs.
+// Brings `content` to where `placement` says, before any vCPU runs.
 // kInvalidArgument if it is larger than what was placed, kOutOfRange if the
-// place is not in `memory`.
+// place is not in `memory`, and what Content::ReadAt() says.
 absl::Status LoadBoot(const Placement& placement, const BootContent& content,
                       GuestMemory& memory);
 

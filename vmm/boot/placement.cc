@@ -44,9 +44,10 @@ Layout LayOut(uint64_t ram_size, const KernelImage& kernel,
               uint64_t initrd_size) {
   Layout layout = {};
   layout.kernel = kernel.text_offset;
-  layout.dtb = AlignUp(layout.kernel + std::max<uint64_t>(kernel.image_size,
-                                                          kernel.bytes.size()),
-                       kTwoMiB);
+  layout.dtb =
+      AlignUp(layout.kernel +
+                  std::max<uint64_t>(kernel.image_size, kernel.content.size()),
+              kTwoMiB);
   if (kernel.image_size == 0) {
     // Its bss and stack may follow it: leave as much as there is.
     layout.dtb =

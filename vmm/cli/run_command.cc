@@ -49,14 +49,14 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
         "which kernel? vmm run [options] KERNEL; see vmm run --help");
   }
   MachineSpec spec;
-  ASSIGN_OR_RETURN(std::vector<uint8_t> file,
-                   ReadFile(options.kernel, kMaxKernelBytes));
-  ASSIGN_OR_RETURN(
-      spec.kernel,
-      AsAsked(options.raw ? ParseRaw(options.kernel, std::move(file))
-                          : ParseKernel(options.kernel, std::move(file))));
+  ASSIGN_OR_RETURN(const Content file,
+                   Content::Open(options.kernel, kMaxKernelBytes));
+  ASSIGN_OR_RETURN(spec.kernel,
+                   AsAsked(options.raw ? ParseRaw(options.kernel, file)
+                                       : ParseKernel(options.kernel, file)));
   if (!options.initrd.empty()) {
-    ASSIGN_OR_RETURN(spec.initrd, ReadFile(options.initrd, kMaxInitrdBytes));
+    ASSIGN_OR_RETURN(spec.initrd,
+                     Content::Open(options.initrd, kMaxInitrdBytes));
   }
   spec.command_line = absl::StrJoin(options.params, " ");
   spec.memory_bytes = options.memory;
@@ -90,6 +90,7 @@ absl::StatusOr<SessionOptions> SessionOf(const RunOptions& options) {
   session.strict = options.strict;
   session.allowed_splats = options.allow_splats;
   session.verbose = options.verbose;
+  session.digests = !options.results.empty();
   return session;
 }
 
@@ -163,18 +164,17 @@ std::vector<std::string> Caveats(const RunOptions& options,
 }
 
 ExitCode RunCommand(const RunOptions& options) {
-  return RunCommand(options,
-                    [](const MachineSpec& spec, const MachinePlan& plan,
-                       const SessionOptions& session) {
-                      return RunSession(spec, plan, session);
-                    });
+  return RunCommand(options, [](MachineSpec& spec, const MachinePlan& plan,
+                                const SessionOptions& session) {
+    return RunSession(spec, plan, session);
+  });
 }
 
 ExitCode RunCommand(const RunOptions& options, SessionRunner run_session) {
   const auto session = SessionOf(options);
   if (!session.ok()) return Blame(session.status());
   if (options.dry_run) return DryRun(options);
-  const auto spec = SpecOf(options);
+  auto spec = SpecOf(options);
   if (!spec.ok()) return Blame(spec.status());
   const auto plan = AsAsked(Plan(*spec));
   if (!plan.ok()) return Blame(plan.status());

@@ -17,7 +17,7 @@ namespace vmm {
 
 // RunSession(), or a test's.
 using SessionRunner = absl::FunctionRef<absl::StatusOr<SessionResult>(
-    const MachineSpec&, const MachinePlan&, const SessionOptions&)>;
+    MachineSpec&, const MachinePlan&, const SessionOptions&)>;
 
 // Does all of `vmm run`, messages included.
 ExitCode RunCommand(const RunOptions& options);

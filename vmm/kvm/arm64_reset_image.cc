@@ -48,6 +48,31 @@ bool ChangesWithTheGuest(uint64_t id) {
   return !is_identification && !is_counter;
 }
 
+// Documentation/virt/kvm/api.rst, KVM_ARM_VCPU_INIT: "General Purpose
+// registers, including PC and SP: set to 0", FPSIMD/NEON and SVE registers too.
+// They can all be written, and are most of those that there are.
+bool IsZeroInANewVcpu(uint64_t id) {
+  switch (id & KVM_REG_ARM_COPROC_MASK) {
+    case KVM_REG_ARM64_SVE:
+      return true;
+    case KVM_REG_ARM_CORE:
+      break;
+    default:
+      return false;
+  }
+  const uint64_t offset = (id & ~(KVM_REG_ARCH_MASK | KVM_REG_SIZE_MASK |
+                                  KVM_REG_ARM_COPROC_MASK)) *
+                          sizeof(uint32_t);
+  const auto is_in = [offset](size_t begin, size_t size) {
+    return offset >= begin && offset - begin < size;
+  };
+  constexpr size_t kGeneral = offsetof(kvm_regs, regs);
+  constexpr size_t kVector =
+      offsetof(kvm_regs, fp_regs) + offsetof(user_fpsimd_state, vregs);
+  return is_in(kGeneral, offsetof(user_pt_regs, pstate)) ||
+         is_in(kVector, sizeof(user_fpsimd_state::vregs));
+}
+
 absl::Status Access(int vcpu_fd, uapi::Request<kvm_one_reg> request,
                     uint64_t id, const void* value) {
   kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(value)};
@@ -72,6 +97,10 @@ absl::StatusOr<ResetImage> ResetImage::Capture(int vcpu_fd) {
     if (!ChangesWithTheGuest(id)) continue;
     const size_t offset = image.values_.size();
     image.values_.resize(offset + std::max<size_t>(1, RegisterSize(id) / 8));
+    if (IsZeroInANewVcpu(id)) {
+      image.registers_.push_back({id, offset});
+      continue;
+    }
     void* const value = &image.values_[offset];
     RETURN_IF_ERROR(Access(vcpu_fd, uapi::kGetOneReg, id, value));
     ASSIGN_OR_RETURN(const bool writable, IsWritable(vcpu_fd, id, value));

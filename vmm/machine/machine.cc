@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "psci-emul/park_abi.h"
+#include "vmm/base/sha256.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/boot/loader.h"
 #include "vmm/boot/memory_map.h"
@@ -141,9 +142,10 @@ absl::Status Machine::LoadGuest(const MachineSpec& spec) {
   ASSIGN_OR_RETURN(dtb_,
                    BuildGuestTree(spec, plan_, vm_->gic(), mpidrs_, devices_));
   boot_ = {plan_.boot.kernel.value(), plan_.boot.dtb.value()};
+  kernel_bytes_ = spec.kernel.content.size();
   return LoadBoot(
       plan_.boot,
-      {.kernel = spec.kernel.bytes, .dtb = dtb_, .initrd = spec.initrd},
+      {.kernel = spec.kernel.content, .dtb = dtb_, .initrd = spec.initrd},
       *memory_);
 }
 
@@ -202,6 +204,23 @@ void Machine::Join() {
 
 size_t Machine::SendInput(absl::Span<const uint8_t> bytes) {
   return console_input_(bytes);
+}
+
+absl::StatusOr<std::string> Machine::DigestOf(GuestRange loaded) const {
+  ASSIGN_OR_RETURN(const void* const host, memory_->HostRange(loaded));
+  return Sha256(
+      absl::MakeSpan(static_cast<const uint8_t*>(host), loaded.size()));
+}
+
+absl::StatusOr<GuestDigests> Machine::Digests() const {
+  GuestDigests digests;
+  const auto kernel = GuestRange::Make(plan_.boot.kernel, kernel_bytes_);
+  ASSIGN_OR_RETURN(digests.kernel, DigestOf(*kernel));
+  if (plan_.boot.initrd) {
+    ASSIGN_OR_RETURN(digests.initrd, DigestOf(*plan_.boot.initrd));
+  }
+  digests.dtb = Sha256(dtb_);
+  return digests;
 }
 
 std::vector<VcpuPostMortem> Machine::PostMortem() const {

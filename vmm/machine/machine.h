@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -69,6 +70,7 @@ class Machine : public MachineControl {
   void Inspect() override { parking_->Inspect(); }
   int64_t Now() const override { return clock_.Now(); }
 
+  absl::StatusOr<GuestDigests> Digests() const override;
   const std::vector<uint64_t>& mpidrs() const override { return mpidrs_; }
   GicVersion gic() const override { return vm_->gic(); }
   const std::vector<uint8_t>& dtb() const override { return dtb_; }
@@ -92,6 +94,7 @@ class Machine : public MachineControl {
   // Returns JudgeParkEntry() of the plan.
   psci::JudgeEntry JudgeEntry() const;
   absl::Status LoadGuest(const MachineSpec& spec);
+  absl::StatusOr<std::string> DigestOf(GuestRange loaded) const;
   void CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
                      const MachineSpec& spec);
 
@@ -105,6 +108,7 @@ class Machine : public MachineControl {
   std::unique_ptr<Vm> vm_;
   std::vector<uint64_t> mpidrs_;
   std::vector<uint8_t> dtb_;
+  uint64_t kernel_bytes_ = 0;
   std::unique_ptr<EventLog> events_;
   // Takes everything until a console device has taken its place.
   ConsoleInput console_input_ = [](absl::Span<const uint8_t> bytes) {

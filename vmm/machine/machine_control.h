@@ -5,8 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "vmm/boot/park_placement.h"
 #include "vmm/kvm/vm.h"
@@ -20,12 +22,22 @@
 
 namespace vmm {
 
+// What a machine starts with, by content: each as Sha256() says it.
+struct GuestDigests {
+  std::string kernel;  // Unpacked.
+  std::optional<std::string> initrd;
+  std::string dtb;
+};
+
 // A virtual machine as whoever runs it sees it: Machine, or a test's. One
 // thread calls its methods; any thread may call RequestStop().
 class MachineControl {
  public:
   virtual ~MachineControl() = default;
 
+  // Before Start(), while guest RAM holds what was loaded. Takes a second for 1
+  // to 2 GB of it.
+  virtual absl::StatusOr<GuestDigests> Digests() const = 0;
   virtual void Start() = 0;
   // Any thread. The first reason stands; all vCPUs leave the guest at once.
   virtual void RequestStop(StopReason reason) = 0;

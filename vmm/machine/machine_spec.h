@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "psci-emul/firmware_model.h"
+#include "vmm/base/content.h"
 #include "vmm/base/guest_address.h"
 #include "vmm/boot/kernel_image.h"
 #include "vmm/kvm/vm.h"
@@ -24,7 +24,7 @@ enum class ParkMode {
 // What the user asks for; Plan() turns it into a machine.
 struct MachineSpec {
   KernelImage kernel;
-  std::vector<uint8_t> initrd;  // Empty: none.
+  Content initrd;  // Empty: none.
   std::string command_line;
   uint64_t memory_bytes = uint64_t{1} << 30;
   uint32_t vcpus = 1;

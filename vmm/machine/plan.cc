@@ -87,7 +87,7 @@ GuestRange BootRam(GuestRange ram, const MachineSpec& spec,
 
 GuestRange KernelRange(const Placement& boot, const KernelImage& kernel) {
   const uint64_t bytes =
-      std::max<uint64_t>({kernel.image_size, kernel.bytes.size(), 1});
+      std::max<uint64_t>({kernel.image_size, kernel.content.size(), 1});
   return *GuestRange::Make(boot.kernel, bytes);
 }
 

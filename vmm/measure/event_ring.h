@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "psci-emul/psci_abi.h"
@@ -27,18 +28,22 @@ class EventRing {
 
   // `wake_fd`: an eventfd, not owned.
   explicit EventRing(int wake_fd)
-      : events_(std::make_unique_for_overwrite<Event[]>(kCapacity)),
+      : events_(std::allocator<Event>().allocate(kCapacity)),
         wake_fd_(wake_fd) {}
+  EventRing(const EventRing&) = delete;
+  EventRing& operator=(const EventRing&) = delete;
+  ~EventRing() { std::allocator<Event>().deallocate(events_, kCapacity); }
 
   // The vCPU's thread.
   void Push(const Event& event) {
     const size_t end = end_.load(std::memory_order_relaxed);
     const size_t used = end - begin_.load(std::memory_order_acquire);
+    if (used == 0) first_ = end;
     if (used >= (IsPolling(event) ? kCapacity / 2 : kCapacity)) {
       lost_.fetch_add(1, std::memory_order_relaxed);
       return;
     }
-    events_[end % kCapacity] = event;
+    std::construct_at(&events_[(end - first_) % kCapacity], event);
     end_.store(end + 1, std::memory_order_release);
     if (used == kCapacity / 4) eventfd_write(wake_fd_, 1);
   }
@@ -48,7 +53,7 @@ class EventRing {
     const size_t begin = begin_.load(std::memory_order_relaxed);
     const size_t end = end_.load(std::memory_order_acquire);
     for (size_t i = begin; i != end; ++i) {
-      out.push_back(events_[i % kCapacity]);
+      out.push_back(events_[(i - first_) % kCapacity]);
     }
     begin_.store(end, std::memory_order_release);
   }
@@ -63,7 +68,15 @@ class EventRing {
             event.function == PSCI_AFFINITY_INFO_64);
   }
 
-  const std::unique_ptr<Event[]> events_;
+  static_assert(std::is_trivially_destructible_v<Event>);
+
+  // Half a megabyte, of which a page is touched when an event goes there. A
+  // ring that was drained begins anew, so that it touches as many as it holds
+  // at once, however many pass through it.
+  Event* const events_;
+  // Counted as begin_ and end_ are, which event lies in events_[0]. Of the
+  // pushing thread, which changes it only while there is none to be drained.
+  size_t first_ = 0;
   const int wake_fd_;
   std::atomic<size_t> begin_ = 0;
   std::atomic<size_t> end_ = 0;

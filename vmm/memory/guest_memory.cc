@@ -12,15 +12,36 @@
 
 namespace vmm {
 
+namespace {
+
+// Where a huge page begins, in the host and in the guest's second stage alike.
+constexpr uint64_t kHugePage = uint64_t{2} << 20;
+
+// Returns a mapping of `bytes` that begins as far from a huge page's boundary
+// as `like` does, or MAP_FAILED.
+void* MapLike(uint64_t like, uint64_t bytes) {
+  void* const mapped = mmap(nullptr, bytes + kHugePage, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapped == MAP_FAILED) return mapped;
+  auto* const all = static_cast<uint8_t*>(mapped);
+  const uint64_t before =
+      (like - reinterpret_cast<uintptr_t>(mapped)) % kHugePage;
+  if (before != 0) munmap(all, before);
+  munmap(all + before + bytes, kHugePage - before);
+  return all + before;
+}
+
+}  // namespace
+
 absl::StatusOr<GuestMemory> GuestMemory::Map(GuestRange range) {
-  void* host = mmap(nullptr, range.size(), PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const host = MapLike(range.base().value(), range.size());
   if (host == MAP_FAILED) {
     return absl::ResourceExhaustedError(
         absl::StrFormat("cannot map %d MiB of guest RAM: %s; ask for less "
                         "with --memory",
                         range.size() >> 20, std::strerror(errno)));
   }
+  madvise(host, range.size(), MADV_HUGEPAGE);  // Or small ones will do.
   return GuestMemory(range, host);
 }
 
@@ -57,6 +78,13 @@ absl::Status GuestMemory::Write(GuestAddress to,
   ASSIGN_OR_RETURN(uint8_t* const host, HostPointer(to, bytes.size()));
   std::memcpy(host, bytes.data(), bytes.size());
   return absl::OkStatus();
+}
+
+absl::Status GuestMemory::WriteContent(GuestAddress to,
+                                       const Content& content) {
+  if (content.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(uint8_t* const host, HostPointer(to, content.size()));
+  return content.ReadAt(0, absl::MakeSpan(host, content.size()));
 }
 
 absl::Status GuestMemory::Read(GuestAddress from,

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "vmm/base/content.h"
 #include "vmm/base/guest_address.h"
 
 namespace vmm {
@@ -18,6 +19,7 @@ namespace vmm {
 // bounds-checked and copies. Any thread; the guest writes concurrently.
 class GuestMemory {
  public:
+  // Asks the host for huge pages: without them a guest is half as fast.
   // kResourceExhausted if the host refuses the mapping.
   static absl::StatusOr<GuestMemory> Map(GuestRange range);
   GuestMemory(GuestMemory&& other) noexcept;
@@ -33,6 +35,9 @@ class GuestMemory {
 
   // kOutOfRange if not all of it is RAM; nothing is copied then.
   absl::Status Write(GuestAddress to, absl::Span<const uint8_t> bytes);
+  // The same with all of `content`, which is read into its place. Errors as
+  // Content::ReadAt()'s, too.
+  absl::Status WriteContent(GuestAddress to, const Content& content);
   absl::Status Read(GuestAddress from, absl::Span<uint8_t> bytes) const;
   // nullopt if not all of it is RAM.
   template <typename T>

@@ -9,7 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "nlohmann/json.hpp"
-#include "vmm/base/file.h"
+#include "vmm/base/content.h"
 #include "vmm/base/sha256.h"
 #include "vmm/kvm/host_label.h"
 #include "vmm/kvm/host_report.h"
@@ -25,8 +25,8 @@ using nlohmann::json;
 constexpr int kSchemaVersion = 2;
 
 std::string OwnDigest() {
-  const auto binary = ReadFile("/proc/self/exe", uint64_t{1} << 30);
-  return binary.ok() ? Sha256(*binary) : "unknown";
+  const auto binary = Content::Open("/proc/self/exe", uint64_t{1} << 30);
+  return (binary.ok() ? Sha256(*binary) : binary.status()).value_or("unknown");
 }
 
 json ToolJson() {
@@ -90,9 +90,9 @@ std::string NameOf(ParkMode mode) {
 // By content, not by name: what was run, wherever it lay.
 json GuestJson(const MachineSpec& spec, const SessionResult& session) {
   json guest = {{"kernel_format", spec.kernel.format},
-                {"kernel_sha256", Sha256(spec.kernel.bytes)},
+                {"kernel_sha256", session.digests.kernel},
                 {"initrd_sha256", nullptr},
-                {"dtb_sha256", Sha256(session.dtb)},
+                {"dtb_sha256", session.digests.dtb},
                 {"command_line", spec.command_line},
                 {"gic", session.gic == GicVersion::kV3 ? 3 : 2},
                 {"psci", NameOf(spec.psci)},
@@ -104,7 +104,7 @@ json GuestJson(const MachineSpec& spec, const SessionResult& session) {
         {"base", absl::StrFormat("0x%x", session.park->pages.base().value())},
         {"bytes", session.park->pages.size()}};
   }
-  if (!spec.initrd.empty()) guest["initrd_sha256"] = Sha256(spec.initrd);
+  if (session.digests.initrd) guest["initrd_sha256"] = *session.digests.initrd;
   return guest;
 }
 

@@ -19,8 +19,8 @@ struct RunRequest {
   std::string label;  // The label the user insists on. Empty: none.
 };
 
-// Returns the results of one run: what happened, and all that is needed to
-// repeat it. docs/schemas/result.schema.json describes them.
+// Returns the results of one run with digests: what happened, and all that is
+// needed to repeat it. docs/schemas/result.schema.json describes them.
 nlohmann::json ResultsJson(const RunRequest& request, const MachineSpec& spec,
                            const SessionResult& session);
 

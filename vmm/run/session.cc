@@ -139,7 +139,9 @@ absl::Status Session::Prepare() {
         AboutNamedFile(WriteFile(options_.dump_dtb_path, machine_->dtb())));
   }
   result_.mpidrs = machine_->mpidrs();
-  result_.dtb = machine_->dtb();
+  if (options_.digests) {
+    ASSIGN_OR_RETURN(result_.digests, machine_->Digests());
+  }
   result_.gic = machine_->gic();
   result_.park = machine_->park();
   LogInfo(absl::StrFormat(
@@ -360,11 +362,18 @@ absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
   return Session(spec, options, deps).Run();
 }
 
-absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
+absl::StatusOr<SessionResult> RunSession(MachineSpec& spec,
                                          const MachinePlan& plan,
                                          const SessionOptions& options) {
-  return RunSession(spec, options,
-                    {.create = [&] { return Machine::Create(spec, plan); }});
+  const auto create = [&] {
+    auto machine = Machine::Create(spec, plan);
+    if (!options.reboot_on_reset) {
+      spec.kernel.content = {};
+      spec.initrd = {};
+    }
+    return machine;
+  };
+  return RunSession(std::as_const(spec), options, {.create = create});
 }
 
 }  // namespace vmm

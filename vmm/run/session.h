@@ -32,6 +32,7 @@ struct SessionOptions {
   bool strict = false;                      // A diagnosis fails the run.
   std::vector<std::string> allowed_splats;  // ConsoleWatch's.
   bool verbose = false;
+  bool digests = false;  // Are wanted in the result.
 };
 
 // What a session uses of the world; tests bring their own.
@@ -50,7 +51,7 @@ struct SessionResult {
   std::vector<Boot> boots;
   uint32_t resets = 0;  // Followed by a reboot (reboot_on_reset).
   std::vector<uint64_t> mpidrs;
-  std::vector<uint8_t> dtb;
+  GuestDigests digests;  // Empty unless they were wanted.
   GicVersion gic = GicVersion::kV3;
   GuestMistakes mistakes;
   std::optional<ParkPlacement> park;
@@ -71,8 +72,9 @@ absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
                                          const SessionOptions& options,
                                          const SessionDeps& deps);
 // The same with Machine and the process's own stdin and stdout. `plan` is
-// Plan(spec).
-absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
+// Plan(spec). Unless it boots again, nothing of kernel and initrd is kept: they
+// are empty in `spec` then.
+absl::StatusOr<SessionResult> RunSession(MachineSpec& spec,
                                          const MachinePlan& plan,
                                          const SessionOptions& options);
 

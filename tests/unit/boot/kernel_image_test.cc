@@ -103,13 +103,15 @@ Bytes FileWithMagic(absl::string_view magic, size_t offset) {
 }
 
 KernelImage Parsed(Bytes file) {
-  absl::StatusOr<KernelImage> image = ParseKernel("Image", std::move(file));
+  absl::StatusOr<KernelImage> image =
+      ParseKernel("Image", Content(std::move(file)));
   EXPECT_TRUE(image.ok()) << image.status();
   return image.ok() ? *std::move(image) : KernelImage{};
 }
 
 std::string Refusal(Bytes file) {
-  const absl::Status status = ParseKernel("boot/k", std::move(file)).status();
+  const absl::Status status =
+      ParseKernel("boot/k", Content(std::move(file))).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   std::string message(status.message());
   EXPECT_EQ(message.find('\n'), std::string::npos) << message;
@@ -123,7 +125,7 @@ TEST(KernelImageTest, ReadsAPlainImage) {
   header.text_offset = 0x10000;
   const Bytes file = FileWith(header);
   const KernelImage image = Parsed(file);
-  EXPECT_EQ(image.bytes, file);
+  EXPECT_EQ(image.content.ReadAll().value(), file);
   EXPECT_EQ(image.text_offset, 0x10000u);
   EXPECT_EQ(image.image_size, 0x300000u);
   EXPECT_EQ(image.page_size, 4096u);
@@ -166,7 +168,7 @@ TEST(KernelImageTest, UnpacksEveryPackingToTheSameImage) {
            Case{Zboot("zstd22", Zstandard(file)), "zboot (zstd22)"},
        }) {
     const KernelImage image = Parsed(c.packed);
-    EXPECT_EQ(image.bytes, file);
+    EXPECT_EQ(image.content.ReadAll().value(), file);
     EXPECT_EQ(image.image_size, 0x300000u);
     EXPECT_EQ(image.format, c.format);
   }
@@ -174,9 +176,9 @@ TEST(KernelImageTest, UnpacksEveryPackingToTheSameImage) {
 
 TEST(KernelImageTest, TakesAFlatBinaryAsItIs) {
   const Bytes file = {1, 2, 3, 4};
-  const auto image = ParseRaw("payload", file);
+  const auto image = ParseRaw("payload", Content(file));
   ASSERT_TRUE(image.ok()) << image.status();
-  EXPECT_EQ(image->bytes, file);
+  EXPECT_EQ(image->content.ReadAll().value(), file);
   EXPECT_EQ(image->text_offset, 0x80000u);
   EXPECT_EQ(image->image_size, 0u);
   EXPECT_EQ(image->format, "raw");

@@ -34,7 +34,9 @@ class LoaderTest : public testing::Test {
 
 TEST_F(LoaderTest, PutsEverythingInItsPlace) {
   const Placement placement = {kKernel, kDtb, GuestRange::Make(kInitrd, 4)};
-  ASSERT_TRUE(LoadBoot(placement, {kernel_, dtb_, initrd_}, memory_).ok());
+  ASSERT_TRUE(
+      LoadBoot(placement, {Content(kernel_), dtb_, Content(initrd_)}, memory_)
+          .ok());
   EXPECT_EQ(At(memory_, kKernel, 3), kernel_);
   EXPECT_EQ(At(memory_, kDtb, 2), dtb_);
   EXPECT_EQ(At(memory_, kInitrd, 4), initrd_);
@@ -42,21 +44,23 @@ TEST_F(LoaderTest, PutsEverythingInItsPlace) {
 
 TEST_F(LoaderTest, WorksWithoutAnInitrd) {
   const Placement placement = {kKernel, kDtb, std::nullopt};
-  EXPECT_TRUE(LoadBoot(placement, {kernel_, dtb_, {}}, memory_).ok());
+  EXPECT_TRUE(LoadBoot(placement, {Content(kernel_), dtb_, {}}, memory_).ok());
 }
 
 TEST_F(LoaderTest, RefusesWhatIsLargerThanItsPlace) {
   const Placement placement = {kKernel, kDtb, GuestRange::Make(kInitrd, 3)};
-  EXPECT_EQ(LoadBoot(placement, {kernel_, dtb_, initrd_}, memory_).code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      LoadBoot(placement, {Content(kernel_), dtb_, Content(initrd_)}, memory_)
+          .code(),
+      absl::StatusCode::kInvalidArgument);
   const Bytes large(fdt::kMaxTreeBytes + 1);
-  EXPECT_EQ(LoadBoot(placement, {kernel_, large, {}}, memory_).code(),
+  EXPECT_EQ(LoadBoot(placement, {Content(kernel_), large, {}}, memory_).code(),
             absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(LoaderTest, RefusesAPlaceOutsideRam) {
   const Placement placement = {GuestAddress(0x1000), kDtb, std::nullopt};
-  EXPECT_EQ(LoadBoot(placement, {kernel_, dtb_, {}}, memory_).code(),
+  EXPECT_EQ(LoadBoot(placement, {Content(kernel_), dtb_, {}}, memory_).code(),
             absl::StatusCode::kOutOfRange);
 }
 

@@ -25,7 +25,7 @@ GuestRange Ram(uint64_t size) {
 KernelImage Kernel(uint64_t text_offset, uint64_t image_size,
                    size_t file_size = 4096) {
   KernelImage kernel;
-  kernel.bytes.resize(file_size);
+  kernel.content = Content(std::vector<uint8_t>(file_size));
   kernel.text_offset = text_offset;
   kernel.image_size = image_size;
   return kernel;

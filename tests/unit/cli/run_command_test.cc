@@ -110,9 +110,9 @@ class RunCommandTest : public testing::Test {
     ran_ = false;
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
-    const ExitCode code = RunCommand(
-        options_, [this](const MachineSpec& spec, const MachinePlan& plan,
-                         const SessionOptions& session) {
+    const ExitCode code =
+        RunCommand(options_, [this](MachineSpec& spec, const MachinePlan& plan,
+                                    const SessionOptions& session) {
           ran_ = true;
           spec_ = spec;
           ram_ = plan.ram.size();
@@ -151,6 +151,11 @@ class RunCommandTest : public testing::Test {
   std::string errors_;
 };
 
+std::string Text(const Content& content) {
+  const std::vector<uint8_t> bytes = content.ReadAll().value();
+  return {bytes.begin(), bytes.end()};
+}
+
 TEST_F(RunCommandTest, WhatTheUserSaysIsTheMachine) {
   const std::string initrd = ScratchPath("initrd");
   std::ofstream(initrd) << "cpio";
@@ -164,9 +169,8 @@ TEST_F(RunCommandTest, WhatTheUserSaysIsTheMachine) {
   options_.seed = 42;
   EXPECT_EQ(Run(), ExitCode::kOk);
   ASSERT_TRUE(ran_);
-  EXPECT_EQ(std::string(spec_.kernel.bytes.begin(), spec_.kernel.bytes.end()),
-            "a flat binary");
-  EXPECT_EQ(std::string(spec_.initrd.begin(), spec_.initrd.end()), "cpio");
+  EXPECT_EQ(Text(spec_.kernel.content), "a flat binary");
+  EXPECT_EQ(Text(spec_.initrd), "cpio");
   EXPECT_EQ(spec_.command_line, "quiet root=/dev/ram0");
   EXPECT_EQ(spec_.memory_bytes, uint64_t{512} << 20);
   EXPECT_EQ(ram_, uint64_t{512} << 20);
@@ -181,7 +185,8 @@ TEST_F(RunCommandTest, WhatTheUserSaysIsTheMachine) {
 
 TEST_F(RunCommandTest, WhatTheUserDoesNotSayIsLeftOut) {
   EXPECT_EQ(Run(), ExitCode::kOk);
-  EXPECT_THAT(spec_.initrd, IsEmpty());
+  EXPECT_TRUE(spec_.initrd.empty());
+  EXPECT_FALSE(session_.digests);
   EXPECT_EQ(spec_.command_line, "");
   EXPECT_EQ(spec_.park_base, std::nullopt);
   EXPECT_FALSE(spec_.idle_states);

@@ -80,7 +80,7 @@ void PreparePages(const Machine& machine, FakeVm& vm) {
 absl::StatusOr<std::unique_ptr<Machine>> Make(
     FakeVm*& vm, psci::FirmwareModel firmware = {}) {
   return Machine::Create(
-      {.kernel = *ParseRaw("stub", std::vector<uint8_t>(64, 0x42)),
+      {.kernel = *ParseRaw("stub", Content(std::vector<uint8_t>(64, 0x42))),
        .memory_bytes = uint64_t{16} << 20,
        .vcpus = kCpus,
        .firmware = std::move(firmware),

@@ -25,6 +25,7 @@
 #include "tests/support/fake_vm.h"
 #include "tests/support/toy_device.h"
 #include "tests/support/tree_view.h"
+#include "vmm/base/sha256.h"
 #include "vmm/boot/memory_map.h"
 #include "vmm/devices/mark_abi.h"
 
@@ -42,10 +43,11 @@ constexpr int kDeadlineMs = 10'000;
 class MachineTest : public testing::Test {
  protected:
   MachineSpec Spec(uint32_t vcpus) {
-    return {.kernel = *ParseRaw("stub", std::vector<uint8_t>(64, 0x42)),
-            .memory_bytes = uint64_t{64} << 20,
-            .vcpus = vcpus,
-            .seed = 1};
+    return {
+        .kernel = *ParseRaw("stub", Content(std::vector<uint8_t>(64, 0x42))),
+        .memory_bytes = uint64_t{64} << 20,
+        .vcpus = vcpus,
+        .seed = 1};
   }
   void Create(uint32_t vcpus) { Create(Spec(vcpus)); }
   void Create(const MachineSpec& machine_spec) {
@@ -124,6 +126,19 @@ TEST_F(MachineTest, TheBootCpuEntersTheKernelWithTheDeviceTree) {
   EXPECT_EQ(vm_->ram[0x80000], 0x42);  // ParseRaw's place.
   EXPECT_THAT(Vcpu(0).calls(),
               ElementsAre(StartsWith("enter 0x40080000 "), "run"));
+}
+
+TEST_F(MachineTest, DigestsAreOfWhatLiesInRam) {
+  MachineSpec spec = Spec(1);
+  Create(spec);
+  GuestDigests digests = machine_->Digests().value();
+  EXPECT_EQ(digests.kernel, Sha256(spec.kernel.content).value());
+  EXPECT_EQ(digests.initrd, std::nullopt);
+  EXPECT_EQ(digests.dtb, Sha256(machine_->dtb()));
+  spec.initrd = Content(std::vector<uint8_t>{1, 2, 3});
+  Create(spec);
+  digests = machine_->Digests().value();
+  EXPECT_EQ(digests.initrd, Sha256(spec.initrd).value());
 }
 
 // kvmtool enters KVM_RUN with stopped vCPUs and pays for it at each CPU_ON.

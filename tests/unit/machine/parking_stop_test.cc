@@ -168,7 +168,7 @@ class ParkingStopTest : public testing::TestWithParam<State> {};
 TEST_P(ParkingStopTest, AllThreadsJoinWithinASecond) {
   FakeVm* vm = nullptr;
   const auto machine = Machine::Create(
-      {.kernel = *ParseRaw("stub", std::vector<uint8_t>(64, 0x42)),
+      {.kernel = *ParseRaw("stub", Content(std::vector<uint8_t>(64, 0x42))),
        .memory_bytes = uint64_t{16} << 20,
        .vcpus = kCpus,
        .park = GetParam().park,

@@ -22,7 +22,7 @@ using testing::StartsWith;
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 
 MachineSpec Spec(uint32_t vcpus) {
-  return {.kernel = *ParseRaw("stub", std::vector<uint8_t>(64, 0x42)),
+  return {.kernel = *ParseRaw("stub", Content(std::vector<uint8_t>(64, 0x42))),
           .memory_bytes = 64 * kMiB,
           .vcpus = vcpus};
 }
@@ -56,7 +56,7 @@ std::string Refusal(const MachineSpec& spec) {
 
 TEST(PlanTest, FourCpusMatchTheGoldenPlan) {
   MachineSpec spec = ParkingSpec(4);
-  spec.initrd.resize(5000);
+  spec.initrd = Content(std::vector<uint8_t>(5000));
   spec.command_line = "console=ttyAMA0 quiet";
   const json plan = ToJson(Planned(spec));
   EXPECT_EQ(plan, Golden("plan_4cpu.json")) << plan.dump(2);
@@ -153,13 +153,14 @@ TEST(PlanTest, TheParkPagesAreNamedBeforeTheUsersWords) {
 
 TEST(PlanTest, KernelAndItsFilesLieBeforeTheParkPages) {
   MachineSpec spec = ParkingSpec(2);
-  spec.initrd.resize(20 * kMiB);
+  spec.initrd = Content(std::vector<uint8_t>(20 * kMiB));
   const MachinePlan plan = Planned(spec);
   EXPECT_LT(plan.boot.initrd->last(), plan.park->window.base());
-  spec.initrd.resize(32 * kMiB);  // RAM itself would have room for it.
+  spec.initrd = Content(
+      std::vector<uint8_t>(32 * kMiB));  // RAM itself would have room for it.
   EXPECT_EQ(Plan(spec).status().code(), absl::StatusCode::kResourceExhausted);
   spec.park = ParkMode::kOff;
-  spec.initrd.resize(26 * kMiB);
+  spec.initrd = Content(std::vector<uint8_t>(26 * kMiB));
   EXPECT_TRUE(Plan(spec).ok());
 }
 
@@ -214,7 +215,7 @@ TEST(PlanTest, OptionsThatDoNotContradictEachOtherAreNotRefused) {
 TEST(PlanTest, FilesMayLieBehindParkPagesThatTheUserPlaced) {
   MachineSpec spec = ParkingSpec(2);
   spec.park_base = GuestAddress(0x41000000);
-  spec.initrd.resize(20 * kMiB);
+  spec.initrd = Content(std::vector<uint8_t>(20 * kMiB));
   const MachinePlan plan = Planned(spec);
   EXPECT_GT(plan.boot.initrd->base(), plan.park->window.last());
 }
@@ -225,7 +226,7 @@ TEST(PlanTest, TheKernelIsAsLargeAsItsImageSaysOrIs) {
   EXPECT_EQ(Planned(spec).kernel.size(), 4096u);
   spec.kernel.image_size = 0;
   EXPECT_EQ(Planned(spec).kernel.size(), 64u);
-  spec.kernel.bytes.clear();
+  spec.kernel.content = {};
   EXPECT_EQ(Planned(spec).kernel.size(), 1u);  // No range is empty.
 }
 

@@ -56,6 +56,30 @@ TEST(GuestMemoryTest, WhatIsNotAllRamIsOutOfRangeAndUntouched) {
             "0x100+0x8 is not guest RAM");
 }
 
+TEST(GuestMemoryTest, TakesAContentWhereThereIsRoom) {
+  GuestMemory memory = Mapped();
+  const Content content(std::vector<uint8_t>{1, 2, 3, 4});
+  const GuestAddress end(kRam + kSize - 4);
+  ASSERT_TRUE(memory.WriteContent(end, content).ok());
+  EXPECT_EQ(memory.Load<uint32_t>(end), 0x04030201u);
+  for (const uint64_t address : {kRam - 4, kRam + kSize - 3}) {
+    EXPECT_EQ(memory.WriteContent(GuestAddress(address), content).code(),
+              absl::StatusCode::kOutOfRange);
+  }
+  EXPECT_TRUE(memory.WriteContent(GuestAddress(0), Content()).ok());
+}
+
+// Else neither the host nor the second stage could use huge pages.
+TEST(GuestMemoryTest, LiesAsTheGuestSeesIt) {
+  for (const uint64_t base : {kRam, kRam + 0x180000}) {
+    const GuestMemory memory =
+        *GuestMemory::Map(*GuestRange::Make(GuestAddress(base), kSize));
+    EXPECT_EQ((reinterpret_cast<uintptr_t>(memory.host_base()) - base) %
+                  (uint64_t{2} << 20),
+              0u);
+  }
+}
+
 TEST(GuestMemoryTest, NoBytesFitAnywhere) {
   GuestMemory memory = Mapped();
   EXPECT_TRUE(memory.Write(GuestAddress(0), {}).ok());

@@ -14,10 +14,6 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-const std::vector<uint8_t> kKernel = {1, 2, 3};
-const std::vector<uint8_t> kInitrd = {4, 5};
-const std::vector<uint8_t> kTree = {6};
-
 json Results(const SessionResult& session, const MachineSpec& spec = {},
              const RunRequest& request = {}) {
   return ResultsJson(request, spec, session);
@@ -43,21 +39,21 @@ TEST(ResultsTest, SaysWhatTheyAreAndHowTheyWereAskedFor) {
 TEST(ResultsTest, NamesTheGuestByItsContent) {
   MachineSpec spec = {.command_line = "quiet", .psci = PsciHandler::kKvm};
   spec.kernel.format = "Image";
-  spec.kernel.bytes = kKernel;
   spec.park = ParkMode::kOff;
-  SessionResult session = {.dtb = kTree, .gic = GicVersion::kV2};
+  SessionResult session = {.digests = {.kernel = "12", .dtb = "56"},
+                           .gic = GicVersion::kV2};
   json guest = Results(session, spec)["guest"];
   EXPECT_EQ(guest["kernel_format"], "Image");
-  EXPECT_EQ(guest["kernel_sha256"], Sha256(kKernel));
+  EXPECT_EQ(guest["kernel_sha256"], "12");
   EXPECT_EQ(guest["initrd_sha256"], nullptr);
-  EXPECT_EQ(guest["dtb_sha256"], Sha256(kTree));
+  EXPECT_EQ(guest["dtb_sha256"], "56");
   EXPECT_EQ(guest["command_line"], "quiet");
   EXPECT_EQ(guest["gic"], 2);
   EXPECT_EQ(guest["psci"], "kvm");
   EXPECT_EQ(guest["park"], "off");
   EXPECT_EQ(guest["park_pages"], nullptr);
 
-  spec.initrd = kInitrd;
+  session.digests.initrd = "34";
   spec.psci = PsciHandler::kVmm;
   session.gic = GicVersion::kV3;
   session.park = ParkPlacement{.window = GuestRange::Fixed(0x7effe000, 0x8000),
@@ -68,7 +64,7 @@ TEST(ResultsTest, NamesTheGuestByItsContent) {
     guest = Results(session, spec)["guest"];
     EXPECT_EQ(guest["park"], name);
   }
-  EXPECT_EQ(guest["initrd_sha256"], Sha256(kInitrd));
+  EXPECT_EQ(guest["initrd_sha256"], "34");
   EXPECT_EQ(guest["gic"], 3);
   EXPECT_EQ(guest["psci"], "vmm");
   EXPECT_EQ(guest["park_pages"],

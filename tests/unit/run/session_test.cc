@@ -167,7 +167,6 @@ TEST_F(SessionTest, APowerOffEndsItWell) {
   EXPECT_TRUE(result.boots[0].complete);
   EXPECT_EQ(result.resets, 0u);
   EXPECT_THAT(result.mpidrs, ElementsAre(0, 1));
-  EXPECT_THAT(result.dtb, ElementsAre(0xd0, 0x0d));
   EXPECT_EQ(result.gic, GicVersion::kV2);
   EXPECT_EQ(result.park->pages.base(), GuestAddress(0x7f000000));
   EXPECT_THAT(said_, Not(HasSubstr("last lines")));
@@ -184,6 +183,20 @@ TEST_F(SessionTest, SaysWhichMachineRuns) {
   Run({kPowerOff});
   EXPECT_THAT(said_, HasSubstr("vmm: 4 vCPUs, 512 MiB, GICv2, PSCI answered by "
                                "KVM, kernel: Image\n"));
+}
+
+TEST_F(SessionTest, TakesDigestsWhereTheyAreWanted) {
+  const auto has_digests = [](FakeMachine& machine) {
+    machine.digests = GuestDigests{.kernel = "12"};
+  };
+  EXPECT_EQ(Run({kPowerOff}, has_digests).digests.kernel, "");
+  options_.digests = true;
+  EXPECT_EQ(Run({kPowerOff}, has_digests).digests.kernel, "12");
+  AddMachine({kPowerOff}, [](FakeMachine& machine) {
+    machine.digests = absl::InternalError("no RAM");
+  });
+  EXPECT_EQ(RunSession(spec_, options_, deps_).status(),
+            absl::InternalError("no RAM"));
 }
 
 TEST_F(SessionTest, AnErrorOfTheMachineIsReturned) {

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/base/content.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "vmm/base/errno_status.h"
+#include "vmm/base/file.h"
+#include "vmm/base/status_macros.h"
+#include "vmm/base/unique_fd.h"
+
+namespace vmm {
+
+// Where the bytes are: in the file if there is one, else in the buffer.
+struct Content::Source {
+  std::string path;
+  UniqueFd file;
+  std::vector<uint8_t> bytes;
+};
+
+Content::Content(std::shared_ptr<const Source> source, uint64_t size)
+    : source_(std::move(source)), size_(size) {}
+
+Content::Content(std::vector<uint8_t> bytes) : size_(bytes.size()) {
+  source_ = std::make_shared<const Source>(Source{.bytes = std::move(bytes)});
+}
+
+absl::StatusOr<Content> Content::Open(const std::string& path,
+                                      uint64_t max_size) {
+  struct stat info = {};
+  UniqueFd file;
+  // Before it is opened: a named pipe would be closed again under its writer.
+  if (stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode)) {
+    file = UniqueFd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  }
+  if (!file.valid() || fstat(file.get(), &info) != 0 || info.st_size == 0) {
+    // Words what is wrong, if anything is. A file without a size may have bytes
+    // all the same, as those of /proc do.
+    ASSIGN_OR_RETURN(std::vector<uint8_t> bytes, ReadFile(path, max_size));
+    return Content(std::move(bytes));
+  }
+  const auto size = static_cast<uint64_t>(info.st_size);
+  if (size > max_size) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s is larger than %d bytes", path, max_size));
+  }
+  return Content(std::make_shared<const Source>(
+                     Source{.path = path, .file = std::move(file)}),
+                 size);
+}
+
+absl::Status Content::ReadAt(uint64_t offset, absl::Span<uint8_t> into) const {
+  if (offset > size_ || into.size() > size_ - offset) {
+    return absl::OutOfRangeError(absl::StrFormat(
+        "%d bytes from %d on are not in %d", into.size(), offset, size_));
+  }
+  if (into.empty()) return absl::OkStatus();
+  if (!source_->file.valid()) {
+    std::copy_n(source_->bytes.begin() + static_cast<ptrdiff_t>(offset),
+                into.size(), into.begin());
+    return absl::OkStatus();
+  }
+  while (!into.empty()) {
+    const ssize_t got = pread(source_->file.get(), into.data(), into.size(),
+                              static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      return ErrnoStatus(absl::StrCat("cannot read ", source_->path));
+    }
+    if (got == 0) {
+      return absl::DataLossError(absl::StrCat(
+          source_->path, " was cut short while it was read; run again"));
+    }
+    offset += static_cast<uint64_t>(got);
+    into.remove_prefix(static_cast<size_t>(got));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<uint8_t>> Content::ReadAll() const {
+  std::vector<uint8_t> bytes(size_);
+  RETURN_IF_ERROR(ReadAt(0, absl::MakeSpan(bytes)));
+  return bytes;
+}
+
+}  // namespace vmm
