@@ -69,10 +69,11 @@ class FakeMachine : public MachineControl {
     return taken;
   }
   EventLog& events() override { return events_; }
-  void Inspect() override {
-    if (!started_ || stop_reason()) return;
+  bool Inspect() override {
+    if (!started_ || stop_reason()) return false;
     script_[std::min(next_++, script_.size() - 1)](*this);
     clock_.ns += FakeClock::kTickNs;
+    return !quiet;
   }
   int64_t Now() const override {
     ++asked;
@@ -111,7 +112,8 @@ class FakeMachine : public MachineControl {
   mutable int asked = 0;  // How often for Now().
   std::string input;      // What the guest was sent.
   size_t input_room = SIZE_MAX;
-  Step at_join;  // The last that the guest does.
+  bool quiet = false;  // Nothing changes but by events.
+  Step at_join;        // The last that the guest does.
   absl::StatusOr<GuestDigests> digests;
   std::vector<Diagnosis> diagnoses;
   std::vector<VcpuPostMortem> post_mortem;

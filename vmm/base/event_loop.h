@@ -41,6 +41,9 @@ class EventLoop {
   // deadline, however quiet the descriptors are. A tick that is late moves the
   // ticks after it.
   void SetTick(int64_t period_ns, Handler handler);
+  // Puts the next tick off, or forward, to `at_ns`; those after it come at the
+  // period again.
+  void SetNextTick(int64_t at_ns) { deadline_ns_ = at_ns; }
   // Calls `handler` at the end of each round.
   void SetRoundEnd(Handler handler);
 

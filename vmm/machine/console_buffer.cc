@@ -22,7 +22,16 @@ void ConsoleBuffer::Put(uint8_t byte) {
   MutexLock lock(mutex_);
   if (bytes_.size() == kCapacity) return;
   bytes_.push_back(static_cast<char>(byte));
-  if (byte == '\n' || bytes_.size() == kWakeAt) eventfd_write(event_.get(), 1);
+  if (byte == '\n' || bytes_.size() == kWakeAt ||
+      std::exchange(asleep_, false)) {
+    eventfd_write(event_.get(), 1);
+  }
+}
+
+bool ConsoleBuffer::Sleep() {
+  MutexLock lock(mutex_);
+  asleep_ = bytes_.empty();
+  return asleep_;
 }
 
 bool ConsoleBuffer::Full() const {
@@ -34,6 +43,7 @@ std::string ConsoleBuffer::Take() {
   eventfd_t ignored;
   eventfd_read(event_.get(), &ignored);
   MutexLock lock(mutex_);
+  asleep_ = false;
   std::string taken = bytes_;
   bytes_.clear();
   return taken;

@@ -31,11 +31,15 @@ class ConsoleBuffer {
   // Readable when a line, or a good part of one, is there. For poll(); what
   // comes without a newline is found by asking now and then.
   int fd() const { return event_.get(); }
+  // Asks that the next byte makes fd() readable, until Take(). Returns whether
+  // there is none yet, so that the caller may sleep.
+  bool Sleep();
 
  private:
   UniqueFd event_;
   mutable Mutex mutex_;
   std::string bytes_ ABSL_GUARDED_BY(mutex_);
+  bool asleep_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace vmm

@@ -67,7 +67,7 @@ class Machine : public MachineControl {
   ConsoleBuffer& console() override { return console_; }
   size_t SendInput(absl::Span<const uint8_t> bytes) override;
   EventLog& events() override { return *events_; }
-  void Inspect() override { parking_->Inspect(); }
+  bool Inspect() override { return parking_->Inspect(); }
   int64_t Now() const override { return clock_.Now(); }
 
   absl::StatusOr<GuestDigests> Digests() const override;

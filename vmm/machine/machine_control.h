@@ -51,8 +51,9 @@ class MachineControl {
   // Sends to the guest's UART; returns how many bytes it took.
   virtual size_t SendInput(absl::Span<const uint8_t> bytes) = 0;
   virtual EventLog& events() = 0;
-  // Looks at what has no event of its own. Now and then.
-  virtual void Inspect() = 0;
+  // Looks at what has no event of its own. Now and then, and for as long as it
+  // returns true: there is something that may change without an event.
+  virtual bool Inspect() = 0;
   // The clock of the events' stamps, in nanoseconds.
   virtual int64_t Now() const = 0;
 

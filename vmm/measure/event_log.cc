@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/measure/event_log.h"
 
-#include <sys/eventfd.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -35,11 +33,9 @@ void AppendField(std::string& line, const EventField& field, uint64_t value) {
 }  // namespace
 
 EventLog::EventLog(std::vector<uint64_t> mpidrs, uint64_t max_lines)
-    : mpidrs_(std::move(mpidrs)),
-      max_lines_(max_lines),
-      wake_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    : mpidrs_(std::move(mpidrs)), max_lines_(max_lines) {
   const auto add = [this] {
-    rings_.push_back(std::make_unique<EventRing>(wake_.get()));
+    rings_.push_back(std::make_unique<EventRing>(wake_));
   };
   for (size_t i = 0; i != mpidrs_.size(); ++i) add();
   add();  // The observers'.
@@ -76,11 +72,21 @@ std::string EventLog::Line(const Event& event) const {
   return line;
 }
 
+void EventLog::Gather() {
+  for (const auto& ring : rings_) ring->Drain(pending_);
+}
+
+bool EventLog::Sleep() {
+  if (!pending_.empty()) return false;
+  wake_.Sleep();
+  Gather();
+  return pending_.empty();
+}
+
 absl::Status EventLog::Drain(int64_t until_ns,
                              const std::function<void(const Event&)>& each) {
-  eventfd_t ignored;
-  eventfd_read(wake_.get(), &ignored);
-  for (const auto& ring : rings_) ring->Drain(pending_);
+  wake_.Heard();
+  Gather();
   std::stable_sort(pending_.begin(), pending_.end(),
                    [](const Event& a, const Event& b) { return a.ns < b.ns; });
   const auto end = std::find_if(

@@ -12,9 +12,9 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "vmm/base/file.h"
-#include "vmm/base/unique_fd.h"
 #include "vmm/measure/event.h"
 #include "vmm/measure/event_ring.h"
+#include "vmm/measure/reader_wake.h"
 
 namespace vmm {
 
@@ -34,8 +34,15 @@ class EventLog {
   EventRing& ring(uint32_t vcpu) { return *rings_[vcpu]; }
   // For one thread that is no vCPU's.
   EventRing& observers_ring() { return *rings_.back(); }
-  // Readable when a ring fills up: Drain() soon. For poll().
-  int fd() const { return wake_.get(); }
+  // Readable when a ring fills up, and after Sleep(): Drain() soon. For poll().
+  int fd() const { return wake_.fd(); }
+
+  // Asks that the next event makes fd() readable. Returns whether there is none
+  // yet, so that the caller may sleep; else the next Drain() has it.
+  bool Sleep();
+  bool IsAsleep() const { return wake_.IsAsleep(); }
+  // Any thread: ends a Sleep() as an event does.
+  void WakeIfAsleep() { wake_.WakeIfAsleep(); }
 
   // Writes lines to `path` from now on: to an empty file, or to its end.
   absl::Status WriteTo(const std::string& path, bool append);
@@ -48,11 +55,12 @@ class EventLog {
   uint64_t lost() const;
 
  private:
+  void Gather();  // What there is, into pending_.
   std::string Line(const Event& event) const;
 
   const std::vector<uint64_t> mpidrs_;
   const uint64_t max_lines_;
-  const UniqueFd wake_;
+  ReaderWake wake_;
   std::vector<std::unique_ptr<EventRing>> rings_;
   std::vector<Event> pending_;  // Drained, not yet old enough.
   std::optional<FileStream> file_;

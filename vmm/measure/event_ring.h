@@ -2,17 +2,19 @@
 #ifndef PARKVMM_VMM_MEASURE_EVENT_RING_H_
 #define PARKVMM_VMM_MEASURE_EVENT_RING_H_
 
-#include <sys/eventfd.h>
+#include <sys/mman.h>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <type_traits>
 #include <vector>
 
 #include "psci-emul/psci_abi.h"
 #include "vmm/measure/event.h"
+#include "vmm/measure/reader_wake.h"
 
 namespace vmm {
 
@@ -26,13 +28,10 @@ class EventRing {
  public:
   static constexpr size_t kCapacity = 8192;
 
-  // `wake_fd`: an eventfd, not owned.
-  explicit EventRing(int wake_fd)
-      : events_(std::allocator<Event>().allocate(kCapacity)),
-        wake_fd_(wake_fd) {}
+  explicit EventRing(ReaderWake& reader) : events_(Map()), reader_(reader) {}
   EventRing(const EventRing&) = delete;
   EventRing& operator=(const EventRing&) = delete;
-  ~EventRing() { std::allocator<Event>().deallocate(events_, kCapacity); }
+  ~EventRing() { munmap(events_, kBytes); }
 
   // The vCPU's thread.
   void Push(const Event& event) {
@@ -44,14 +43,17 @@ class EventRing {
       return;
     }
     std::construct_at(&events_[(end - first_) % kCapacity], event);
-    end_.store(end + 1, std::memory_order_release);
-    if (used == kCapacity / 4) eventfd_write(wake_fd_, 1);
+    // Before it asks whether the reader sleeps, which the reader says before it
+    // looks for events for the last time.
+    end_.store(end + 1, std::memory_order_seq_cst);
+    if (used == kCapacity / 4) reader_.Wake();
+    reader_.WakeIfAsleep();
   }
 
   // The draining thread: appends what there is to `out`, oldest first.
   void Drain(std::vector<Event>& out) {
     const size_t begin = begin_.load(std::memory_order_relaxed);
-    const size_t end = end_.load(std::memory_order_acquire);
+    const size_t end = end_.load(std::memory_order_seq_cst);
     for (size_t i = begin; i != end; ++i) {
       out.push_back(events_[(i - first_) % kCapacity]);
     }
@@ -62,6 +64,17 @@ class EventRing {
   uint64_t lost() const { return lost_.load(std::memory_order_relaxed); }
 
  private:
+  static constexpr size_t kBytes = kCapacity * sizeof(Event);
+
+  // Not malloc()'s, which would touch another page for its own use. And no huge
+  // page, which the first event would touch for all rings.
+  static Event* Map() {
+    void* const mapped = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED) throw std::bad_alloc();
+    madvise(mapped, kBytes, MADV_NOHUGEPAGE);
+    return static_cast<Event*>(mapped);
+  }
   static bool IsPolling(const Event& event) {
     return event.kind == Event::Kind::kPsci &&
            (event.function == PSCI_AFFINITY_INFO_32 ||
@@ -77,7 +90,7 @@ class EventRing {
   // Counted as begin_ and end_ are, which event lies in events_[0]. Of the
   // pushing thread, which changes it only while there is none to be drained.
   size_t first_ = 0;
-  const int wake_fd_;
+  ReaderWake& reader_;
   std::atomic<size_t> begin_ = 0;
   std::atomic<size_t> end_ = 0;
   std::atomic<uint64_t> lost_ = 0;

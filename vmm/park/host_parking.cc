@@ -240,11 +240,11 @@ void HostParking::HasClosed(const Blocks& blocks) {
 
 // --- From outside ------------------------------------------------------------
 
-void HostParking::Inspect() {
+bool HostParking::Inspect() {
   const MutexLock lock(mutex_);
   turn_.EndLongStep();
   const bool parked = pages_.parked() != 0;
-  if (blocks_.NoneWritable() && !parked) return;
+  if (blocks_.NoneWritable() && !parked) return turn_.IsTaken();
   const bool overdue =
       parked && deps_.clock.Now() - first_park_ns_ > kMagicDeadlineNs;
   const std::vector<bool> touched = window_.Touched();
@@ -264,6 +264,7 @@ void HostParking::Inspect() {
     Note(finding->fault, VcpuId{0}, address, finding->value);
     if (finding->clears_exit) window_.Store(At(address, PARK_PAGE_EXIT), 0);
   }
+  return true;
 }
 
 void HostParking::RequestStop() {

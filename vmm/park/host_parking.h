@@ -73,7 +73,7 @@ class HostParking final : public Parking {
   absl::Status WhileOff(psci::VcpuId self, Vcpu& vcpu) override;
   void Entered(psci::VcpuId self) override;
   // Also ends a step that lasts.
-  void Inspect() override;
+  bool Inspect() override;
   void RequestStop() override;
 
  private:

@@ -17,6 +17,7 @@ using psci::VcpuId;
 
 absl::StatusOr<Parking::StoreOutcome> HostParking::OnStore(
     VcpuId self, Vcpu& vcpu, const VcpuExit& exit) {
+  deps_.events.WakeIfAsleep();  // There is something for Inspect() now.
   ASSIGN_OR_RETURN(
       const GuestStore store,
       ReadStore(vcpu, exit, deps_.memory, placement_.window, kParkUnit));

@@ -96,7 +96,7 @@ class Parking {
   // are joined.
   virtual void Join() {}
   // Looks at what has no event of its own. Now and then.
-  virtual void Inspect() {}
+  virtual bool Inspect() { return false; }
   // After Join(): nullopt unless CPUs park in the guest's own loop.
   virtual std::optional<SpinTotals> Spinning() const { return std::nullopt; }
 

@@ -6,6 +6,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -20,6 +21,7 @@
 #include "vmm/measure/report.h"
 #include "vmm/run/console_output.h"
 #include "vmm/run/console_watch.h"
+#include "vmm/run/post_mortem.h"
 #include "vmm/run/terminal.h"
 
 namespace vmm {
@@ -28,8 +30,11 @@ namespace {
 using Kind = StopReason::Kind;
 
 // How often the session looks at what wakes nobody up: a console line without
-// an end, events, parked CPUs, the clock.
+// an end, events, parked CPUs.
 constexpr int64_t kTickNs = 100'000'000;
+// After so long without anything it sleeps, until something wakes it up or a
+// deadline is over.
+constexpr int64_t kQuietNs = 1'000'000'000;
 // Events younger than this may still be on their way (EventLog::Drain).
 constexpr int64_t kEventSettleNs = 50'000'000;
 // A panic with neither reset nor crash kernel after this is a hang.
@@ -84,9 +89,11 @@ class Session {
   void SendInput();
   void TakeEvents(int64_t until_ns);
   void CheckDeadlines();
+  void SleepIfQuiet(EventLoop& loop);
+  int64_t NextDeadline() const;
   std::string AwaitedThing() const;
   void ReportBoot();
-  void ReportPostMortem(const StopReason& stop) const;
+  void NoteActivity() { active_ns_ = deps_.now_ns(); }
   bool PastTimeout() const {
     return absl::Nanoseconds(deps_.now_ns() - begin_ns_) >= options_.timeout;
   }
@@ -106,6 +113,8 @@ class Session {
   std::optional<KexecTracker> tracker_;
   std::optional<ConsoleWatch> watch_;
   std::optional<int64_t> panic_ns_;  // When its panic was seen.
+  int64_t active_ns_ = 0;            // When anything was last seen to happen.
+  bool asleep_ = false;
   absl::Status events_status_;
   bool heading_printed_ = false;
   SessionResult result_;
@@ -174,7 +183,11 @@ absl::StatusOr<SessionResult> Session::Run() {
                                  .expected_kexecs = options_.expected_kexecs,
                                  .diagnoses = result_.diagnoses,
                                  .strict = options_.strict});
-  if (result_.conclusion.code != ExitCode::kOk) ReportPostMortem(result_.stop);
+  if (result_.conclusion.code != ExitCode::kOk &&
+      result_.stop.kind != Kind::kInterrupt) {
+    ReportPostMortem(watch_->LastLines(), machine_->PostMortem(),
+                     result_.mpidrs);
+  }
   return std::move(result_);
 }
 
@@ -237,7 +250,7 @@ absl::Status Session::Loop() {
     loop.Enable(input, input_open_ && input_.empty());
   };
   loop.SetTick(kTickNs, [this] {
-    machine_->Inspect();
+    if (machine_->Inspect()) NoteActivity();
     CheckDeadlines();
     return absl::OkStatus();
   });
@@ -247,14 +260,38 @@ absl::Status Session::Loop() {
     set_interest();
     TakeEvents(machine_->Now() - kEventSettleNs);
     if (!events_status_.ok()) machine_->RequestStop(LostOutput(events_status_));
+    SleepIfQuiet(loop);
     return absl::OkStatus();
   });
   set_interest();
+  NoteActivity();
   return loop.Run();
+}
+
+void Session::SleepIfQuiet(EventLoop& loop) {
+  const int64_t now = deps_.now_ns();
+  const bool is_quiet = now - active_ns_ >= kQuietNs && !output_.pending() &&
+                        input_.empty() && machine_->console().Sleep() &&
+                        machine_->events().Sleep();
+  if (is_quiet) {
+    loop.SetNextTick(NextDeadline());
+  } else if (asleep_) {
+    NoteActivity();
+    loop.SetNextTick(now + kTickNs);
+  }
+  asleep_ = is_quiet;
+}
+
+int64_t Session::NextDeadline() const {
+  const int64_t timeout =
+      begin_ns_ + absl::ToInt64Nanoseconds(options_.timeout);
+  return panic_ns_ ? std::min(timeout, *panic_ns_ + kPanicGraceNs + 1)
+                   : timeout;
 }
 
 void Session::TakeConsole() {
   const std::string bytes = machine_->console().Take();
+  if (!bytes.empty()) NoteActivity();
   watch_->Add(bytes);
   output_.Append(bytes);
   if (!watch_->panic().empty() && !panic_ns_) panic_ns_ = deps_.now_ns();
@@ -290,6 +327,7 @@ void Session::SendInput() {
 void Session::TakeEvents(int64_t until_ns) {
   events_status_ =
       machine_->events().Drain(until_ns, [this](const Event& event) {
+        NoteActivity();
         const size_t before = tracker_->boots().size();
         if (tracker_->Add(event)) ReportBoot();
         if (tracker_->boots().size() == before) return;
@@ -331,26 +369,6 @@ void Session::CheckDeadlines() {
   }
   if (panic_ns_ && deps_.now_ns() - *panic_ns_ > kPanicGraceNs) {
     machine_->RequestStop({.kind = Kind::kPanicked});
-  }
-}
-
-void Session::ReportPostMortem(const StopReason& stop) const {
-  if (stop.kind == Kind::kInterrupt) return;
-  LogPlain("last lines of the guest's console:");
-  for (const std::string& line : watch_->LastLines()) {
-    LogPlain(absl::StrCat("  | ", line));
-  }
-  const auto vcpus = machine_->PostMortem();
-  for (size_t i = 0; i < vcpus.size(); ++i) {
-    const std::string pc =
-        vcpus[i].pc ? absl::StrFormat(", PC %#x", *vcpus[i].pc) : "";
-    const bool parked = vcpus[i].state == psci::PowerState::kOff &&
-                        vcpus[i].door != psci::Door::kCpuOff;
-    LogPlain(absl::StrFormat(
-        "vCPU %d (MPIDR 0x%x): %s%s%s", i, result_.mpidrs[i],
-        psci::Name(vcpus[i].state), pc,
-        parked ? absl::StrCat(", parked by the ", psci::Name(vcpus[i].door))
-               : ""));
   }
 }
 

@@ -43,6 +43,17 @@ TEST_F(ConsoleBufferTest, AGoodPartOfALineIsToldOf) {
   EXPECT_EQ(buffer_.Take(), std::string(kWakeAt, 'x'));
 }
 
+TEST_F(ConsoleBufferTest, WhoSleepsIsToldOfTheNextByte) {
+  EXPECT_TRUE(buffer_.Sleep());
+  EXPECT_FALSE(Readable());
+  Put("login: ");
+  EXPECT_TRUE(Readable());
+  EXPECT_FALSE(buffer_.Sleep()) << "There is something already.";
+  EXPECT_EQ(buffer_.Take(), "login: ");
+  Put("x");
+  EXPECT_FALSE(Readable()) << "Nobody sleeps any more.";
+}
+
 TEST_F(ConsoleBufferTest, WhatIsFullDropsAndSaysSo) {
   Put(std::string(ConsoleBuffer::kCapacity - 1, 'x'));
   EXPECT_FALSE(buffer_.Full());

@@ -63,7 +63,8 @@ class ExitDispatcherTest : public testing::Test {
   MmioBus bus_;
   EchoDevice device_;
   Clock clock_;
-  EventRing events_{-1};
+  ReaderWake wake_;
+  EventRing events_{wake_};
   NoParking parking_;
   FakeVcpu vcpu_{0};
   ExitDispatcher dispatcher_{0, bus_, psci_, parking_, clock_, events_};

@@ -172,7 +172,8 @@ class VcpuThreadTest : public testing::Test {
   MmioBus bus_;
   FakeParking parking_;
   const Clock clock_;
-  EventRing ring_{-1};
+  ReaderWake wake_;
+  EventRing ring_{wake_};
   VcpuThread::Deps deps_{.power = power_,
                          .psci = psci_,
                          .bus = bus_,

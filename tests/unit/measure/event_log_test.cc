@@ -66,6 +66,37 @@ TEST_F(EventLogTest, AQuarterFullRingWakesItsReader) {
   EXPECT_EQ(poll(&wake, 1, 0), 0);
 }
 
+TEST_F(EventLogTest, WhoSleepsIsWokenByTheNextEventAndNoOther) {
+  pollfd wake = {log_.fd(), POLLIN, 0};
+  EXPECT_TRUE(log_.Sleep());
+  EXPECT_TRUE(log_.IsAsleep());
+  EXPECT_EQ(poll(&wake, 1, 0), 0);
+  log_.ring(1).Push({.ns = 1});
+  EXPECT_EQ(poll(&wake, 1, 0), 1);
+  EXPECT_FALSE(log_.IsAsleep());
+  Drain(INT64_MAX);
+  log_.ring(1).Push({.ns = 2});
+  EXPECT_EQ(poll(&wake, 1, 0), 0);
+}
+
+TEST_F(EventLogTest, WhoHasEventsToReadDoesNotSleep) {
+  log_.ring(0).Push({.ns = 1});
+  EXPECT_FALSE(log_.Sleep());
+  EXPECT_THAT(Drain(1), ElementsAre());  // Too young: it is still there.
+  EXPECT_FALSE(log_.Sleep());
+  EXPECT_THAT(Drain(2), ElementsAre(1));
+  EXPECT_TRUE(log_.Sleep());
+}
+
+TEST_F(EventLogTest, OthersWakeWhoSleepsToo) {
+  pollfd wake = {log_.fd(), POLLIN, 0};
+  log_.WakeIfAsleep();
+  EXPECT_EQ(poll(&wake, 1, 0), 0);
+  log_.Sleep();
+  log_.WakeIfAsleep();
+  EXPECT_EQ(poll(&wake, 1, 0), 1);
+}
+
 TEST_F(EventLogTest, AFullRingLosesAndCounts) {
   for (size_t i = 0; i < EventRing::kCapacity + 5; ++i) log_.ring(0).Push({});
   EXPECT_EQ(log_.lost(), 5u);

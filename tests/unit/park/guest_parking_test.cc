@@ -112,7 +112,8 @@ class GuestParkingTest : public testing::Test {
                            psci::Mpidr{3}, psci::Mpidr{4},
                            psci::Mpidr{0x2500000100}}};
   DiagnosisLog diagnoses_;
-  EventRing events_{-1};
+  ReaderWake wake_;
+  EventRing events_{wake_};
   Clock clock_;
   std::map<uint32_t, Whereabouts> where_;
   int asked_ = 0;

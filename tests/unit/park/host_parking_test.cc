@@ -285,6 +285,16 @@ TEST_F(HostParkingTest, ASecondReleaseThatNobodySawIsFoundAndTakenAway) {
   EXPECT_EQ(Get(PageOfCpu(1)), 0u);
 }
 
+// Whoever inspects sleeps when it is not, and a store wakes it up.
+TEST_F(HostParkingTest, IsToBeInspectedWhileACpuIsParkedOrAPageIsWritable) {
+  EXPECT_FALSE(parking_->Inspect());
+  EXPECT_TRUE(events_.Sleep());
+  Prepare();
+  EXPECT_FALSE(events_.IsAsleep());
+  Park(1, PageOfCpu(1));
+  EXPECT_TRUE(parking_->Inspect());
+}
+
 TEST_F(HostParkingTest, AnExitThatWasThereFirstReleasesAtOnce) {
   Prepare();
   Put(PageOfCpu(1), &kEntry, 8);

@@ -127,7 +127,7 @@ class SessionTest : public testing::Test {
       if (made_ == machines_.size()) return absl::InternalError("no more");
       return machines_[made_++]();
     };
-    if (!real_time_) deps_.now_ns = [this] { return clock_(); };
+    if (!real_time_ && !keep_clock_) deps_.now_ns = [this] { return clock_(); };
     deps_.output = output_.writer();
     testing::internal::CaptureStderr();
     auto result = RunSession(spec_, options_, deps_);
@@ -152,10 +152,83 @@ class SessionTest : public testing::Test {
   std::string printed_;  // By the guest, on stdout.
   size_t made_ = 0;
   bool real_time_ = false;
+  bool keep_clock_ = false;  // deps_.now_ns is the test's.
 
  private:
   std::vector<std::function<std::unique_ptr<MachineControl>()>> machines_;
 };
+
+// --- Sleep
+
+// A guest that is quiet and has no events but those that `while_asleep` makes.
+// It is called where the session has decided to sleep; if it did so without
+// anybody to wake it, the test would never end.
+class SleepTest : public SessionTest {
+ protected:
+  SessionResult Sleeps(FakeMachine::Script script,
+                       FakeMachine::Step while_asleep) {
+    script.insert(script.begin(), Nothing);
+    AddMachine(std::move(script), [this](FakeMachine& machine) {
+      machine.quiet = true;
+      machine_ = &machine;
+    });
+    deps_.now_ns = [this, while_asleep] {
+      if (machine_ != nullptr && machine_->events().IsAsleep()) {
+        ++slept_;
+        clock_.step_ns = FakeClock::kTickNs;  // No tick is waited for.
+        while_asleep(*machine_);
+      }
+      return clock_();
+    };
+    keep_clock_ = true;
+    return Run();
+  }
+  FakeMachine* machine_ = nullptr;
+  int slept_ = 0;
+};
+
+const FakeMachine::Script kSecondOfNothing(11, Nothing);
+
+TEST_F(SleepTest, AnEventEndsIt) {
+  FakeMachine::Script script = kSecondOfNothing;
+  script.push_back(kPowerOff);
+  const SessionResult result = Sleeps(script, kUp);
+  EXPECT_EQ(result.stop.kind, Kind::kPowerOff);
+  EXPECT_GE(slept_, 1);
+}
+
+TEST_F(SleepTest, AByteOnTheConsoleEndsIt) {
+  FakeMachine::Script script = kSecondOfNothing;
+  script.push_back(kPowerOff);
+  Sleeps(script, [this](FakeMachine& machine) {
+    if (slept_ == 1) machine.Print("login: ");
+    if (slept_ > 1) kUp(machine);
+  });
+  EXPECT_EQ(printed_, "login: ");
+}
+
+TEST_F(SleepTest, TheTimeoutEndsIt) {
+  options_.timeout = absl::Hours(1);
+  const SessionResult result = Sleeps({Nothing}, [this](FakeMachine&) {
+    clock_.ns = begin_ + int64_t{3600} * 1'000'000'000;
+  });
+  EXPECT_EQ(result.stop.kind, Kind::kTimeout);
+}
+
+TEST_F(SleepTest, TheEndOfAPanicsGraceEndsIt) {
+  const SessionResult result =
+      Sleeps({Print("Kernel panic - not syncing: x\n"), Nothing},
+             [this](FakeMachine&) { clock_.ns += 5'000'000'001; });
+  EXPECT_EQ(result.stop.kind, Kind::kPanicked);
+}
+
+TEST_F(SleepTest, NobodySleepsWhileSomethingIsToBeInspected) {
+  FakeMachine::Script script(
+      40, [](FakeMachine& machine) { machine.quiet = false; });
+  script.push_back(kPowerOff);
+  Sleeps(script, kUp);
+  EXPECT_EQ(slept_, 0);
+}
 
 // --- Ends
 

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef PARKVMM_VMM_RUN_POST_MORTEM_H_
+#define PARKVMM_VMM_RUN_POST_MORTEM_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "vmm/machine/vcpu_thread.h"
+
+namespace vmm {
+
+// Says on stderr how a guest that failed was found: the last lines of its
+// console, which are safe to print, and each vCPU with its MPIDR.
+void ReportPostMortem(const std::vector<std::string>& last_lines,
+                      const std::vector<VcpuPostMortem>& vcpus,
+                      const std::vector<uint64_t>& mpidrs);
+
+}  // namespace vmm
+
+#endif  // PARKVMM_VMM_RUN_POST_MORTEM_H_
