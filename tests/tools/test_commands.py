@@ -20,6 +20,7 @@ def said(*words: str) -> subprocess.CompletedProcess[str]:
     (["--kernel", "debian:7.3-tiny"], "no flavour tiny"),
     (["--kernel", "no/such/file"], "no/such/file"),
     (["--psci", "qemu"], "--psci wants vmm or kvm, not qemu"),
+    (["--deterministic", "--wall-clock"], "contradict each other"),
     (["--kexecs", "3"], "unknown option --kexecs"),
 ])
 def test_a_mistake_in_the_demos_words_is_one_line(words: list[str], reason: str) -> None:

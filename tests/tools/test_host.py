@@ -10,6 +10,7 @@ import select
 import signal
 import tarfile
 import time
+from typing import Any
 
 import pytest
 from parkvmm import cache, cpio
@@ -259,6 +260,7 @@ def repository(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathl
         monkeypatch.setattr(module, "ROOT", root)
     monkeypatch.setattr(contents, "BIN", binaries)
     monkeypatch.setattr(contents, "BUSYBOX", root / "busybox")
+    monkeypatch.setattr(contents, "HOST_UNPACK", root / "busybox")
     monkeypatch.setattr(words, "DEBIAN", root / "debian")
     return root
 
@@ -281,7 +283,7 @@ def test_a_folder_brings_all_below_it(repository: pathlib.Path) -> None:
     assert tree["parkvmm/folder/deep"] == cpio.directory()
 
 
-def test_programs_of_the_build_are_in_the_base_already(repository: pathlib.Path) -> None:
+def test_programs_of_the_build_are_there_already(repository: pathlib.Path) -> None:
     tree: cpio.Tree = {}
     contents.add_file(tree, pathlib.Path("build/arm64/bin/program"))
     assert not tree
@@ -289,14 +291,13 @@ def test_programs_of_the_build_are_in_the_base_already(repository: pathlib.Path)
     assert list(tree) == ["parkvmm/build/arm64/bin/data"]
 
 
-def test_the_base_has_programs_and_what_boots(repository: pathlib.Path) -> None:
-    tree = contents.base_tree()
-    assert tree["bin/busybox"].mode == tree["init"].mode == 0o755
+def test_every_command_gets_the_programs_of_the_build(repository: pathlib.Path) -> None:
+    tree: cpio.Tree = {}
+    contents.add_programs(tree)
     program = tree["parkvmm/build/arm64/bin/program"]
     assert program.mode == 0o755
     assert program.content == repository / "build/arm64/bin/program"
-    assert "parkvmm/build/arm64/bin/data" not in tree
-    assert tree["dev/console"] == cpio.console() and "tmp" in tree
+    assert list(tree) == ["parkvmm/build/arm64/bin/program"]
 
 
 def strip_that(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
@@ -325,15 +326,11 @@ def test_a_program_leaves_its_symbols_behind_once(tmp_path, monkeypatch) -> None
     assert contents.stripped(script) == script
 
 
-def test_an_initramfs_is_the_base_and_what_the_command_needs(repository, tmp_path, monkeypatch,
-                                                             ) -> None:
-    """An archive stands here as the names and targets of its nodes."""
-    def write(tree: cpio.Tree, target: pathlib.Path) -> None:
-        trees.append(tree)
-        target.write_text(f"{len(trees)};")
-
-    trees: list[cpio.Tree] = []
-    monkeypatch.setattr(cpio, "write_archive", write)
+def test_the_base_is_what_boots_and_the_modules_of_a_kernel_by_name(repository, tmp_path,
+                                                                    monkeypatch) -> None:
+    """An archive stands here as the names of its nodes."""
+    monkeypatch.setattr(cpio, "write_archive",
+                        lambda tree, target: target.write_text(" ".join(sorted(tree))))
     monkeypatch.setattr(cache, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(contents, "KERNELS", tmp_path / "kernels")
     kernel = tmp_path / "kernels/debian-7.3-cloud/Image"
@@ -343,52 +340,89 @@ def test_an_initramfs_is_the_base_and_what_the_command_needs(repository, tmp_pat
         (modules / f"{name}.ko").write_bytes(f"x\0depends={needs}\0".encode())
     run = tmp_path / "run"
     run.mkdir()
-    chosen = options.parse(["--", "cat", "folder/a"])
-    chosen.file = [pathlib.Path("folder/deep")]
+    chosen = parsed()
     chosen.host_kernel = repository / "elsewhere" / "Image"
-    assert contents.write_initramfs(chosen, run).read_text() == "1;2;"
-    base, extra = trees
-    assert "init" in base
-    assert sorted(extra) == [".host/command", "parkvmm/folder/a", "parkvmm/folder/deep",
-                             "parkvmm/folder/deep/b"]
-    script = extra[".host/command"].content
-    assert script and script.read_text().endswith("exec cat folder/a\n")
-    chosen.out, chosen.host_kernel, chosen.file = run, kernel, []
-    assert contents.write_initramfs(chosen, run).read_text() == "1;3;"
-    assert sorted(set(trees[2]) - set(extra)) == [
-        ".host/modules/00-virtio.ko", ".host/modules/01-virtio_blk.ko", ".host/wants-results"]
-    content = trees[2][".host/modules/00-virtio.ko"].content
+    first = contents.base_archive(chosen, run)
+    assert first.read_text() == ("bin/busybox bin/host-unpack dev dev/console init parkvmm proc "
+                                 "results run sys tmp")
+    assert contents.base_archive(chosen, run) == first
+    tree = contents.base_tree(chosen, run)
+    assert {tree[name].mode for name in ("bin/busybox", "bin/host-unpack", "init")} == {0o755}
+    assert tree["dev/console"] == cpio.console()
+    chosen.host_kernel = kernel
+    named = contents.base_archive(chosen, run)
+    assert named != first
+    assert ".host/modules/00-virtio.ko .host/modules/01-virtio_blk.ko" in named.read_text()
+    content = contents.base_tree(chosen, run)[".host/modules/00-virtio.ko"].content
     assert content and content.read_bytes() == b"x\0depends=\0"
 
 
+def test_a_command_takes_its_files_and_its_script_along(repository, tmp_path) -> None:
+    chosen = options.parse(["--", "cat", "folder/a"])
+    chosen.file = [pathlib.Path("folder/deep")]
+    tree = contents.payload_tree(chosen, tmp_path)
+    assert sorted(tree) == [".host/command", "parkvmm/build/arm64/bin/program",
+                            "parkvmm/folder/a", "parkvmm/folder/deep", "parkvmm/folder/deep/b"]
+    script = tree[".host/command"].content
+    assert script and script.read_text().endswith("exec cat folder/a\n")
+    chosen.out, chosen.file = tmp_path, []
+    wants, = set(contents.payload_tree(chosen, tmp_path)) - set(tree)
+    assert wants == ".host/wants-results"
+
+
+def script_of(*given: str) -> str:
+    return contents.command_script(options.parse(list(given)))
+
+
 def test_a_command_runs_in_the_repository_of_the_emulated_host(repository) -> None:
-    script = contents.command_script(["vmm", f"{repository}/folder/a", "@RESULTS@/r", "a b"])
+    script = script_of("--deterministic", "--", "vmm", f"{repository}/folder/a", "@RESULTS@/r",
+                       "a b")
     assert script == ("cd /parkvmm\nexport PATH=/parkvmm/build/arm64/bin:/bin RESULTS=/results\n"
                       "exec vmm /parkvmm/folder/a /results/r 'a b'\n")
+
+
+def test_a_host_in_wall_clock_time_is_told_the_date(repository, monkeypatch) -> None:
+    monkeypatch.setattr(contents.time, "time", lambda: 1234.5)
+    assert script_of("--", "true").startswith("/bin/date -s @1234 >/dev/null\ncd ")
 
 
 def test_what_is_not_locked_is_told_to_the_command(repository: pathlib.Path) -> None:
     (repository / "debian").mkdir()
     lock.write_record([lock.Package("p", "1", "0", False, repository)], repository / "debian")
-    assert "export PARKVMM_UNLOCKED='p 1'\n" in contents.command_script(["true"])
+    assert "export PARKVMM_UNLOCKED='p 1'\n" in script_of("--", "true")
 
 
 # --- QEMU -----------------------------------------------------------------------------
 
-def qemu(*given: str) -> str:
+def qemu(*given: str, **how: Any) -> str:
     chosen = parsed(*given)
     chosen.host_kernel = pathlib.Path("Image")
-    return " ".join(machine.qemu_command(chosen, pathlib.Path("/r,un"), pathlib.Path("/initrd")))
+    return " ".join(machine.qemu_command(chosen, pathlib.Path("/r,un"), pathlib.Path("/initrd"),
+                                         **how))
 
 
 def test_the_machine_is_as_the_options_say() -> None:
     line = qemu("--cpus", "3", "--memory", "2G", "--gic", "2", "--host-params", "quiet x=1")
     assert "-smp 3 -m 2G" in line and "gic-version=2" in line
-    assert "x=1" in line and "thread=multi" in line and "nokaslr" not in line
+    assert "x=1" in line and "thread=single" in line and "nokaslr" not in line
     assert "parkvmm.label=kvm-on-tcg " in line and "-drive" not in line
     for number, name in enumerate(("stdout", "stderr", "control", "results"), 1):
         assert f"file,id={name},path=/r,,un/{name} " in line + " "
         assert f"virtserialport,nr={number},chardev={name}" in line
+
+
+def test_emulated_cpus_have_one_thread_unless_asked() -> None:
+    assert "thread=multi" in qemu("--threads", "multi") and "-icount" not in qemu()
+    assert "--threads multi contradicts" in refused("--deterministic", "--threads", "multi")
+
+
+def test_a_machine_gets_its_files_in_order_and_can_be_stopped_and_restored() -> None:
+    line = qemu(parts=[pathlib.Path("a"), pathlib.Path("b,c")], monitor=7, restored=True)
+    assert ("-fw_cfg name=opt/parkvmm/00,file=a -fw_cfg name=opt/parkvmm/01,file=b,,c "
+            "-device pvpanic-pci -action panic=pause -chardev socket,id=monitor,fd=7 "
+            "-mon chardev=monitor,mode=control -incoming defer") in line
+    for word in ("fw_cfg", "pvpanic", "socket", "incoming"):
+        assert word not in qemu()
 
 
 def test_virtual_time_is_one_thread_and_a_fixed_seed() -> None:
@@ -411,11 +445,13 @@ def test_qemu_says_its_version(tmp_path, monkeypatch, script, version) -> None:
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    machine.full_version.cache_clear()
     assert machine.qemu_version() == version
 
 
 def test_qemu_that_is_missing_or_fails_is_told(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    machine.full_version.cache_clear()
     with pytest.raises(Failure, match="is missing; run tools/setup emulator"):
         machine.qemu_version()
     (tmp_path / machine.QEMU).write_text("#!/bin/sh\nexit 1\n")
@@ -532,18 +568,20 @@ def hosted(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.P
     """A folder in which a script, `script`, runs in the place of QEMU."""
     monkeypatch.setattr(emulated, "SCRATCH", tmp_path / "deep/scratch")
     monkeypatch.setattr(emulated, "BUSYBOX", tmp_path / "busybox")
-    for name in ("busybox", "Image", "script"):
+    monkeypatch.setattr(emulated, "HOST_UNPACK", tmp_path / "host-unpack")
+    for name in ("busybox", "host-unpack", "Image", "script"):
         (tmp_path / name).touch()
     monkeypatch.setattr(emulated, "qemu_version", lambda: "7.2")
-    monkeypatch.setattr(emulated, "write_initramfs", lambda options, run: run / "initramfs")
-    monkeypatch.setattr(emulated, "qemu_command", lambda options, run, initramfs: [
+    monkeypatch.setattr(emulated, "base_archive", lambda options, run: run / "initramfs")
+    monkeypatch.setattr(emulated, "payload_tree", lambda options, run: {})
+    monkeypatch.setattr(emulated, "qemu_command", lambda options, run, initramfs, parts: [
         "sh", "-c", f"cd {run}; . {tmp_path}/script"])
     return tmp_path
 
 
 def hosts(folder: pathlib.Path, script: str, out: pathlib.Path | None = None) -> int:
     (folder / "script").write_text(script)
-    chosen = options.parse(["--host-kernel", f"{folder}/Image", "--", "true"])
+    chosen = options.parse(["--cold", "--host-kernel", f"{folder}/Image", "--", "true"])
     chosen.out = out
     return emulated.run_emulated(chosen, time.monotonic() + 30)
 
@@ -575,10 +613,11 @@ def test_results_that_are_no_archive_are_told(hosted) -> None:
     assert caught.value.status == INTERNAL
 
 
-@pytest.mark.parametrize("name", ["busybox", "Image"])
-def test_an_emulated_host_needs_a_kernel_and_busybox(hosted, name) -> None:
+@pytest.mark.parametrize("name, remedy", [("busybox", "setup"), ("Image", "setup"),
+                                          ("host-unpack", "build arm64")])
+def test_an_emulated_host_needs_what_it_boots(hosted, name, remedy) -> None:
     (hosted / name).unlink()
-    with pytest.raises(Failure, match=f"{name} is missing; run tools/setup") as caught:
+    with pytest.raises(Failure, match=f"{name} is missing; run tools/{remedy}") as caught:
         hosts(hosted, "exit 0")
     assert caught.value.status == UNAVAILABLE
 

@@ -8,25 +8,28 @@ import pathlib
 import re
 import select
 import shutil
-import signal
 import subprocess
-import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Sequence
+from typing import Callable
 
 from parkvmm.debian import kernels
 from parkvmm.failure import INTERNAL, UNAVAILABLE, Failure
-from parkvmm.host.contents import write_initramfs
+from parkvmm.host import saved
+from parkvmm.host.booting import (BOOT, NotRestored, NotSaved, boot_and_save, connection,
+                                  open_saved, restore)
+from parkvmm.host.contents import HOST_UNPACK, base_archive, payload_tree
 from parkvmm.host.machine import label, qemu_command, qemu_version
-from parkvmm.host.messages import overdue, say
+from parkvmm.host.messages import (BOOT_NOTICE, OUTPUT_LIMIT, how_qemu_ended, overdue, say,
+                                   show_console)
+from parkvmm.host.payload import write_parts
 from parkvmm.host.results import unpack
 from parkvmm.paths import BUSYBOX, SCRATCH
 from parkvmm.process import child
 
-OUTPUT_LIMIT = 2 << 30  # bytes that a command may write to any one of its outputs
 POLL = 0.01  # seconds between looks at the output files
-BOOT_NOTICE = 10.0  # seconds of silence before we say that the host still boots
 
 
 class Tail:
@@ -48,16 +51,19 @@ def run_emulated(options: argparse.Namespace, deadline: float) -> int:
     for path in (options.host_kernel, BUSYBOX):
         if not path.exists():
             raise Failure(UNAVAILABLE, f"{path} is missing; run tools/setup")
+    if not HOST_UNPACK.exists():
+        raise Failure(UNAVAILABLE, f"{HOST_UNPACK} is missing; run tools/build arm64")
     version = qemu_version()
     SCRATCH.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="arm64-host.", dir=SCRATCH) as name:
         run = pathlib.Path(name)
-        initramfs = write_initramfs(options, run)
         say(f"emulated by QEMU {version}, {options.cpu_model}, {options.cpus} CPUs, "
             f"GICv{options.gic}, label {label(options)}")
+        initramfs = base_archive(options, run)
+        parts = write_parts(payload_tree(options, run), run)
         (run / "console").touch()
         try:
-            status = watch(options, run, qemu_command(options, run, initramfs), deadline)
+            status = run_command(options, run, initramfs, parts, deadline)
         except Failure:
             show_console(run / "console")
             raise
@@ -73,9 +79,59 @@ def run_emulated(options: argparse.Namespace, deadline: float) -> int:
         return status
 
 
-def watch(options: argparse.Namespace, run: pathlib.Path, command: list[str],
-          deadline: float) -> int:
-    """Passes the command's output on as it comes. Returns its exit status."""
+def run_command(options: argparse.Namespace, run: pathlib.Path, initramfs: pathlib.Path,
+                parts: list[pathlib.Path], deadline: float) -> int:
+    """Runs the command in a saved host, which is made if there is none, or in one that boots."""
+    try:
+        if not options.cold and not options.disk:
+            return run_saved(options, run, initramfs, parts, deadline)
+    except (NotSaved, NotRestored) as error:
+        # Virtual time would be another one than in every other run.
+        if options.deterministic:
+            raise Failure(INTERNAL, f"{error}; --cold does without a saved host") from None
+        say(f"{error}; booting without a saved host")
+    return watch(options, run, qemu_command(options, run, initramfs, parts=parts), deadline)
+
+
+def run_saved(options: argparse.Namespace, run: pathlib.Path, initramfs: pathlib.Path,
+              parts: list[pathlib.Path], deadline: float) -> int:
+    """Raises NotSaved or NotRestored before the command has begun."""
+    key = saved.key_of(options, initramfs)
+    host = open_saved(key)
+    if host:
+        with host:
+            try:
+                return run_restored(options, run, initramfs, parts, deadline, host)
+            except NotRestored as error:
+                say(f"the saved host {host.path} is not used: {error}; booting afresh")
+                host.remove()
+    boot_and_save(options, run, initramfs, deadline)
+    try:
+        host = saved.SavedHost(key)
+    except (saved.Damaged, OSError) as error:
+        raise NotRestored(f"{saved.path_of(key)} was written, and is gone: {error}") from None
+    with host:
+        return run_restored(options, run, initramfs, parts, deadline, host)
+
+
+def run_restored(options: argparse.Namespace, run: pathlib.Path, initramfs: pathlib.Path,
+                 parts: list[pathlib.Path], deadline: float, host: saved.SavedHost) -> int:
+    with connection() as (monitor, theirs):
+        def prepare() -> None:
+            theirs.close()
+            restore(monitor, host)
+
+        command = qemu_command(options, run, initramfs, parts=parts, monitor=theirs.fileno(),
+                               restored=True)
+        return watch(options, run, command, deadline, prepare, [theirs.fileno()])
+
+
+def watch(options: argparse.Namespace, run: pathlib.Path, command: list[str], deadline: float,
+          prepare: Callable[[], None] | None = None, descriptors: Sequence[int] = ()) -> int:
+    """Passes the command's output on as it comes. Returns its exit status.
+
+    QEMU inherits the descriptors. `prepare` is called once it has been started.
+    """
     tails = [Tail(run / "stdout", 1), Tail(run / "stderr", 2)]
     control = run / "control"
     control.touch()
@@ -83,7 +139,9 @@ def watch(options: argparse.Namespace, run: pathlib.Path, command: list[str],
     notice = begun + BOOT_NOTICE
     with open(run / "qemu.log", "wb") as log, child(
             command, file_limit=OUTPUT_LIMIT, stdin=subprocess.DEVNULL, stdout=log,
-            stderr=log) as qemu:
+            stderr=log, pass_fds=descriptors) as qemu:
+        if prepare:
+            prepare()
         ended = select.poll()
         ended.register(os.pidfd_open(qemu.pid), select.POLLIN)
         while True:
@@ -96,7 +154,7 @@ def watch(options: argparse.Namespace, run: pathlib.Path, command: list[str],
             if match := re.search(r"^status (\d+)\n", said, re.MULTILINE):
                 return int(match[1])
             started = said.startswith("started\n")
-            stage = "the command to end" if started else "the emulated host to boot"
+            stage = "the command to end" if started else BOOT
             if gone:
                 raise Failure(INTERNAL, how_qemu_ended(qemu.wait(), stage, run))
             now = time.monotonic()
@@ -105,25 +163,3 @@ def watch(options: argparse.Namespace, run: pathlib.Path, command: list[str],
             if not started and now > notice:
                 say(f"the host is still booting after {now - begun:.0f} s")
                 notice = now + BOOT_NOTICE
-
-
-def how_qemu_ended(status: int, stage: str, run: pathlib.Path) -> str:
-    """Returns the reason in words. `stage` says what was awaited."""
-    if status == -signal.SIGXFSZ:
-        return f"an output grew beyond {OUTPUT_LIMIT >> 30} GiB"
-    if status == 0:
-        console = (run / "console").read_text(errors="replace")
-        panic = re.search(r"Kernel panic.*", console)
-        why = f": {panic[0]}" if panic else ""
-        return f"the emulated host went down while we waited for {stage}{why}"
-    how = f"status {status}" if status > 0 else signal.Signals(-status).name
-    log = (run / "qemu.log").read_text(errors="replace")
-    reason = log.strip().splitlines()[-1:] or ["it said nothing"]
-    return f"QEMU ended with {how} while we waited for {stage}: {reason[0]}"
-
-
-def show_console(path: pathlib.Path) -> None:
-    lines = path.read_text(errors="replace").splitlines()[-20:]
-    if lines:
-        say("the emulated host's console ended with")
-        print("\n".join(f"  {line}" for line in lines), file=sys.stderr)

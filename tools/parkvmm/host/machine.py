@@ -2,9 +2,11 @@
 """The machine that QEMU emulates."""
 
 import argparse
+import functools
 import pathlib
 import re
 import subprocess
+from collections.abc import Sequence
 
 from parkvmm.failure import UNAVAILABLE, Failure
 from parkvmm.labels import EMULATED, VIRTUAL_TIME
@@ -12,7 +14,9 @@ from parkvmm.labels import EMULATED, VIRTUAL_TIME
 QEMU = "qemu-system-aarch64"
 
 
-def qemu_version() -> str:
+@functools.cache
+def full_version() -> str:
+    """Returns the first line that QEMU says of itself."""
     try:
         text = subprocess.run([QEMU, "--version"], capture_output=True, text=True,
                               check=True, timeout=30).stdout
@@ -20,7 +24,11 @@ def qemu_version() -> str:
         raise Failure(UNAVAILABLE, f"{QEMU} is missing; run tools/setup emulator") from None
     except (subprocess.SubprocessError, OSError) as error:
         raise Failure(UNAVAILABLE, f"{QEMU} does not run: {error}") from None
-    match = re.search(r"version (\d+\.\d+)", text)
+    return text.partition("\n")[0]
+
+
+def qemu_version() -> str:
+    match = re.search(r"version (\d+\.\d+)", full_version())
     return match[1] if match else "of unknown version"
 
 
@@ -33,13 +41,19 @@ def escaped(path: pathlib.Path) -> str:
     return str(path).replace(",", ",,")
 
 
-def qemu_command(options: argparse.Namespace, run: pathlib.Path,
-                 initramfs: pathlib.Path) -> list[str]:
+def qemu_command(options: argparse.Namespace, run: pathlib.Path, initramfs: pathlib.Path, *,
+                 parts: Sequence[pathlib.Path] = (), monitor: int | None = None,
+                 restored: bool = False) -> list[str]:
+    """Returns the command line of a machine that has its files in the folder `run`.
+
+    `parts` are the archive of a command's files. With a monitor, which is a socket's descriptor,
+    the machine stops where it can be saved; a restored one waits for its state.
+    """
     # randomize_kstack_offset=off: a random generator that is not ready yet makes
     # every system call 25 times slower.
     parameters = ["console=ttyAMA0", "quiet", "loglevel=4", "panic=-1", "oops=panic",
                   "randomize_kstack_offset=off", f"parkvmm.label={label(options)}"]
-    accel = ["-accel", "tcg,thread=multi"]
+    accel = ["-accel", f"tcg,thread={options.threads}"]
     if options.deterministic:
         parameters.append("nokaslr")
         accel = ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
@@ -63,4 +77,12 @@ def qemu_command(options: argparse.Namespace, run: pathlib.Path,
     for number, name in enumerate(("stdout", "stderr", "control", "results"), 1):
         command += ["-chardev", f"file,id={name},path={escaped(run)}/{name}",
                     "-device", f"virtserialport,nr={number},chardev={name}"]
+    for number, part in enumerate(parts):  # fw_cfg sorts them by name.
+        command += ["-fw_cfg", f"name=opt/parkvmm/{number:02},file={escaped(part)}"]
+    if monitor is not None:
+        command += ["-device", "pvpanic-pci", "-action", "panic=pause",
+                    "-chardev", f"socket,id=monitor,fd={monitor}",
+                    "-mon", "chardev=monitor,mode=control"]
+    if restored:
+        command += ["-incoming", "defer"]
     return command

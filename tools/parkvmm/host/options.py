@@ -16,10 +16,11 @@ DESCRIPTION = """Runs a command on an arm64 machine with a real /dev/kvm.
     tools/arm64-host [OPTION]... -- COMMAND...
 
 On an arm64 machine with a usable /dev/kvm the command simply runs. Elsewhere
-QEMU emulates one: Debian's arm64 kernel with KVM, and an initramfs that holds
-busybox, build/arm64/bin and the files that the command names. Either way the
-command starts in the repository's root, its stdout, stderr and exit status are
-ours, and what it leaves in $RESULTS comes back into --out.
+QEMU emulates one: Debian's arm64 kernel with KVM, busybox, build/arm64/bin and
+the files that the command names. It boots once; its state is then saved below
+build/cache, and later commands begin there. Either way the command starts in the
+repository's root, its stdout, stderr and exit status are ours, and what it leaves
+in $RESULTS comes back into --out.
 
 Words of COMMAND that name a file of the repository (also as --option=FILE) are
 taken along; --file adds what only a script knows. @RESULTS@ in a word stands
@@ -84,6 +85,12 @@ def parse(argv: list[str]) -> argparse.Namespace:
     machine.add_argument("--deterministic", action="store_true",
                          help="virtual time: one instruction is one nanosecond, and "
                          "every run is the same to the last byte (implies --emulated)")
+    machine.add_argument("--threads", choices=("single", "multi"), default="single",
+                         help="one thread for all emulated CPUs, or one each. One takes half "
+                         "the time; with more, CPUs run at the same time (default: single)")
+    machine.add_argument("--cold", action="store_true",
+                         help="boot the host, and neither save nor use a saved one. Virtual time "
+                         "is then another one: compare --cold runs with --cold runs")
     machine.add_argument("--cpus", metavar="N", type=cpus, default="4")
     machine.add_argument("--memory", metavar="SIZE", type=memory, default="6G")
     machine.add_argument("--gic", choices=("2", "3"), default="3")
@@ -108,6 +115,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
         parser.error("no command: it stands after --")
     if options.deterministic and options.native:
         parser.error("--deterministic needs the emulated host, --native forbids it")
+    if options.deterministic and options.threads == "multi":
+        parser.error("--deterministic has one thread: --threads multi contradicts it")
     if options.disk and not options.disk.is_file():
         parser.error(f"--disk {options.disk}: no such file")
     if options.disk and not kernels.is_name(options.host_kernel):
