@@ -24,10 +24,24 @@ namespace host_unpack {
 namespace {
 
 constexpr const char* kDevices = "/sys/bus/pci/devices";
-constexpr const char* kVendor = "0x1b36\n";
-constexpr const char* kPvpanic = "0x0011\n";
-constexpr uint32_t kPanicked = 1;  // pvpanic's event.
-constexpr uint64_t kSecond = 1'000'000'000;
+constexpr const char* kVendor = "0x8086\n";
+constexpr const char* kWatchdog = "0x25ab\n";  // i6300esb, as QEMU has it.
+
+// Its registers, and bytes of its configuration space.
+constexpr size_t kTimer1 = 0x0;
+constexpr size_t kTimer2 = 0x4;
+constexpr size_t kReload = 0xc;
+constexpr uint16_t kUnlock1 = 0x80;
+constexpr uint16_t kUnlock2 = 0x86;
+constexpr off_t kConfigRegister = 0x60;
+constexpr uint16_t kMicroseconds = 1
+                                   << 2;  // Count them; the action is enabled.
+constexpr off_t kLockRegister = 0x68;
+constexpr uint8_t kEnable = 1 << 1;
+
+// Until the machine stops. All its CPUs have to be idle by then.
+constexpr uint32_t kDelay1 = 1'000;   // us
+constexpr uint32_t kDelay2 = 20'000;  // us
 
 std::string ReadText(const std::string& path) {
   const vmm::UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -37,23 +51,23 @@ std::string ReadText(const std::string& path) {
   return got < 0 ? "" : std::string(text.data(), static_cast<size_t>(got));
 }
 
-// Returns the directory of the pvpanic device in sysfs.
-std::optional<std::string> FindPvpanic() {
+// Returns the directory of the watchdog in sysfs.
+std::optional<std::string> FindWatchdog() {
   const std::unique_ptr<DIR, int (*)(DIR*)> devices(opendir(kDevices),
                                                     closedir);
-  if (!devices) return std::nullopt;  // No PCI, so no pvpanic.
+  if (!devices) return std::nullopt;  // No PCI, so no watchdog.
   while (const dirent* entry = readdir(devices.get())) {
     const std::string path = std::string(kDevices) + "/" + entry->d_name;
     if (ReadText(path + "/vendor") == kVendor &&
-        ReadText(path + "/device") == kPvpanic) {
+        ReadText(path + "/device") == kWatchdog) {
       return path;
     }
   }
   return std::nullopt;
 }
 
-// Returns the device's register, mapped until the process ends.
-volatile uint8_t* MapRegister(const std::string& device) {
+// Returns the device's registers, mapped until the process ends.
+volatile uint8_t* MapRegisters(const std::string& device) {
   const vmm::UniqueFd enable(
       open((device + "/enable").c_str(), O_WRONLY | O_CLOEXEC));
   if (!enable.valid() || write(enable.get(), "1", 1) != 1) {
@@ -76,14 +90,23 @@ volatile uint8_t* MapRegister(const std::string& device) {
   return static_cast<uint8_t*>(mapping) + address % page;
 }
 
-uint64_t Nanoseconds() {
-  uint64_t count = 0;
-  uint64_t frequency = 0;
-  asm volatile("isb; mrs %0, cntvct_el0; mrs %1, cntfrq_el0"
-               : "=r"(count), "=r"(frequency)
-               :
-               : "memory");
-  return count / frequency * kSecond + count % frequency * kSecond / frequency;
+void WriteConfig(const std::string& device, off_t offset, const void* value,
+                 size_t size) {
+  const vmm::UniqueFd config(
+      open((device + "/config").c_str(), O_WRONLY | O_CLOEXEC));
+  if (!config.valid() ||
+      pwrite(config.get(), value, size, offset) != static_cast<ssize_t>(size)) {
+    FailErrno("cannot configure " + device);
+  }
+}
+
+// Writes a register, which is locked again afterwards.
+void WriteTimer(volatile uint8_t* registers, size_t timer, uint32_t value) {
+  auto* const reload =
+      reinterpret_cast<volatile uint16_t*>(registers + kReload);
+  *reload = kUnlock1;
+  *reload = kUnlock2;
+  *reinterpret_cast<volatile uint32_t*>(registers + timer) = value;
 }
 
 // Keeps this CPU busy for some 20 ms. Its tick does not come, because nobody
@@ -100,17 +123,18 @@ void Settle() {
 
 }  // namespace
 
-void StopMachine() {
-  const std::optional<std::string> device = FindPvpanic();
+void StopMachine(const std::string& port) {
+  const std::optional<std::string> device = FindWatchdog();
   if (!device) return;
-  volatile uint8_t* const event = MapRegister(*device);
-  uint64_t ready = 0;
-  do {  // Somebody else may have the CPU in between, but not always.
-    ready = Nanoseconds();
-    std::printf("ready %" PRIu64 "\n", ready);
-    std::fflush(stdout);
-  } while (Nanoseconds() - ready > kReadyMargin / 2);
-  *event = kPanicked;
+  const vmm::UniqueFd input(open(port.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!input.valid()) FailErrno(port);
+  volatile uint8_t* const registers = MapRegisters(*device);
+  WriteTimer(registers, kTimer1, kDelay1);
+  WriteTimer(registers, kTimer2, kDelay2);
+  WriteConfig(*device, kConfigRegister, &kMicroseconds, sizeof(kMicroseconds));
+  WriteConfig(*device, kLockRegister, &kEnable, sizeof(kEnable));
+  char byte = 0;
+  if (read(input.get(), &byte, 1) != 1) FailErrno("nobody goes on at " + port);
   Settle();
 }
 

@@ -5,7 +5,6 @@ import argparse
 import contextlib
 import os
 import pathlib
-import re
 import socket
 import subprocess
 import time
@@ -20,7 +19,6 @@ from parkvmm.process import child
 
 BOOT = "the emulated host to boot"
 STATE_DEADLINE = 120.0  # seconds for QEMU to write or read a state; it takes one
-READY_MARGIN = 5_000_000  # ns; more than kReadyMargin of tools/host-unpack
 
 
 class NotSaved(Exception):
@@ -32,11 +30,11 @@ class NotRestored(Exception):
 
 
 @contextlib.contextmanager
-def connection() -> Iterator[tuple[Monitor, socket.socket]]:
-    """Yields a monitor, and the end of it that is QEMU's."""
+def connection() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Yields our end and QEMU's."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        yield Monitor(ours), theirs
+        yield ours, theirs
 
 
 def wait_until_it_stops(monitor: Monitor, options: argparse.Namespace, deadline: float) -> None:
@@ -45,7 +43,7 @@ def wait_until_it_stops(monitor: Monitor, options: argparse.Namespace, deadline:
     notice = begun + BOOT_NOTICE
     while True:
         try:
-            monitor.wait_for("GUEST_PANICKED", min(deadline, notice))
+            monitor.wait_for("WATCHDOG", min(deadline, notice))
             monitor.wait_for("STOP", deadline)
             return
         except TimeoutError:
@@ -80,12 +78,14 @@ def boot_and_save(options: argparse.Namespace, run: pathlib.Path, initramfs: pat
                   deadline: float) -> None:
     """Boots a host and saves it. Raises NotSaved if it is up and cannot be saved."""
     key = saved.key_of(options, initramfs)
-    (run / "control").touch()
-    with connection() as (monitor, theirs), open(run / "qemu.log", "wb") as log, child(
-            qemu_command(options, run, initramfs, monitor=theirs.fileno()),
-            file_limit=OUTPUT_LIMIT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            pass_fds=[theirs.fileno()]) as qemu:
+    with connection() as (ours, theirs), connection() as (_, poke), \
+            open(run / "qemu.log", "wb") as log, child(
+                qemu_command(options, run, initramfs, monitor=theirs.fileno(),
+                             poke=poke.fileno()),
+                file_limit=OUTPUT_LIMIT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                pass_fds=[theirs.fileno(), poke.fileno()]) as qemu:
         theirs.close()
+        monitor = Monitor(ours)
         try:
             monitor.start(deadline)
             wait_until_it_stops(monitor, options, deadline)
@@ -99,8 +99,7 @@ def boot_and_save(options: argparse.Namespace, run: pathlib.Path, initramfs: pat
             with saved.draft_of(key) as draft:
                 write_state(monitor, draft.fileno())
                 if options.deterministic:
-                    said = re.findall(r"^ready (\d+)$", (run / "control").read_text(), re.M)
-                    saved.set_clock(draft, int(said[-1]) + READY_MARGIN)
+                    saved.clear_times(draft)
                 saved.keep(draft, key)
         except saved.Damaged as error:
             raise NotSaved(str(error)) from None
@@ -108,9 +107,10 @@ def boot_and_save(options: argparse.Namespace, run: pathlib.Path, initramfs: pat
             raise NotSaved(f"{error.filename or saved.path_of(key)}: {error.strerror}") from None
 
 
-def restore(monitor: Monitor, host: saved.SavedHost) -> None:
+def restore(monitor: Monitor, poke: socket.socket, host: saved.SavedHost,
+            deadline: float) -> None:
     """Lets a saved host go on in a QEMU that waits for one."""
-    deadline = time.monotonic() + STATE_DEADLINE
+    deadline = min(deadline, time.monotonic() + STATE_DEADLINE)
     try:
         monitor.start(deadline)
         monitor.call("migrate-set-capabilities", deadline,
@@ -125,6 +125,8 @@ def restore(monitor: Monitor, host: saved.SavedHost) -> None:
         while (status := monitor.wait_for("MIGRATION", deadline)["status"]) != "completed":
             if status == "failed":
                 raise NotRestored("QEMU does not take it")
+        # All CPUs sleep. QEMU delivers the byte that one waits for before virtual time goes on.
+        poke.sendall(b"\n")
         monitor.call("cont", deadline)
     except saved.Damaged as error:
         raise NotRestored(str(error)) from None
@@ -133,7 +135,7 @@ def restore(monitor: Monitor, host: saved.SavedHost) -> None:
     except Gone:
         raise NotRestored("QEMU does not take it") from None
     except TimeoutError:
-        raise NotRestored(f"waited {STATE_DEADLINE:.0f} s for QEMU to read it") from None
+        raise NotRestored("it takes QEMU too long to read it") from None
     except OSError as error:
         raise NotRestored(error.strerror or str(error)) from None
 

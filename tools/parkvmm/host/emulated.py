@@ -25,6 +25,7 @@ from parkvmm.host.machine import label, qemu_command, qemu_version
 from parkvmm.host.messages import (BOOT_NOTICE, OUTPUT_LIMIT, how_qemu_ended, overdue, say,
                                    show_console)
 from parkvmm.host.payload import write_parts
+from parkvmm.host.qmp import Monitor
 from parkvmm.host.results import unpack
 from parkvmm.paths import BUSYBOX, SCRATCH
 from parkvmm.process import child
@@ -116,14 +117,16 @@ def run_saved(options: argparse.Namespace, run: pathlib.Path, initramfs: pathlib
 
 def run_restored(options: argparse.Namespace, run: pathlib.Path, initramfs: pathlib.Path,
                  parts: list[pathlib.Path], deadline: float, host: saved.SavedHost) -> int:
-    with connection() as (monitor, theirs):
+    with connection() as (ours, theirs), connection() as (our_poke, their_poke):
         def prepare() -> None:
             theirs.close()
-            restore(monitor, host)
+            their_poke.close()
+            restore(Monitor(ours), our_poke, host, deadline)
 
         command = qemu_command(options, run, initramfs, parts=parts, monitor=theirs.fileno(),
-                               restored=True)
-        return watch(options, run, command, deadline, prepare, [theirs.fileno()])
+                               poke=their_poke.fileno(), restored=True)
+        return watch(options, run, command, deadline, prepare,
+                     [theirs.fileno(), their_poke.fileno()])
 
 
 def watch(options: argparse.Namespace, run: pathlib.Path, command: list[str], deadline: float,

@@ -43,11 +43,12 @@ def escaped(path: pathlib.Path) -> str:
 
 def qemu_command(options: argparse.Namespace, run: pathlib.Path, initramfs: pathlib.Path, *,
                  parts: Sequence[pathlib.Path] = (), monitor: int | None = None,
-                 restored: bool = False) -> list[str]:
+                 poke: int | None = None, restored: bool = False) -> list[str]:
     """Returns the command line of a machine that has its files in the folder `run`.
 
-    `parts` are the archive of a command's files. With a monitor, which is a socket's descriptor,
-    the machine stops where it can be saved; a restored one waits for its state.
+    `parts` are the archive of a command's files. With a monitor, the machine stops where it can
+    be saved, and goes on when a byte comes by `poke`; both are sockets' descriptors. A restored
+    machine waits for its state.
     """
     # randomize_kstack_offset=off: a random generator that is not ready yet makes
     # every system call 25 times slower.
@@ -69,7 +70,7 @@ def qemu_command(options: argparse.Namespace, run: pathlib.Path, initramfs: path
         "-chardev", f"file,id=console,path={escaped(run)}/console", "-serial", "chardev:console",
         # Without ioeventfd the vCPU thread itself writes the output. It never waits,
         # because the ports end in files. So no other thread disturbs virtual time.
-        "-device", "virtio-serial-pci,ioeventfd=off,max_ports=5"]
+        "-device", "virtio-serial-pci,ioeventfd=off,max_ports=6"]
     if options.disk:
         path = escaped(options.disk.absolute())
         command += ["-drive", f"file={path},if=none,id=disk,format=raw,snapshot=on",
@@ -80,7 +81,9 @@ def qemu_command(options: argparse.Namespace, run: pathlib.Path, initramfs: path
     for number, part in enumerate(parts):  # fw_cfg sorts them by name.
         command += ["-fw_cfg", f"name=opt/parkvmm/{number:02},file={escaped(part)}"]
     if monitor is not None:
-        command += ["-device", "pvpanic-pci", "-action", "panic=pause",
+        command += ["-device", "i6300esb", "-action", "watchdog=pause",
+                    "-chardev", f"socket,id=poke,fd={poke}",
+                    "-device", "virtserialport,nr=5,chardev=poke",
                     "-chardev", f"socket,id=monitor,fd={monitor}",
                     "-mon", "chardev=monitor,mode=control"]
     if restored:

@@ -25,8 +25,8 @@ HEADER = 4096  # bytes
 LIMIT = 2 << 30  # bytes of all files; the newest stay
 DRAFT_AGE = 3600  # seconds after which a draft belongs to nobody
 CHUNK = 1 << 20
-# The clock of virtual time in a stream: a subsection, its version, two numbers of 64 bits. Before
-# it are three more, which are times of this machine.
+# The clock of virtual time in a stream: a subsection and its version. Before it are three numbers
+# of 64 bits, which are times of this machine.
 REAL_TIMES = 24  # bytes
 CLOCK = b"\x05\x0ctimer/icount\x00\x00\x00\x01"
 
@@ -39,7 +39,7 @@ def key_of(options: argparse.Namespace, initramfs: pathlib.Path) -> str:
     """Returns a hash of everything that the state of a host depends on."""
     binary = shutil.which(QEMU)
     status = os.stat(binary) if binary else None
-    words = qemu_command(options, pathlib.Path("run"), initramfs, monitor=0)
+    words = qemu_command(options, pathlib.Path("run"), initramfs, monitor=0, poke=0)
     parts = [*words, full_version(), str(status and (status.st_size, status.st_mtime_ns)),
              digest(options.host_kernel), digest(initramfs)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -152,19 +152,11 @@ def evict(folder: pathlib.Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def set_clock(file: BinaryIO, nanoseconds: int) -> None:
-    """Sets the clock of virtual time in a draft's stream.
-
-    When a host stops, QEMU sometimes lets virtual time jump to the next timer, and sometimes not.
-    No CPU runs any more, so nothing else depends on it. The clocks of this machine, which virtual
-    time does not use, become 0: two boots give the same stream. Raises Damaged if there is no
-    clock.
-    """
+def clear_times(file: BinaryIO) -> None:
+    """Sets the times of this machine in a draft's stream to 0: virtual time does not use them, and
+    two boots give the same stream. Raises Damaged if there are none."""
     with mmap.mmap(file.fileno(), 0) as stream:
         at = stream.rfind(CLOCK)  # Devices come after the memory.
-        if at < REAL_TIMES or at + len(CLOCK) + 16 > len(stream):
+        if at < REAL_TIMES:
             raise Damaged("QEMU's state has no clock of virtual time")
         stream[at - REAL_TIMES:at] = bytes(REAL_TIMES)
-        at += len(CLOCK)
-        executed = int.from_bytes(stream[at + 8:at + 16], "big", signed=True)
-        stream[at:at + 8] = (nanoseconds - executed).to_bytes(8, "big", signed=True)
