@@ -311,6 +311,14 @@ def test_a_saved_host_goes_on_once_its_state_is_read(poke) -> None:
     assert PEERS[poke].recv(10) == b"\n"
 
 
+def test_a_host_in_virtual_time_goes_on_without_a_byte() -> None:
+    save(b"stream")
+    with played(migrate_incoming=migrates("completed")) as (monitor, player), \
+            saved.SavedHost(KEY) as host:
+        booting.restore(monitor, None, host, soon())
+        assert player.calls[-1]["execute"] == "cont"
+
+
 @pytest.mark.parametrize("answers, said", [
     ({"migrate_incoming": migrates("failed")}, "QEMU does not take it"),
     ({"migrate_incoming": None}, "QEMU does not take it"),

@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/rtc.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,6 +41,9 @@ constexpr uint16_t kMicroseconds = 1
                                    << 2;  // Count them; the action is enabled.
 constexpr off_t kLockRegister = 0x68;
 constexpr uint8_t kEnable = 1 << 1;
+
+constexpr const char* kClock = "/dev/rtc";
+constexpr time_t kAlarmDelay = 2;  // s; longer than until the machine stops.
 
 // Until the machine stops. All its CPUs have to be idle by then.
 constexpr uint32_t kDelay1 = 1'000;   // us
@@ -109,6 +115,20 @@ void WriteTimer(volatile uint8_t* registers, size_t timer, uint32_t value) {
   *reinterpret_cast<volatile uint32_t*>(registers + timer) = value;
 }
 
+// Sets the alarm of a real-time clock.
+void SetAlarm(int clock) {
+  rtc_time now = {};
+  if (ioctl(clock, RTC_RD_TIME, &now) != 0) FailErrno("cannot read the clock");
+  // rtc_time is the beginning of tm.
+  tm calendar = {};
+  std::memcpy(&calendar, &now, sizeof(now));
+  const time_t later = timegm(&calendar) + kAlarmDelay;
+  gmtime_r(&later, &calendar);
+  rtc_wkalrm alarm = {.enabled = 1};
+  std::memcpy(&alarm.time, &calendar, sizeof(alarm.time));
+  if (ioctl(clock, RTC_WKALM_SET, &alarm) != 0) FailErrno("no alarm");
+}
+
 // Keeps this CPU busy for some 20 ms. Its tick does not come, because nobody
 // has programmed the timer yet.
 void Settle() {
@@ -123,18 +143,19 @@ void Settle() {
 
 }  // namespace
 
-void StopMachine(const std::string& port) {
+void StopMachine(const std::string& wake) {
   const std::optional<std::string> device = FindWatchdog();
   if (!device) return;
-  const vmm::UniqueFd input(open(port.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!input.valid()) FailErrno(port);
+  const vmm::UniqueFd input(open(wake.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!input.valid()) FailErrno(wake);
+  if (wake.starts_with(kClock)) SetAlarm(input.get());
   volatile uint8_t* const registers = MapRegisters(*device);
   WriteTimer(registers, kTimer1, kDelay1);
   WriteTimer(registers, kTimer2, kDelay2);
   WriteConfig(*device, kConfigRegister, &kMicroseconds, sizeof(kMicroseconds));
   WriteConfig(*device, kLockRegister, &kEnable, sizeof(kEnable));
-  char byte = 0;
-  if (read(input.get(), &byte, 1) != 1) FailErrno("nobody goes on at " + port);
+  unsigned long woken = 0;  // What a real-time clock is read by.
+  if (read(input.get(), &woken, sizeof(woken)) <= 0) FailErrno(wake);
   Settle();
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// host-unpack DIRECTORY PORT: what the init of the emulated host runs when the
+// host-unpack DIRECTORY WAKE: what the init of the emulated host runs when the
 // machine is up. The machine stops here, to be saved; whoever goes on unpacks a
 // command's files. See tools/parkvmm/host/init.
 #include <cstdlib>
@@ -12,7 +12,7 @@
 #include "tools/host-unpack/firmware_config.h"
 
 int main(int argc, char** argv) {
-  if (argc != 3) host_unpack::Fail("usage: host-unpack DIRECTORY PORT");
+  if (argc != 3) host_unpack::Fail("usage: host-unpack DIRECTORY WAKE");
   host_unpack::StopMachine(argv[2]);
   host_unpack::RearmTimers();
   host_unpack::FirmwareConfig source;

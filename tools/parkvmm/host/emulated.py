@@ -121,7 +121,7 @@ def run_restored(options: argparse.Namespace, run: pathlib.Path, initramfs: path
         def prepare() -> None:
             theirs.close()
             their_poke.close()
-            restore(Monitor(ours), our_poke, host, deadline)
+            restore(Monitor(ours), None if options.deterministic else our_poke, host, deadline)
 
         command = qemu_command(options, run, initramfs, parts=parts, monitor=theirs.fileno(),
                                poke=their_poke.fileno(), restored=True)
