@@ -11,6 +11,8 @@ import subprocess
 import sys
 
 import pytest
+from parkvmm.debian import kernels
+from parkvmm.host import contents, options, saved
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools" / "arm64-host"
@@ -151,7 +153,11 @@ def test_output_is_live_and_interrupt_leaves_nothing(usual_signals: None) -> Non
     assert not os.path.exists(f"/proc/{qemu}")
 
 
-STILL_BOOTING = re.compile(r"arm64-host: the host is still booting after \d+ s$")
+def said(result: subprocess.CompletedProcess[str]) -> list[str]:
+    """Returns the lines on stderr but for those on how long arm64-host waits, which is
+    wall-clock time."""
+    waits = re.compile(r"arm64-host: the host is still booting after \d+ s$")
+    return [line for line in result.stderr.splitlines() if not waits.match(line)]
 
 
 @needs_emulator
@@ -171,6 +177,35 @@ def test_deterministic_runs_are_identical_under_any_load() -> None:
     assert quiet.returncode == 0, quiet.stderr
     assert "parkvmm.label=kvm-on-tcg-icount" in quiet.stderr
     assert loaded.stdout == quiet.stdout
-    # All but what arm64-host itself says of the time that it waits.
-    assert ([line for line in loaded.stderr.splitlines() if not STILL_BOOTING.match(line)] ==
-            [line for line in quiet.stderr.splitlines() if not STILL_BOOTING.match(line)])
+    assert said(loaded) == said(quiet)
+
+
+@needs_emulator
+def test_a_damaged_saved_host_boots_afresh_to_the_same_bytes(tmp_path: pathlib.Path) -> None:
+    """A word on the kernel's command line makes the host this test's own."""
+    words = ["--deterministic", "--cpus", "2", "--memory", "1G", "--host-params", "test.damaged",
+             "--", "sh", "-c", "cat /proc/uptime /proc/interrupts /proc/stat; dmesg"]
+    first = run(*words)
+    assert first.returncode == 0, first.stderr
+    chosen = options.parse(words)
+    chosen.host_kernel = kernels.path_of(chosen.host_kernel)
+    path = saved.path_of(saved.key_of(chosen, contents.base_archive(chosen, tmp_path)))
+    again = run(*words)
+    assert (again.stdout, said(again)) == (first.stdout, said(first))
+    with open(path, "r+b") as file:
+        file.seek(1 << 20)
+        byte = file.read(1)
+        file.seek(1 << 20)
+        file.write(bytes([byte[0] ^ 1]))
+    mended = run(*words)
+    assert f"the saved host {path} is not used: its checksum is wrong; booting" in mended.stderr
+    assert mended.stdout == first.stdout
+    with saved.SavedHost(path.name) as host:
+        host.check()
+    path.unlink()
+
+
+@needs_emulator
+def test_a_cold_host_is_neither_saved_nor_restored() -> None:
+    result = emulated("--cold", "--", "sh", "-c", "ls /sys/bus/pci/devices | wc -l; echo $0")
+    assert (result.returncode, result.stdout) == (0, "2\nsh\n"), result.stderr

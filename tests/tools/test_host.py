@@ -419,7 +419,8 @@ def test_emulated_cpus_have_one_thread_unless_asked() -> None:
 def test_a_machine_gets_its_files_in_order_and_can_be_stopped_and_restored() -> None:
     line = qemu(parts=[pathlib.Path("a"), pathlib.Path("b,c")], monitor=7, poke=8, restored=True)
     assert ("-fw_cfg name=opt/parkvmm/00,file=a -fw_cfg name=opt/parkvmm/01,file=b,,c "
-            "-device i6300esb -action watchdog=pause -chardev socket,id=poke,fd=8 "
+            "-device i6300esb -device i6300esb -action watchdog=pause "
+            "-chardev socket,id=poke,fd=8 "
             "-device virtserialport,nr=5,chardev=poke -chardev socket,id=monitor,fd=7 "
             "-mon chardev=monitor,mode=control -incoming defer") in line
     for word in ("fw_cfg", "watchdog", "socket", "incoming"):

@@ -6,14 +6,16 @@
 
 namespace host_unpack {
 
-// Stops the machine, if QEMU has a watchdog for that, and returns when it goes
-// on and `wake` says so: a file that somebody writes a byte into, or a
+// Stops the machine, if QEMU has two watchdogs for that, and returns when it
+// goes on and `wake` says so: a file that somebody writes a byte into, or a
 // real-time clock /dev/rtc*, whose alarm is set.
 //
 // QEMU stops a CPU that runs some instructions sooner or later. So all CPUs are
-// idle when the machine stops. When it goes on, virtual time may jump to and
-// fro between QEMU's own timers until a CPU runs again; an alarm is at a time
-// of its own whatever happens before.
+// idle when a watchdog stops the machine. Even then virtual time jumps to the
+// next timer, whose interrupt comes before the stop or not. So that timer is
+// another watchdog's, which has no interrupt. When the machine goes on, virtual
+// time may jump again until a CPU runs; an alarm is at a time of its own
+// whatever happens before.
 void StopMachine(const std::string& wake);
 
 // Lets each CPU program its timer. QEMU 7.2 does not restore the timers of EL2,

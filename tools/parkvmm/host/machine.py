@@ -81,7 +81,7 @@ def qemu_command(options: argparse.Namespace, run: pathlib.Path, initramfs: path
     for number, part in enumerate(parts):  # fw_cfg sorts them by name.
         command += ["-fw_cfg", f"name=opt/parkvmm/{number:02},file={escaped(part)}"]
     if monitor is not None:
-        command += ["-device", "i6300esb", "-action", "watchdog=pause",
+        command += ["-device", "i6300esb", "-device", "i6300esb", "-action", "watchdog=pause",
                     "-chardev", f"socket,id=poke,fd={poke}",
                     "-device", "virtserialport,nr=5,chardev=poke",
                     "-chardev", f"socket,id=monitor,fd={monitor}",
