@@ -73,7 +73,7 @@ class Unpacker {
       if (!header) return "not a record: " + *line;
       if (header->kind == Kind::kEnd) return std::nullopt;
       const std::string path = root_ + "/" + header->path;
-      const std::optional<std::string> error =
+      std::optional<std::string> error =
           header->kind == Kind::kDirectory
               ? MakeDirectory(path, header->mode)
               : WriteFile(path, header->mode, header->size);

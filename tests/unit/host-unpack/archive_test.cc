@@ -96,7 +96,7 @@ TEST(HeaderTest, RefusesPathsThatLeadElsewhere) {
 
 TEST_F(UnpackTest, MakesFilesAndDirectoriesWhateverThePieces) {
   const std::string large(5000, 'x');
-  for (const size_t piece : {1, 2, 7, 4096, 1 << 20}) {
+  for (const size_t piece : {1U, 2U, 7U, 4096U, 1U << 20}) {
     EXPECT_EQ(
         Unpacked("d 755 0 a\nf 755 5 a/b\n1\n345f 600 0 c\nf 644 5000 d\n" +
                      large + "e 0 0 .\nignored",
