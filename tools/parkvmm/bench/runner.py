@@ -120,9 +120,10 @@ def emulator(clock: Clock) -> dict[str, str] | None:
 
 
 def host_files() -> list[pathlib.Path]:
-    """Returns the files of tools/arm64-host: the command, and what it imports."""
+    """Returns the files of tools/arm64-host: the command, what it imports, and what runs
+    in an emulated host."""
     package = TOOLS / "parkvmm"
-    return [HOST, *sorted(package.glob("*.py")), *sorted((package / "host").glob("*.py")),
+    return [HOST, *filter(pathlib.Path.exists, [BIN / "host-unpack"]), *sorted(package.glob("*.py")), *sorted((package / "host").glob("*.py")),
             package / "host" / "init"]
 
 
