@@ -123,8 +123,9 @@ def host_files() -> list[pathlib.Path]:
     """Returns the files of tools/arm64-host: the command, what it imports, and what runs
     in an emulated host."""
     package = TOOLS / "parkvmm"
-    return [HOST, *filter(pathlib.Path.exists, [BIN / "host-unpack"]), *sorted(package.glob("*.py")), *sorted((package / "host").glob("*.py")),
-            package / "host" / "init"]
+    unpacker = BIN / "host-unpack"  # Not where nothing is emulated.
+    return [HOST, *sorted(package.glob("*.py")), *sorted((package / "host").glob("*.py")),
+            package / "host" / "init", *([unpacker] if unpacker.exists() else [])]
 
 
 def key(run: Run, clock: Clock) -> str:
