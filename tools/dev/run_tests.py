@@ -270,6 +270,10 @@ GROUPS = {
         "emulator": ["tools/setup", "--quiet", "emulator"], "build": ["tools/build", "arm64"],
         "check": ["tools/bench-micro", "--check"]}),
                     "PSCI calls and device accesses cost what they did"),
+    "bench-vmm": (lambda: steps("bench-vmm", {
+        "emulator": ["tools/setup", "--quiet", "emulator"], "build": ["tools/build", "arm64"],
+        "guest image": ["tools/guest-image"], "check": ["tools/bench-vmm", "--check"]}),
+                  "the VMM starts as soon, and takes as little memory, as it did"),
     "soak": (soak, "thousands of cycles by payloads, and kexecs in a row; builds a kernel"),
     "wall-clock": (wall_clock, "guests that need no virtual time, natively where that is possible"),
     "kernels": (python("kernels", ["tests/kernels"], deadline=KERNELS_DEADLINE),
