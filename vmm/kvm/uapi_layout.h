@@ -120,6 +120,7 @@ static_assert(KVM_GUESTDBG_SINGLESTEP == 1 << 1);
 
 static_assert(KVM_REG_ARM64 == 0x6000000000000000);
 static_assert(KVM_REG_SIZE_SHIFT == 52);
+static_assert(KVM_REG_ARCH_MASK == 0xff00000000000000);
 static_assert(KVM_REG_SIZE_MASK == 0x00f0000000000000);
 static_assert(KVM_REG_SIZE_U64 == 0x0030000000000000);
 
@@ -154,6 +155,8 @@ PARKVMM_MEMBER(kvm_guest_debug_arch, dbg_wvr, 384, 128);
 
 // Never handed over; offsets in them are in the ids of core registers.
 PARKVMM_MEMBER(kvm_regs, regs, 0, 272);
+PARKVMM_MEMBER(kvm_regs, fp_regs, 336, 528);
+PARKVMM_MEMBER(user_fpsimd_state, vregs, 0, 512);
 PARKVMM_MEMBER(user_pt_regs, regs, 0, 248);
 PARKVMM_MEMBER(user_pt_regs, sp, 248, 8);
 PARKVMM_MEMBER(user_pt_regs, pc, 256, 8);
