@@ -10,6 +10,7 @@ import sys
 
 import numpy
 import pytest
+from done import Done
 from parkvmm.bench import demo, hazards, micro, statistics
 from parkvmm.bench.facts import PHASES
 from parkvmm.bench.plan import Unit
@@ -68,18 +69,6 @@ def test_the_table_is_in_microseconds_and_has_what_was_measured() -> None:
     assert "| an IPI to 8 CPUs, until the last has taken it | 0.50 |  | 0.25 |" in micro.table(
         {"floor": figures_of()["floor"], "vmm": figures_of()["vmm"] | {"ipi_8": 500},
          "kvm": figures_of()["kvm"] | {"ipi_8": 250}})
-
-
-class Done:
-    """Stands for subprocess.run, and keeps the commands."""
-
-    def __init__(self, status: int = 0, stdout: str = "", stderr: str = "") -> None:
-        self.commands: list[list[str]] = []
-        self.status, self.stdout, self.stderr = status, stdout, stderr
-
-    def __call__(self, words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        self.commands.append(words)
-        return subprocess.CompletedProcess(words, self.status, self.stdout, self.stderr)
 
 
 def test_figures_are_read_from_what_programs_print(monkeypatch) -> None:

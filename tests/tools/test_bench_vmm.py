@@ -2,10 +2,10 @@
 """tools/bench-vmm with machines that are made up."""
 
 import json
-import subprocess
 import sys
 
 import pytest
+from done import Done
 from parkvmm.bench import vmm
 from parkvmm.labels import VIRTUAL_TIME
 
@@ -16,18 +16,6 @@ vmm: something else
 """
 FIGURES = {"small-1 start_ns": 3_440_000, "small-1 end_ns": 15_170_000,
            "linux-1 own_bytes": 266_000}
-
-
-class Done:
-    """Stands for subprocess.run, and keeps the commands."""
-
-    def __init__(self, status: int = 0, stdout: str = "", stderr: str = "") -> None:
-        self.commands: list[list[str]] = []
-        self.status, self.stdout, self.stderr = status, stdout, stderr
-
-    def __call__(self, words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        self.commands.append(words)
-        return subprocess.CompletedProcess(words, self.status, self.stdout, self.stderr)
 
 
 @pytest.mark.parametrize("cpus, host_cpus", [(1, "4"), (8, "8")])

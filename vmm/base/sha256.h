@@ -11,8 +11,8 @@
 
 namespace vmm {
 
-// 64 lower-case hexadecimal digits. With the CPU's instructions for it where it
-// has any: a second for 1 to 2 GB, else for 0.3.
+// Returns 64 lower-case hexadecimal digits. Uses the CPU's instructions for it,
+// where it has any. Any thread.
 std::string Sha256(absl::Span<const uint8_t> bytes);
 // The same of what is too large to be held. Errors as Content::ReadAt()'s.
 absl::StatusOr<std::string> Sha256(const Content& content);

@@ -35,8 +35,8 @@ class MachineControl {
  public:
   virtual ~MachineControl() = default;
 
-  // Before Start(), while guest RAM holds what was loaded. Takes a second for 1
-  // to 2 GB of it.
+  // Before Start(), while guest RAM holds what was loaded; docs/costs.md says
+  // how long it takes. kOutOfRange if that is not in RAM.
   virtual absl::StatusOr<GuestDigests> Digests() const = 0;
   virtual void Start() = 0;
   // Any thread. The first reason stands; all vCPUs leave the guest at once.
