@@ -78,4 +78,27 @@ absl::string_view FunctionName(uint32_t function) {
   }
 }
 
+absl::string_view ReturnName(int64_t answer) {
+  switch (answer) {
+    case PSCI_RET_SUCCESS:
+      return "SUCCESS";
+    case PSCI_RET_NOT_SUPPORTED:
+      return "NOT_SUPPORTED";
+    case PSCI_RET_INVALID_PARAMETERS:
+      return "INVALID_PARAMETERS";
+    case PSCI_RET_DENIED:
+      return "DENIED";
+    case PSCI_RET_ALREADY_ON:
+      return "ALREADY_ON";
+    case PSCI_RET_ON_PENDING:
+      return "ON_PENDING";
+    case PSCI_RET_INTERNAL_FAILURE:
+      return "INTERNAL_FAILURE";
+    case PSCI_RET_INVALID_ADDRESS:
+      return "INVALID_ADDRESS";
+    default:
+      return "unknown";
+  }
+}
+
 }  // namespace psci

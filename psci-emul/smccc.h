@@ -35,6 +35,9 @@ bool IsImplemented(uint32_t function);
 // "CPU_ON", the same for its 32-bit and 64-bit form; "unknown" otherwise.
 absl::string_view FunctionName(uint32_t function);
 
+// What PSCI answered, "ALREADY_ON"; "unknown" for what it has no word for.
+absl::string_view ReturnName(int64_t answer);
+
 }  // namespace psci
 
 #endif  // PARKVMM_PSCI_EMUL_SMCCC_H_

@@ -21,8 +21,11 @@ def assert_kexecs(outcome: Outcome, cycles: int, cpus: int) -> None:
     assert [(k["cpus"], k["cpus_back"], k["verdict"]) for k in kexecs] == [
         (cpus, cpus, "pass")] * cycles
     for kexec in kexecs:
-        phases = kexec["phase_ns"]
-        assert sum(phases[name] for name in PHASES) == kexec["total_ns"]
+        seen = {name: ns for name, ns in kexec["phase_ns"].items() if ns is not None}
+        # Of two CPUs, the first to leave is the last.
+        assert set(PHASES) - set(seen) == ({"prepare"} if cpus == 2 else set())
+        assert sum(seen.values()) == kexec["total_ns"]
+        assert kexec["teardown_ns"] == seen.get("prepare", 0) + seen["down"]
 
 
 def test_demo_shows_three_kexecs_in_wall_clock_time(tmp_path) -> None:
@@ -116,6 +119,55 @@ def test_kvms_own_psci_works_and_the_table_says_what_differs(
     assert kexec["total_ns"] > 0
     assert "PSCI was answered by KVM" in outcome.stderr
     assert all(event["event"] != "psci" for event in outcome.events())
+
+
+def assert_seen(kexec: dict, cpus: int) -> None:
+    """A kexec of a guest that makes no marks: what lies between CPUs is seen, the rest not."""
+    phases = kexec["phase_ns"]
+    between = {"jump", "early", "up"} | ({"down"} if cpus > 2 else set())
+    assert {name for name in PHASES if phases[name] is not None} == (
+        between if cpus > 1 else set())
+    assert (kexec["cpus"], kexec["cpus_back"], kexec["lost"]) == (cpus, cpus, [])
+    assert not kexec["announced"] and kexec["total_ns"] is None
+    assert kexec["verdict"] == "pass"
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 4])
+def test_a1_a2_a4_a_guest_without_marks_is_measured(host: Host, cpus) -> None:
+    outcome = host.linux("--cpus", str(cpus), "--expect-kexecs", "2",
+                         params="park.cycles=2 park.marks=off")
+    assert outcome.status == OK, outcome.explain()
+    first, second = outcome.json()["kexecs"]
+    for kexec in (first, second):
+        assert_seen(kexec, cpus)
+    # By its next PSCI call, unless its user space took a second.
+    assert first["came_up_by"] in ("settled", "next-kexec")
+    assert second["came_up_by"] in ("settled", "end")
+    assert outcome.stderr.count(f"{cpus} of {cpus}") == 3
+
+
+def test_a1_a_guest_without_marks_that_runs_on_is_a_timeout(host: Host) -> None:
+    outcome = host.linux("--cpus", "2", "--expect-kexecs", "1", "--timeout", "20s",
+                         params="park.cycles=1 park.marks=off park.end=idle")
+    assert outcome.status == TIMEOUT, outcome.explain()
+    kexec, = outcome.json()["kexecs"]
+    assert_seen(kexec, 2)
+    assert kexec["came_up_by"] == "settled"
+
+
+@pytest.mark.parametrize("cpus, old", [(1, ""), (2, "maxcpus=1"), (4, "")])
+def test_a5_a_crash_kernel_is_recognised(host: Host, cpus, old) -> None:
+    outcome = host.linux("--cpus", str(cpus),
+                         params=f"park.cycles=1 park.crash crashkernel=320M {old}")
+    assert outcome.status == OK, outcome.explain()
+    kexec, = outcome.json()["kexecs"]
+    assert (kexec["crash"], kexec["verdict"], kexec["came_up_by"]) == (True, "pass", "mark")
+
+
+def test_a11_a_guest_that_halts_has_ended(host: Host) -> None:
+    outcome = host.linux("--cpus", "2", "--timeout", "60s", params="park.end=halt loglevel=6")
+    assert outcome.status == OK, outcome.explain()
+    assert "reboot: System halted" in outcome.stdout
 
 
 @pytest.mark.parametrize("end, status, sentence", [

@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 REPORTS = ROOT / "build" / "reports"
 SLOWEST = 8  # how many slow tests are named
 GROUP_DEADLINE = 900  # seconds
+BUILD_DEADLINE = 1800  # with nothing built before, on a machine that is busy
 MACHINES_DEADLINE = 2100  # Ten minutes on two quiet cores; others may be busy on them.
 LINUX_MATRIX_DEADLINE = 2 * 3600
 KERNELS_DEADLINE = 3000
@@ -96,7 +97,7 @@ def step(group: str, name: str, command: list[str],
 
 def unit(preset: str):
     def group() -> list[Case]:
-        built = step(preset, "build", ["tools/build", preset])
+        built = step(preset, "build", ["tools/build", preset], BUILD_DEADLINE)
         if built[0].outcome != "passed":
             return built
         report = REPORTS / f"{preset}.xml"
@@ -127,7 +128,8 @@ def steps(group: str, commands: dict[str, list[str]], deadline: int = GROUP_DEAD
     """Commands by name, up to the first that fails."""
     cases: list[Case] = []
     for name, command in commands.items():
-        cases += step(group, name, command, deadline)
+        cases += step(group, name, command,
+                      BUILD_DEADLINE if command[0] == "tools/build" else deadline)
         if cases[-1].outcome != "passed":
             break
     return cases

@@ -174,6 +174,7 @@ absl::StatusOr<KernelImage> ParseRaw(absl::string_view name,
   KernelImage image;
   image.content = file;
   image.text_offset = kLegacyTextOffset;
+  image.raw = true;
   image.format = "raw";
   return image;
 }

@@ -25,6 +25,7 @@ struct KernelImage {
   // The page size it was built for, in bytes: 4096, 16384 or 65536. 0: it does
   // not say.
   uint32_t page_size = 0;
+  bool raw = false;    // A flat binary, of which nothing is known.
   std::string format;  // For a log line, such as "Image" or "zboot (gzip)".
 };
 

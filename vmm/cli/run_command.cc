@@ -75,15 +75,24 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   return spec;
 }
 
+absl::StatusOr<absl::Duration> DurationOf(absl::string_view option,
+                                          const std::string& text) {
+  absl::Duration duration;
+  if (!absl::ParseDuration(text, &duration) ||
+      duration <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        option, " ", text, " is no duration; say 90s, 5m or 1h30m"));
+  }
+  return duration;
+}
+
 absl::StatusOr<SessionOptions> SessionOf(const RunOptions& options) {
   SessionOptions session;
-  if (!absl::ParseDuration(options.timeout, &session.timeout) ||
-      session.timeout <= absl::ZeroDuration()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--timeout ", options.timeout,
-                     " is no duration; say 90s, 5m or 1h30m"));
-  }
+  ASSIGN_OR_RETURN(session.timeout, DurationOf("--timeout", options.timeout));
+  ASSIGN_OR_RETURN(session.panic_grace,
+                   DurationOf("--panic-grace", options.panic_grace));
   session.reboot_on_reset = options.on_reset == "reboot";
+  session.reset_is_end = options.on_reset == "ok";
   session.events_path = options.events;
   session.dump_dtb_path = options.dump_dtb;
   session.expected_kexecs = options.expect_kexecs;

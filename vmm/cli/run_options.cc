@@ -47,6 +47,12 @@ std::string ExpandFirmware(std::string& text) {
   return "";
 }
 
+// --on-reset fail was called exit in version 0.1.
+std::string CurrentName(std::string& text) {
+  if (text == "exit") text = "fail";
+  return "";
+}
+
 }  // namespace
 
 void DefineRunOptions(CLI::App& command, RunOptions& options) {
@@ -117,9 +123,16 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
       ->type_name("DURATION");
   command
       .add_option("--on-reset", options.on_reset,
-                  "what a guest's reset does: end the run, or boot again")
-      ->type_name("exit|reboot")
-      ->check(CLI::IsMember({"exit", "reboot"}));
+                  "what a guest's reset is: a failure (exit 67), as good as "
+                  "a power-off, or the next boot")
+      ->type_name("fail|ok|reboot")
+      ->transform(CLI::Validator(CurrentName, "", "reset"))
+      ->check(CLI::IsMember({"fail", "ok", "reboot"}));
+  command
+      .add_option("--panic-grace", options.panic_grace,
+                  "how long after a panic's last sign of life the guest may "
+                  "take to reset or to start a crash kernel")
+      ->type_name("DURATION");
   command
       .add_option("--expect-kexecs", options.expect_kexecs,
                   "exit 1 unless this many kexecs came up")
@@ -207,6 +220,7 @@ json ToJson(const RunOptions& options) {
       {"seed", nullptr},
       {"timeout", options.timeout},
       {"on-reset", options.on_reset},
+      {"panic-grace", options.panic_grace},
       {"expect-kexecs", nullptr},
       {"arm", options.arm},
       {"label", options.label},

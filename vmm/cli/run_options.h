@@ -30,7 +30,8 @@ struct RunOptions {
   bool raw = false;
   std::optional<uint64_t> seed;
   std::string timeout = "5m";
-  std::string on_reset = "exit";
+  std::string on_reset = "fail";
+  std::string panic_grace = "5s";
   std::optional<uint32_t> expect_kexecs;
   std::string arm = "stock";
   std::string label;  // Empty: what the host is found to be.

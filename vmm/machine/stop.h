@@ -21,6 +21,7 @@ struct StopReason {
     kAllOff,      // Every CPU turned itself off: nobody can call CPU_ON.
     kStuck,       // A vCPU can go no further; `detail` says why.
     kPanicked,    // The guest panicked and hangs.
+    kHalted,      // The guest's kernel halted, and is silent since.
     kTimeout,     // `detail` says what was waited for.
     kInterrupt,   // The user: a signal, or ctrl-a x.
     kOutputLost,  // A file takes no more of what we write; `detail` says why.

@@ -119,6 +119,14 @@ void SortBy(std::vector<CpuTimes>& cpus, Key key) {
       [&key](const CpuTimes& a, const CpuTimes& b) { return key(a) < key(b); });
 }
 
+Stamp PrepareEnd(const Boundaries& at) {
+  return at.one_left ? std::nullopt : at.first_left;
+}
+
+Stamp DownBegin(const Boundaries& at) {
+  return at.one_left ? at.kexec : at.first_left;
+}
+
 // What is not `firmware`'s of the time from `begin` to `end`.
 Stamp Rest(Stamp begin, Stamp end, int64_t firmware) {
   if (!begin || !end) return std::nullopt;
@@ -128,11 +136,11 @@ Stamp Rest(Stamp begin, Stamp end, int64_t firmware) {
 }  // namespace
 
 void AddCpus(Boundaries& at, absl::Span<const CpuRecord> cpus) {
+  const std::vector<int64_t> leaves = Leaves(cpus);
+  at.one_left = leaves.size() == 1;
+  if (!leaves.empty()) at.first_left = leaves.front();
   for (const CpuRecord& cpu : cpus) {
-    if (cpu.leave) {
-      KeepEarliest(at.first_left, cpu.leave->left);
-      if (cpu.leave->off) KeepLatest(at.last_off, *cpu.leave->off);
-    }
+    if (cpu.leave && cpu.leave->off) KeepLatest(at.last_off, *cpu.leave->off);
     if (cpu.arrival) {
       KeepEarliest(at.first_called, cpu.arrival->called);
       if (cpu.arrival->started) {
@@ -143,17 +151,11 @@ void AddCpus(Boundaries& at, absl::Span<const CpuRecord> cpus) {
   if (at.last_off && at.version) {
     at.last_off = std::min(*at.last_off, *at.version);
   }
-  // Without secondary CPUs nobody leaves and nobody comes: those phases are
-  // empty, and their neighbours meet.
-  if (!at.first_left) at.first_left = at.last_off = at.version;
-  if (!at.first_called && at.version) {
-    at.first_called = at.last_started = at.up;
-  }
 }
 
 Phases PhasesOf(const Boundaries& at) {
-  return {.prepare = Difference(at.kexec, at.first_left),
-          .down = Difference(at.first_left, at.last_off),
+  return {.prepare = Difference(at.kexec, PrepareEnd(at)),
+          .down = Difference(DownBegin(at), at.last_off),
           .jump = Difference(at.last_off, at.version),
           .early = Difference(at.version, at.first_called),
           .up = Difference(at.first_called, at.last_started),
@@ -163,8 +165,8 @@ Phases PhasesOf(const Boundaries& at) {
 PhaseShares SharesOf(const Boundaries& at, absl::Span<const CpuRecord> cpus) {
   const std::vector<Edge> edges = EdgesOf(cpus);
   return {
-      .prepare = SharesBetween(at.kexec, at.first_left, edges),
-      .down = SharesBetween(at.first_left, at.last_off, edges),
+      .prepare = SharesBetween(at.kexec, PrepareEnd(at), edges),
+      .down = SharesBetween(DownBegin(at), at.last_off, edges),
       .jump = SharesBetween(at.last_off, at.version, edges),
       .early = SharesBetween(at.version, at.first_called, edges),
       .up = SharesBetween(at.first_called, at.last_started, edges),
@@ -225,6 +227,22 @@ Doors DoorsOf(absl::Span<const CpuRecord> cpus) {
     }
   }
   return doors;
+}
+
+std::vector<LostCpu> LostOf(absl::Span<const CpuRecord> cpus) {
+  using Fate = LostCpu::Fate;
+  std::vector<LostCpu> lost;
+  for (uint32_t i = 0; i < cpus.size(); ++i) {
+    const CpuRecord& cpu = cpus[i];
+    if (cpu.arrival) {
+      if (!cpu.arrival->started) lost.push_back({i, Fate::kNeverStarted});
+    } else if (cpu.refused) {
+      lost.push_back({i, Fate::kRefused, *cpu.refused});
+    } else if (cpu.leave) {
+      lost.push_back({i, Fate::kNotCalled});
+    }
+  }
+  return lost;
 }
 
 }  // namespace vmm

@@ -17,6 +17,9 @@ namespace vmm {
 struct Boundaries {
   std::optional<int64_t> kexec, first_left, last_off, version, first_called,
       last_started, up;
+  // One CPU left. It was the first and the last: its way off begins at
+  // `kexec`, and "down" has what would be "prepare".
+  bool one_left = false;
 };
 
 // Fills in `first_left`, `last_off`, `first_called` and `last_started`. CPUs
@@ -35,6 +38,9 @@ std::vector<CpuTimes> PerCpu(int64_t begin, const Boundaries& at,
                              absl::Span<const CpuRecord> cpus);
 
 Doors DoorsOf(absl::Span<const CpuRecord> cpus);
+
+// CPUs that left, or were called, and have not started.
+std::vector<LostCpu> LostOf(absl::Span<const CpuRecord> cpus);
 
 }  // namespace vmm
 

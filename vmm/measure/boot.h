@@ -11,14 +11,15 @@
 namespace vmm {
 
 // The phases of one boot in ns, one after the other without a gap. A phase is
-// absent where the VMM could not see its boundary: the guest made no mark, or
-// KVM answered PSCI.
+// absent where the VMM could not see its boundary: the guest made no mark, no
+// other CPU left or came, or KVM answered PSCI.
 struct Phases {
-  std::optional<int64_t> prepare;    // kexec mark -> first CPU leaves
-  std::optional<int64_t> down;       // -> last CPU is off
-  std::optional<int64_t> jump;       // -> the new kernel's PSCI_VERSION
-  std::optional<int64_t> early;      // -> first CPU_ON or release
-  std::optional<int64_t> up;         // -> last CPU's first instruction
+  std::optional<int64_t> prepare;  // kexec mark -> first CPU leaves
+  std::optional<int64_t> down;     // -> last CPU is off. Where one CPU leaves:
+                                   // kexec mark -> it is off
+  std::optional<int64_t> jump;     // -> the new kernel's PSCI_VERSION
+  std::optional<int64_t> early;    // -> first CPU_ON or release
+  std::optional<int64_t> up;       // -> last CPU's first instruction
   std::optional<int64_t> userspace;  // -> up mark
   friend bool operator==(const Phases&, const Phases&) = default;
 };
@@ -83,18 +84,43 @@ struct Steps {
   StepTimes up;
 };
 
+// By what the VMM knows that a boot has come up.
+enum class CameUpBy : uint8_t {
+  kMark,       // The guest said so.
+  kNextKexec,  // The next kernel began.
+  kEnd,        // The guest ended by itself.
+  kSettled,    // Its CPUs have started, and none has called PSCI for a while.
+  kStopped,    // They had when the run was stopped.
+};
+
+// A CPU that did not come up, and what is known of it.
+struct LostCpu {
+  uint32_t vcpu = 0;
+  enum class Fate : uint8_t {
+    kNotCalled,     // Nobody called CPU_ON for it, or stored its exit.
+    kRefused,       // CPU_ON was answered `answer`.
+    kNeverStarted,  // It was called, and did not start.
+  } fate = Fate::kNotCalled;
+  int64_t answer = 0;
+  friend bool operator==(const LostCpu&, const LostCpu&) = default;
+};
+
 // One boot of a kernel: the first, or one that a kexec brought.
 struct Boot {
   bool kexec = false;      // Or the machine's first.
   bool announced = false;  // By the guest's kexec mark.
+  bool crash = false;      // A panic led to it: a crash kernel.
   uint32_t cpus = 0;       // Online before; for the first boot, all there are.
   uint32_t cpus_back = 0;  // Online after, as the new kernel's user space read
                            // it; without a mark, as the VMM saw CPUs start.
-  bool complete = false;   // The up mark came. All below needs it.
+  std::optional<CameUpBy> came_up;  // All below needs it.
+  // CPUs that were there before, or were called, and did not start.
+  std::vector<LostCpu> lost;
   // ns since the machine started: the kexec mark, or the start of the boot CPU.
   // Without either: the first CPU leaves, or PSCI_VERSION.
   std::optional<int64_t> begin;
   std::optional<int64_t> total;  // kexec mark (first boot: start) -> up mark.
+  std::optional<int64_t> teardown;  // kexec mark -> last CPU is off.
   Phases phases;
   PhaseShares shares;
   Doors doors;

@@ -28,6 +28,7 @@ struct Arrival {
 struct CpuRecord {
   std::optional<Leave> leave;      // Out of the old kernel.
   std::optional<Arrival> arrival;  // Into the new one, the first time.
+  std::optional<int64_t> refused;  // What CPU_ON was answered, if not SUCCESS.
   std::optional<Leave> next;       // Out of the new one again, if it did.
 };
 

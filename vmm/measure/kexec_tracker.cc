@@ -14,9 +14,7 @@ namespace {
 constexpr size_t kMaxPerCpuRecords = 1'000'000;
 
 bool IsCpuOn(const Event& event) {
-  return (event.function == PSCI_CPU_ON_32 ||
-          event.function == PSCI_CPU_ON_64) &&
-         event.result == PSCI_RET_SUCCESS;
+  return event.function == PSCI_CPU_ON_32 || event.function == PSCI_CPU_ON_64;
 }
 
 bool IsAffinityOff(const Event& event) {
@@ -31,8 +29,20 @@ Leave* LastLeave(CpuRecord& cpu) {
   return cpu.leave ? &*cpu.leave : nullptr;
 }
 
-bool IsAway(const CpuRecord& cpu) {
-  return cpu.next || (cpu.leave && !cpu.arrival);
+// Forgets the ways out of CPUs that left long before the others.
+void ForgetEarlierLeaves(absl::Span<CpuRecord> cpus) {
+  std::vector<int64_t> leaves;
+  for (const CpuRecord& cpu : cpus) {
+    if (cpu.next) leaves.push_back(cpu.next->left);
+  }
+  std::sort(leaves.begin(), leaves.end());
+  int64_t first = leaves.empty() ? 0 : leaves.front();
+  for (size_t i = 1; i < leaves.size(); ++i) {
+    if (leaves[i] - leaves[i - 1] > KexecTracker::kApartNs) first = leaves[i];
+  }
+  for (CpuRecord& cpu : cpus) {
+    if (cpu.next && cpu.next->left < first) cpu.next.reset();
+  }
 }
 
 }  // namespace
@@ -49,11 +59,15 @@ CpuRecord* KexecTracker::FindTarget(uint64_t mpidr) {
 }
 
 void KexecTracker::BeginKexec(std::optional<int64_t> mark, uint32_t cpus) {
-  boots_.push_back(
-      {.kexec = true, .announced = mark.has_value(), .cpus = cpus});
+  if (!boots_.back().came_up && version_) Complete(CameUpBy::kNextKexec);
+  boots_.push_back({.kexec = true,
+                    .announced = mark.has_value(),
+                    .crash = !mark && (panicked_ || marks_up_),
+                    .cpus = cpus});
   kexec_ = mark;
   version_.reset();
   up_.reset();
+  probed_ = false;
   steps_.Begin();
   for (CpuRecord& cpu : cpus_) {
     // With a mark, only what leaves from here on leaves for this kexec.
@@ -61,37 +75,73 @@ void KexecTracker::BeginKexec(std::optional<int64_t> mark, uint32_t cpus) {
   }
 }
 
-bool KexecTracker::Add(const Event& event) {
+std::optional<size_t> KexecTracker::Add(const Event& event) {
   switch (event.kind) {
     case Event::Kind::kPsci:
       AddPsci(event);
-      return false;
+      break;
     case Event::Kind::kParkStore:
       AddLeave(event);
-      return false;
+      break;
     case Event::Kind::kReleaseStore:
       AddCall(event.args[0], event);
-      return false;
+      break;
     case Event::Kind::kOff:
       AddOff(event);
-      return false;
+      break;
     case Event::Kind::kStart:
       AddStart(event);
-      return false;
+      break;
     case Event::Kind::kMark:
-      return AddMark(event);
+      AddMark(event);
+      break;
     case Event::Kind::kVerdict:
     case Event::Kind::kReset:
     case Event::Kind::kPowerOff:
-      return false;
+      break;
   }
-  return false;
+  active_ns_ = event.ns;
+  return std::exchange(came_up_, std::nullopt);
+}
+
+std::optional<int64_t> KexecTracker::SettlesAt() const {
+  const Boot& boot = boots_.back();
+  // A guest that marks says itself when it is up, and a first boot has time
+  // until the next.
+  if (!boot.kexec || boot.came_up || !version_ || marks_up_) {
+    return std::nullopt;
+  }
+  return active_ns_ + (AllAreBack() ? kSettleNs : kApartNs);
+}
+
+std::optional<size_t> KexecTracker::Settle(int64_t now_ns) {
+  const std::optional<int64_t> at = SettlesAt();
+  if (at && now_ns >= *at) Complete(CameUpBy::kSettled);
+  return std::exchange(came_up_, std::nullopt);
+}
+
+std::optional<size_t> KexecTracker::End(bool by_guest) {
+  const Boot& boot = boots_.back();
+  const bool waits_for_mark = boot.kexec && marks_up_;
+  if (!boot.came_up && version_ && !waits_for_mark) {
+    if (by_guest) {
+      Complete(CameUpBy::kEnd);
+    } else if (AllAreBack()) {
+      Complete(CameUpBy::kStopped);
+    }
+  }
+  return std::exchange(came_up_, std::nullopt);
 }
 
 void KexecTracker::AddPsci(const Event& event) {
   saw_kernel_ = true;
+  if (event.function == PSCI_MIGRATE_INFO_TYPE) {
+    AddMigrateInfo(event);
+  } else if (asked_again_ && asked_again_->vcpu == event.vcpu) {
+    asked_again_.reset();
+  }
   if (event.function == PSCI_VERSION) {
-    AddVersion(event.ns);
+    AddVersion(event);
   } else if (event.function == PSCI_CPU_OFF) {
     AddLeave(event);
   } else if (IsAffinityOff(event)) {
@@ -101,25 +151,37 @@ void KexecTracker::AddPsci(const Event& event) {
   }
 }
 
-void KexecTracker::AddVersion(int64_t ns) {
-  // A kernel asks once. Asked again after CPUs left: a kexec without a mark.
+void KexecTracker::AddVersion(const Event& event) {
   if (version_) {
-    if (std::none_of(cpus_.begin(), cpus_.end(), IsAway) ||
-        boots_.size() >= kMaxBoots) {
-      return;
-    }
-    const auto left = std::count_if(
-        cpus_.begin(), cpus_.end(),
-        [](const CpuRecord& cpu) { return cpu.next.has_value(); });
-    BeginKexec(std::nullopt, static_cast<uint32_t>(left) + 1);
+    asked_again_ = {event.ns, event.vcpu};
+    return;
   }
-  version_ = ns;
+  version_ = event.ns;
   // Until now the old kernel ran: whom it turned on has not left.
   if (boots_.size() > 1) {
     for (CpuRecord& cpu : cpus_) {
       if (cpu.arrival) cpu = {};
+      cpu.refused.reset();
     }
   }
+}
+
+void KexecTracker::AddMigrateInfo(const Event& event) {
+  const bool again = asked_again_ && asked_again_->vcpu == event.vcpu;
+  if (again && probed_ && boots_.size() < kMaxBoots) {
+    BeginUnannounced(asked_again_->ns);
+  }
+  if (again) asked_again_.reset();
+  probed_ = version_.has_value();
+}
+
+void KexecTracker::BeginUnannounced(int64_t version_ns) {
+  ForgetEarlierLeaves(absl::MakeSpan(cpus_));
+  const auto left =
+      std::count_if(cpus_.begin(), cpus_.end(),
+                    [](const CpuRecord& cpu) { return cpu.next.has_value(); });
+  BeginKexec(std::nullopt, static_cast<uint32_t>(left) + 1);
+  version_ = version_ns;
 }
 
 void KexecTracker::AddLeave(const Event& event) {
@@ -152,6 +214,10 @@ void KexecTracker::AddKnownOff(uint64_t mpidr, int64_t ns) {
 void KexecTracker::AddCall(uint64_t mpidr, const Event& event) {
   CpuRecord* const cpu = FindTarget(mpidr);
   if (cpu == nullptr) return;
+  if (event.result != PSCI_RET_SUCCESS) {
+    if (!cpu->arrival) cpu->refused = event.result;
+    return;
+  }
   cpu->next.reset();
   if (cpu->arrival) return;
   cpu->arrival = {.called = event.ns,
@@ -166,40 +232,53 @@ void KexecTracker::AddStart(const Event& event) {
     arrival->started = event.ns;
     arrival->firmware = event.firmware_ns;
   }
-  if (!boots_.back().complete) Count();
+  if (!boots_.back().came_up) Count();
 }
 
-bool KexecTracker::AddMark(const Event& event) {
+void KexecTracker::AddMark(const Event& event) {
   saw_kernel_ = true;
   const uint64_t value = event.args[1];
+  // No count of CPUs that there are.
+  const bool counts = value >= 1 && value <= cpus_.size();
   switch (event.args[0]) {
     case MARK_CODE_KEXEC: {
       // A second one without a boot in between: the first kexec failed.
-      const bool retry = InKexec() && !version_;
+      const bool retry =
+          boots_.back().announced && !boots_.back().came_up && !version_;
       if (retry) boots_.pop_back();
       if (boots_.size() < kMaxBoots) {
-        BeginKexec(event.ns, static_cast<uint32_t>(value));
+        BeginKexec(event.ns,
+                   static_cast<uint32_t>(counts ? value : cpus_.size()));
       }
-      return false;
+      return;
     }
-    case MARK_CODE_UP:
-      if (boots_.back().complete) return false;
+    case MARK_CODE_UP: {
+      Boot& boot = boots_.back();
+      marks_up_ = true;
+      if (boot.came_up && boot.came_up != CameUpBy::kSettled) return;
       up_ = event.ns;
-      Complete();
-      boots_.back().cpus_back = static_cast<uint32_t>(value);
-      return true;
+      Complete(CameUpBy::kMark);
+      if (counts) boot.cpus_back = static_cast<uint32_t>(value);
+      if (boot.cpus_back >= boot.cpus) boot.lost.clear();
+      return;
+    }
     case MARK_CODE_STEP_ENTER:
       if (!up_) steps_.Enter(event.ns, value);
-      return false;
+      return;
     case MARK_CODE_STEP_EXIT:
       if (!up_) steps_.Exit(event.ns, value, version_.has_value());
-      return false;
+      return;
     case MARK_CODE_STEP_NAME:
       steps_.AddName(value);
-      return false;
+      return;
     default:
-      return false;
+      return;
   }
+}
+
+bool KexecTracker::AllAreBack() const {
+  const Boot& boot = boots_.back();
+  return boot.cpus_back >= boot.cpus;
 }
 
 void KexecTracker::Count() {
@@ -208,14 +287,19 @@ void KexecTracker::Count() {
   boot.cpus_back = 1 + boot.doors.cpu_on + boot.doors.release;
 }
 
-void KexecTracker::Complete() {
+void KexecTracker::Complete(CameUpBy by) {
   Count();
+  came_up_ = boots_.size() - 1;
   Boot& boot = boots_.back();
   Boundaries at = {.kexec = kexec_, .version = version_, .up = up_};
   AddCpus(at, cpus_);
-  boot.complete = true;
+  boot.came_up = by;
+  boot.lost = LostOf(cpus_);
   boot.begin = kexec_ ? kexec_ : at.first_left ? at.first_left : at.version;
-  if (kexec_) boot.total = *up_ - *kexec_;
+  if (kexec_ && up_) boot.total = *up_ - *kexec_;
+  if (kexec_ && at.last_off && boot.kexec) {
+    boot.teardown = *at.last_off - *kexec_;
+  }
   boot.phases = PhasesOf(at);
   boot.shares = SharesOf(at, cpus_);
   if (boots_.size() == 1) {  // Nothing was there before the first boot.

@@ -8,11 +8,13 @@
 namespace vmm {
 namespace {
 
-nlohmann::json Optional(std::optional<int64_t> ns) {
-  return ns ? nlohmann::json(*ns) : nlohmann::json(nullptr);
+using nlohmann::json;
+
+json Optional(std::optional<int64_t> ns) {
+  return ns ? json(*ns) : json(nullptr);
 }
 
-nlohmann::json Optional(const std::optional<Shares>& shares) {
+json Optional(const std::optional<Shares>& shares) {
   if (!shares) return nullptr;
   return {{"firmware", shares->firmware},
           {"vmm", shares->vmm},
@@ -20,15 +22,55 @@ nlohmann::json Optional(const std::optional<Shares>& shares) {
           {"kernel", shares->kernel}};
 }
 
-nlohmann::json ToJson(const StepTimes& times) {
-  nlohmann::json json = nlohmann::json::object();
-  for (const auto& [cpu, steps] : times) json[absl::StrCat(cpu)] = steps;
-  return json;
+json ToJson(const StepTimes& times) {
+  json by_cpu = json::object();
+  for (const auto& [cpu, steps] : times) by_cpu[absl::StrCat(cpu)] = steps;
+  return by_cpu;
 }
 
-nlohmann::json Optional(const std::optional<Steps>& steps) {
+json Optional(const std::optional<Steps>& steps) {
   if (!steps) return nullptr;
   return {{"down", ToJson(steps->down)}, {"up", ToJson(steps->up)}};
+}
+
+const char* NameOf(CameUpBy by) {
+  switch (by) {
+    case CameUpBy::kMark:
+      return "mark";
+    case CameUpBy::kNextKexec:
+      return "next-kexec";
+    case CameUpBy::kEnd:
+      return "end";
+    case CameUpBy::kSettled:
+      return "settled";
+    case CameUpBy::kStopped:
+      return "stopped";
+  }
+  return "";
+}
+
+const char* NameOf(LostCpu::Fate fate) {
+  switch (fate) {
+    case LostCpu::Fate::kNotCalled:
+      return "not-called";
+    case LostCpu::Fate::kRefused:
+      return "refused";
+    case LostCpu::Fate::kNeverStarted:
+      return "never-started";
+  }
+  return "";
+}
+
+json LostJson(const Boot& boot, absl::Span<const uint64_t> mpidrs) {
+  json lost = json::array();
+  for (const LostCpu& cpu : boot.lost) {
+    const bool refused = cpu.fate == LostCpu::Fate::kRefused;
+    lost.push_back({{"vcpu", cpu.vcpu},
+                    {"mpidr", absl::StrFormat("0x%x", mpidrs[cpu.vcpu])},
+                    {"fate", NameOf(cpu.fate)},
+                    {"answer", refused ? json(cpu.answer) : json()}});
+  }
+  return lost;
 }
 
 std::string Milliseconds(std::optional<int64_t> ns) {
@@ -39,12 +81,12 @@ std::string Milliseconds(std::optional<int64_t> ns) {
 }  // namespace
 
 absl::string_view Verdict(const Boot& boot) {
-  if (!boot.complete) return "incomplete";
-  return boot.cpus_back >= boot.cpus ? "pass" : "cpus-lost";
+  if (!boot.came_up) return "incomplete";
+  return boot.crash || boot.cpus_back >= boot.cpus ? "pass" : "cpus-lost";
 }
 
 nlohmann::json ToJson(const Boot& boot, absl::Span<const uint64_t> mpidrs) {
-  nlohmann::json per_cpu = nlohmann::json::array();
+  json per_cpu = json::array();
   for (const CpuTimes& cpu : boot.per_cpu) {
     per_cpu.push_back(
         {{"vcpu", cpu.vcpu},
@@ -67,6 +109,10 @@ nlohmann::json ToJson(const Boot& boot, absl::Span<const uint64_t> mpidrs) {
   return {{"cpus", boot.cpus},
           {"cpus_back", boot.cpus_back},
           {"verdict", std::string(Verdict(boot))},
+          {"announced", boot.announced},
+          {"crash", boot.crash},
+          {"came_up_by", boot.came_up ? json(NameOf(*boot.came_up)) : json()},
+          {"lost", LostJson(boot, mpidrs)},
           {"doors",
            {{"cpu_off", boot.doors.cpu_off},
             {"park", boot.doors.park},
@@ -74,6 +120,7 @@ nlohmann::json ToJson(const Boot& boot, absl::Span<const uint64_t> mpidrs) {
             {"release", boot.doors.release}}},
           {"begin_ns", Optional(boot.begin)},
           {"total_ns", Optional(boot.total)},
+          {"teardown_ns", Optional(boot.teardown)},
           {"phase_ns",
            {{"prepare", Optional(phases.prepare)},
             {"down", Optional(phases.down)},

@@ -1,35 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/run/conclusion.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "psci-emul/smccc.h"
 
 namespace vmm {
 namespace {
 
 using Kind = StopReason::Kind;
 
-// Concludes a run whose guest ended as it should, by its kexecs and their CPUs.
+// Of many CPUs that are lost, so many are named.
+constexpr size_t kNamedCpus = 4;
+
+std::string FateOf(const LostCpu& cpu) {
+  switch (cpu.fate) {
+    case LostCpu::Fate::kNotCalled:
+      return absl::StrFormat("nobody called CPU_ON for vCPU %d", cpu.vcpu);
+    case LostCpu::Fate::kRefused:
+      return absl::StrFormat("CPU_ON of vCPU %d was answered %s", cpu.vcpu,
+                             psci::ReturnName(cpu.answer));
+    case LostCpu::Fate::kNeverStarted:
+      return absl::StrFormat("vCPU %d was called and never started", cpu.vcpu);
+  }
+  return "";
+}
+
+std::string FatesOf(absl::Span<const LostCpu> lost) {
+  std::string text;
+  for (const LostCpu& cpu : lost.subspan(0, kNamedCpus)) {
+    absl::StrAppend(&text, text.empty() ? ": " : "; ", FateOf(cpu));
+  }
+  if (lost.size() > kNamedCpus) {
+    absl::StrAppendFormat(&text, "; and %d more", lost.size() - kNamedCpus);
+  }
+  return text;
+}
+
+// Whether CPUs of it are missing that somebody wanted. A crash kernel chooses
+// how many it wants, and so does the first kernel: only those that it tried to
+// start count there.
+bool LostCpus(const Boot& boot, const RunFacts& facts) {
+  if (!boot.came_up || boot.crash) return false;
+  if (boot.kexec) return boot.cpus_back < boot.cpus;
+  return !facts.raw && !boot.lost.empty();
+}
+
+// Concludes a run whose guest ended as it should, by its kexecs.
 Conclusion JudgeKexecs(const RunFacts& facts) {
   if (!facts.splat.empty()) {
     return {ExitCode::kVerdict, "guest-splat",
             absl::StrCat("the guest's kernel complained: ", facts.splat)};
   }
-  uint32_t kexecs = 0;
-  for (const Boot& boot : facts.boots) {
-    if (!boot.kexec || !boot.complete) continue;
-    ++kexecs;
-    // A crash kernel chooses how many CPUs it wants.
-    if (!boot.announced) continue;
-    if (boot.cpus_back < boot.cpus) {
-      return {ExitCode::kCpuStuck, "cpus-lost",
-              absl::StrFormat("kexec %d brought back %d of %d CPUs", kexecs,
-                              boot.cpus_back, boot.cpus)};
-    }
-  }
+  const auto kexecs = std::count_if(
+      facts.boots.begin(), facts.boots.end(),
+      [](const Boot& boot) { return boot.kexec && boot.came_up; });
   if (facts.expected_kexecs && kexecs != *facts.expected_kexecs) {
     return {ExitCode::kVerdict, "kexecs-missing",
             absl::StrFormat("%d kexecs were expected, %d came up",
@@ -63,6 +92,22 @@ std::optional<Conclusion> ParkedCpuMistreated(const RunFacts& facts) {
                     absl::StrCat("--strict: ", psci::SentenceOf(fault))};
 }
 
+std::optional<Conclusion> CpusLost(const RunFacts& facts) {
+  uint32_t kexecs = 0;
+  for (const Boot& boot : facts.boots) {
+    if (boot.kexec && boot.came_up) ++kexecs;
+    if (!LostCpus(boot, facts)) continue;
+    return Conclusion{
+        ExitCode::kCpuStuck, "cpus-lost",
+        absl::StrFormat("%s %d of %d CPUs%s",
+                        boot.kexec
+                            ? absl::StrFormat("kexec %d brought back", kexecs)
+                            : "the first boot brought up",
+                        boot.cpus_back, boot.cpus, FatesOf(boot.lost))};
+  }
+  return std::nullopt;
+}
+
 std::optional<Conclusion> GuestVerdict(const RunFacts& facts) {
   if (facts.stop.kind != Kind::kVerdict) return std::nullopt;
   if (facts.stop.code == 0) return JudgeKexecs(facts);
@@ -89,9 +134,9 @@ std::optional<Conclusion> TimedOut(const RunFacts& facts) {
     return Conclusion{ExitCode::kBootTimeout, "kexec-timeout",
                       facts.stop.detail};
   }
-  const bool never_booted =
-      !facts.saw_kernel || (facts.expected_kexecs && !facts.boots.empty() &&
-                            !facts.boots.front().complete);
+  const bool never_booted = (!facts.saw_kernel && !facts.saw_console) ||
+                            (facts.expected_kexecs && !facts.boots.empty() &&
+                             !facts.boots.front().came_up);
   if (never_booted) {
     return Conclusion{ExitCode::kBootTimeout, "boot-timeout",
                       facts.stop.detail};
@@ -101,6 +146,7 @@ std::optional<Conclusion> TimedOut(const RunFacts& facts) {
 
 std::optional<Conclusion> GuestReset(const RunFacts& facts) {
   if (facts.stop.kind != Kind::kReset) return std::nullopt;
+  if (facts.reset_is_end && !facts.in_kexec) return std::nullopt;
   return Conclusion{
       ExitCode::kUnexpectedReset, "reset",
       facts.stop.reset2
@@ -118,17 +164,21 @@ std::optional<Conclusion> AllCpusOff(const RunFacts& facts) {
 
 std::optional<Conclusion> PowerOffInKexec(const RunFacts& facts) {
   if (!facts.in_kexec) return std::nullopt;
-  return Conclusion{ExitCode::kUnexpectedReset, "power-off-in-kexec",
-                    "the guest powered off in the middle of a kexec"};
+  return Conclusion{
+      ExitCode::kUnexpectedReset, "power-off-in-kexec",
+      absl::StrCat("the guest ",
+                   facts.stop.kind == Kind::kHalted ? "halted" : "powered off",
+                   " in the middle of a kexec")};
 }
 
 // The first rule that applies concludes the run. What is the VMM's own, or the
 // host's, comes before what is the guest's, and a cause before what may follow
-// from it: a panic before the reset or the silence after it.
+// from it: a lost CPU before what the guest says of it, a panic before the
+// reset or the silence after it.
 constexpr Rule kRules[] = {
-    OurFault,     OutputLost, Interrupted,     ParkedCpuMistreated,
-    GuestVerdict, VcpuStuck,  GuestPanicked,   TimedOut,
-    GuestReset,   AllCpusOff, PowerOffInKexec,
+    OurFault, OutputLost,   Interrupted, ParkedCpuMistreated,
+    CpusLost, GuestVerdict, VcpuStuck,   GuestPanicked,
+    TimedOut, GuestReset,   AllCpusOff,  PowerOffInKexec,
 };
 
 }  // namespace

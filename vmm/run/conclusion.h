@@ -20,11 +20,14 @@ struct RunFacts {
   std::string panic;  // The guest's panic line, if it had one.
   std::string splat;  // Its first complaint: a warning, an oops, a stall.
   bool saw_kernel = false;
+  bool saw_console = false;  // It printed something.
   bool in_kexec = false;
   absl::Span<const Boot> boots;
   std::optional<uint32_t> expected_kexecs;
   absl::Span<const Diagnosis> diagnoses;
-  bool strict = false;  // Any diagnosis is a failure.
+  bool reset_is_end = false;  // As good as a power-off.
+  bool strict = false;        // Any diagnosis is a failure.
+  bool raw = false;  // No kernel: it may start as many CPUs as it likes.
 };
 
 struct Conclusion {

@@ -2,8 +2,6 @@
 #include "vmm/run/session.h"
 
 #include <poll.h>
-#include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,12 +14,13 @@
 #include "vmm/base/file.h"
 #include "vmm/base/log.h"
 #include "vmm/base/status_macros.h"
-#include "vmm/base/unique_fd.h"
 #include "vmm/machine/machine.h"
 #include "vmm/measure/report.h"
 #include "vmm/run/console_output.h"
 #include "vmm/run/console_watch.h"
+#include "vmm/run/grace.h"
 #include "vmm/run/post_mortem.h"
+#include "vmm/run/signals.h"
 #include "vmm/run/terminal.h"
 
 namespace vmm {
@@ -37,35 +36,6 @@ constexpr int64_t kTickNs = 100'000'000;
 constexpr int64_t kQuietNs = 1'000'000'000;
 // Events younger than this may still be on their way (EventLog::Drain).
 constexpr int64_t kEventSettleNs = 50'000'000;
-// A panic with neither reset nor crash kernel after this is a hang.
-constexpr int64_t kPanicGraceNs = 5'000'000'000;
-
-// Blocks the signals that end a run and makes them readable instead.
-class Signals {
- public:
-  Signals() {
-    sigemptyset(&mask_);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-      sigaddset(&mask_, signal);
-    }
-    pthread_sigmask(SIG_BLOCK, &mask_, &previous_);
-    fd_ = UniqueFd(signalfd(-1, &mask_, SFD_CLOEXEC | SFD_NONBLOCK));
-    signal(SIGPIPE, SIG_IGN);  // A reader that went away is no reason to die.
-  }
-  ~Signals() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
-  int fd() const { return fd_.get(); }
-  std::string Take() {
-    signalfd_siginfo info = {};
-    if (read(fd_.get(), &info, sizeof(info)) != sizeof(info)) return "";
-    return strsignal(static_cast<int>(info.ssi_signo));
-  }
-
- private:
-  sigset_t mask_;
-  sigset_t previous_;
-  UniqueFd fd_;
-};
-
 // A background job that read its terminal would be stopped for it.
 bool IsOurs(int input) {
   return !isatty(input) || tcgetpgrp(input) == getpgrp();
@@ -88,12 +58,19 @@ class Session {
   void ReadInput();
   void SendInput();
   void TakeEvents(int64_t until_ns);
+  void AddEvent(const Event& event);
+  void Settle();
+  void EndBoots();
   void CheckDeadlines();
   void SleepIfQuiet(EventLoop& loop);
   int64_t NextDeadline() const;
   std::string AwaitedThing() const;
-  void ReportBoot();
+  void ReportBoot(std::optional<size_t> number);
   void NoteActivity() { active_ns_ = deps_.now_ns(); }
+  void NoteLife() {
+    NoteActivity();
+    grace_->NoteLife(active_ns_);
+  }
   bool PastTimeout() const {
     return absl::Nanoseconds(deps_.now_ns() - begin_ns_) >= options_.timeout;
   }
@@ -112,9 +89,10 @@ class Session {
   std::unique_ptr<MachineControl> machine_;
   std::optional<KexecTracker> tracker_;
   std::optional<ConsoleWatch> watch_;
-  std::optional<int64_t> panic_ns_;  // When its panic was seen.
-  int64_t active_ns_ = 0;            // When anything was last seen to happen.
+  std::optional<Grace> grace_;
+  int64_t active_ns_ = 0;  // When anything was last seen to happen.
   bool asleep_ = false;
+  std::string panic_;  // The last machine's, once that has ended.
   absl::Status events_status_;
   bool heading_printed_ = false;
   SessionResult result_;
@@ -138,7 +116,7 @@ absl::Status Session::Prepare() {
   ASSIGN_OR_RETURN(machine_, deps_.create());
   tracker_.emplace(machine_->mpidrs());
   watch_.emplace(options_.allowed_splats);
-  panic_ns_.reset();
+  grace_.emplace(*watch_, absl::ToInt64Nanoseconds(options_.panic_grace));
   if (!options_.events_path.empty()) {
     RETURN_IF_ERROR(AboutNamedFile(
         machine_->events().WriteTo(options_.events_path, result_.resets > 0)));
@@ -175,14 +153,17 @@ absl::StatusOr<SessionResult> Session::Run() {
     LogInfo("the guest reset; booting again");
   }
   result_.conclusion = Conclude({.stop = result_.stop,
-                                 .panic = watch_->panic(),
+                                 .panic = panic_,
                                  .splat = watch_->splat(),
                                  .saw_kernel = tracker_->SawKernel(),
+                                 .saw_console = watch_->printed(),
                                  .in_kexec = tracker_->InKexec(),
                                  .boots = result_.boots,
                                  .expected_kexecs = options_.expected_kexecs,
                                  .diagnoses = result_.diagnoses,
-                                 .strict = options_.strict});
+                                 .reset_is_end = options_.reset_is_end,
+                                 .strict = options_.strict,
+                                 .raw = spec_.kernel.raw});
   if (result_.conclusion.code != ExitCode::kOk &&
       result_.stop.kind != Kind::kInterrupt) {
     ReportPostMortem(watch_->LastLines(), machine_->PostMortem(),
@@ -205,6 +186,7 @@ void Session::RunMachine() {
   output_.WriteAll(deps_.now_ns);
   TakeEvents(INT64_MAX);
   result_.stop = *machine_->stop_reason();
+  EndBoots();
   // The guest may have ended well; its events are not whole.
   if (!events_status_.ok()) result_.stop = LostOutput(events_status_);
 }
@@ -259,6 +241,7 @@ absl::Status Session::Loop() {
     SendInput();
     set_interest();
     TakeEvents(machine_->Now() - kEventSettleNs);
+    Settle();
     if (!events_status_.ok()) machine_->RequestStop(LostOutput(events_status_));
     SleepIfQuiet(loop);
     return absl::OkStatus();
@@ -283,18 +266,20 @@ void Session::SleepIfQuiet(EventLoop& loop) {
 }
 
 int64_t Session::NextDeadline() const {
-  const int64_t timeout =
-      begin_ns_ + absl::ToInt64Nanoseconds(options_.timeout);
-  return panic_ns_ ? std::min(timeout, *panic_ns_ + kPanicGraceNs + 1)
-                   : timeout;
+  int64_t next = begin_ns_ + absl::ToInt64Nanoseconds(options_.timeout);
+  if (const auto end = grace_->End()) next = std::min(next, *end + 1);
+  if (const auto settles = tracker_->SettlesAt()) {
+    const int64_t machine_began = deps_.now_ns() - machine_->Now();
+    next = std::min(next, machine_began + *settles + kEventSettleNs);
+  }
+  return next;
 }
 
 void Session::TakeConsole() {
   const std::string bytes = machine_->console().Take();
-  if (!bytes.empty()) NoteActivity();
+  if (!bytes.empty()) NoteLife();
   watch_->Add(bytes);
   output_.Append(bytes);
-  if (!watch_->panic().empty() && !panic_ns_) panic_ns_ = deps_.now_ns();
 }
 
 void Session::ReadInput() {
@@ -325,26 +310,42 @@ void Session::SendInput() {
 }
 
 void Session::TakeEvents(int64_t until_ns) {
-  events_status_ =
-      machine_->events().Drain(until_ns, [this](const Event& event) {
-        NoteActivity();
-        const size_t before = tracker_->boots().size();
-        if (tracker_->Add(event)) ReportBoot();
-        if (tracker_->boots().size() == before) return;
-        // A crash kernel took over, or a kexec did.
-        watch_->ForgetPanic();
-        panic_ns_.reset();
-      });
+  events_status_ = machine_->events().Drain(
+      until_ns, [this](const Event& event) { AddEvent(event); });
 }
 
-void Session::ReportBoot() {
+void Session::AddEvent(const Event& event) {
+  NoteLife();
+  tracker_->SetPanicked(!watch_->panic().empty());
+  const size_t before = tracker_->boots().size();
+  ReportBoot(tracker_->Add(event));
+  if (tracker_->boots().size() != before) {
+    watch_->ForgetPanic();  // A crash kernel took over, or a kexec did.
+  } else if (event.kind == Event::Kind::kMark) {
+    watch_->RetractPanic();  // User space runs.
+  }
+}
+
+void Session::Settle() {
+  ReportBoot(tracker_->Settle(machine_->Now() - kEventSettleNs));
+}
+
+// A boot whose kernel panicked has not come up.
+void Session::EndBoots() {
+  const Kind kind = result_.stop.kind;
+  panic_ = grace_->Panic(kind, deps_.now_ns());
+  if (!panic_.empty()) return;
+  ReportBoot(tracker_->End(kind == Kind::kPowerOff || kind == Kind::kHalted ||
+                           kind == Kind::kVerdict));
+}
+
+void Session::ReportBoot(std::optional<size_t> number) {
+  if (!number) return;
   if (!heading_printed_) LogPlain(TableHeading());
   heading_printed_ = true;
-  const auto& boots = tracker_->boots();
-  LogPlain(TableRow(boots.size() - 1, boots.back()));
-  if (options_.verbose) {
-    LogPlain(PerCpuTable(boots.back(), machine_->mpidrs()));
-  }
+  const Boot& boot = tracker_->boots()[*number];
+  LogPlain(TableRow(*number, boot));
+  if (options_.verbose) LogPlain(PerCpuTable(boot, machine_->mpidrs()));
 }
 
 std::string Session::AwaitedThing() const {
@@ -352,8 +353,10 @@ std::string Session::AwaitedThing() const {
   if (tracker_->InKexec()) {
     return absl::StrFormat("kexec %d to come up", kexecs);
   }
-  if (!tracker_->SawKernel()) return "the guest's first sign of life";
-  if (!tracker_->boots().front().complete) {
+  if (!tracker_->SawKernel() && !watch_->printed()) {
+    return "the guest's first sign of life";
+  }
+  if (!tracker_->boots().front().came_up) {
     return "the guest to come up or power off";
   }
   return "the guest to power off";
@@ -367,8 +370,8 @@ void Session::CheckDeadlines() {
                                    absl::FormatDuration(options_.timeout),
                                    AwaitedThing())});
   }
-  if (panic_ns_ && deps_.now_ns() - *panic_ns_ > kPanicGraceNs) {
-    machine_->RequestStop({.kind = Kind::kPanicked});
+  if (const auto kind = grace_->Over(deps_.now_ns())) {
+    machine_->RequestStop({.kind = *kind});
   }
 }
 

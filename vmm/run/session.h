@@ -25,7 +25,10 @@ namespace vmm {
 // How a machine is run, beside what it is.
 struct SessionOptions {
   absl::Duration timeout = absl::Minutes(5);
+  // After a panic, for so long without a sign of life.
+  absl::Duration panic_grace = absl::Seconds(5);
   bool reboot_on_reset = false;
+  bool reset_is_end = false;  // Like a power-off.
   std::string events_path;    // Empty: none.
   std::string dump_dtb_path;  // Empty: none.
   std::optional<uint32_t> expected_kexecs;

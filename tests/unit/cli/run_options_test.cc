@@ -169,7 +169,8 @@ const Listed kListed[] = {
     {"--raw", "", ""},
     {"--seed", "N", ""},
     {"--timeout", "DURATION", "5m"},
-    {"--on-reset", "exit|reboot", "exit"},
+    {"--on-reset", "fail|ok|reboot", "fail"},
+    {"--panic-grace", "DURATION", "5s"},
     {"--expect-kexecs", "N", ""},
     {"--arm", "NAME", "stock"},
     {"--label", "LABEL", ""},
@@ -235,6 +236,8 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
                      "90s",
                      "--on-reset",
                      "reboot",
+                     "--panic-grace",
+                     "9s",
                      "--expect-kexecs",
                      "50",
                      "--arm",
@@ -257,7 +260,7 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
     "memory": 1073741824, "psci": "kvm", "firmware": "none", "park": "off",
     "park-base": "0x4f000000", "idle-states": false, "strict": true,
     "allow-splat": ["WARNING: a", "BUG: b"], "raw": true, "seed": 7,
-    "timeout": "90s", "on-reset": "reboot", "expect-kexecs": 50,
+    "timeout": "90s", "on-reset": "reboot", "panic-grace": "9s", "expect-kexecs": 50,
     "arm": "stop", "label": "kvm", "events": "e", "results": "r",
     "dump-dtb": "d", "skip-if-no-kvm": true, "verbose": true})"));
 }
@@ -269,7 +272,7 @@ TEST_F(RunOptionsTest, WhatIsNotSaidIsNullOrEmpty) {
     "memory": 1073741824, "psci": "vmm", "firmware": "none", "park": "host",
     "park-base": "", "idle-states": false, "strict": false,
     "allow-splat": [], "raw": false, "seed": null,
-    "timeout": "5m", "on-reset": "exit", "expect-kexecs": null,
+    "timeout": "5m", "on-reset": "fail", "panic-grace": "5s", "expect-kexecs": null,
     "arm": "stock", "label": "", "events": "", "results": "",
     "dump-dtb": "", "skip-if-no-kvm": false, "verbose": false})"));
 }

@@ -218,6 +218,8 @@ TEST(Options, AskForAPlanACrashAndMarks) {
   EXPECT_EQ(none.plan, "");
   EXPECT_FALSE(none.crash);
   EXPECT_FALSE(none.permute);
+  EXPECT_TRUE(none.marks);
+  EXPECT_FALSE(std::get<Options>(ParseOptions("park.marks=off")).marks);
   EXPECT_FALSE(none.steps);
   const auto plan = std::get<Options>(ParseOptions("park.plan=/boot/plan"));
   EXPECT_EQ(plan.plan, "/boot/plan");
@@ -238,7 +240,7 @@ TEST(Options, AskForAPlanACrashAndMarks) {
 TEST(Options, RefuseATypoByItsWord) {
   for (const char* word :
        {"park.cycels=3", "park.cycles=three", "park.cycles=1a",
-        "park.cycles=", "park.plan=plan", "park.crash=1", "park.permute=no",
+        "park.cycles=", "park.plan=plan", "park.crash=1", "park.permute=no", "park.marks=on",
         "park.steps=2", "park.step=1", "park.end=never",
         "park.kexec=", "park.offline=1", "park.shell=yes", "park.exec=test",
         "park.module=", "park.check=", "park.check=sh", "park.load"}) {

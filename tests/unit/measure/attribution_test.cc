@@ -196,8 +196,9 @@ TEST(SharesTest, WhoWaitsWhileCpusLeaveDoesNotPoll) {
 }
 
 TEST(SharesTest, MoreFirmwareThanThereWasTimeIsCut) {
-  const PhaseShares shares = SharesOfCpus(
-      {{.leave = Leave{.left = 100, .off = 150, .firmware = 900}}});
+  const PhaseShares shares =
+      SharesOfCpus({{.leave = Leave{.left = 100, .off = 150, .firmware = 900}},
+                    {.leave = Leave{.left = 100, .off = 150}}});
   EXPECT_EQ(shares.down, (Shares{.firmware = 50}));
 }
 
@@ -301,8 +302,38 @@ TEST(SharesTest, WhoLeavesAtTheEdgesOfAWaitLeavesMeanwhile) {
 TEST(PhasesTest, WithoutAVersionCpusLeaveAllTheSame) {
   Boundaries at = {.kexec = 0, .up = 2000};
   AddCpus(at,
-          std::vector<CpuRecord>{{.leave = Leave{.left = 100, .off = 150}}});
+          std::vector<CpuRecord>{{.leave = Leave{.left = 100, .off = 110}},
+                                 {.leave = Leave{.left = 120, .off = 150}}});
   EXPECT_EQ(PhasesOf(at), (Phases{.prepare = 100, .down = 50}));
+}
+
+// faults.md A3: of two CPUs, the first to leave is the last.
+TEST(PhasesTest, TheWayOffOfTheOnlyCpuThatLeavesBeginsAtTheMark) {
+  const std::vector<CpuRecord> cpus = {
+      {.leave = Leave{.left = 100, .off = 150}}};
+  Boundaries at = {.kexec = 0, .version = 200};
+  AddCpus(at, cpus);
+  EXPECT_EQ(PhasesOf(at), (Phases{.down = 150, .jump = 50}));
+  EXPECT_EQ(SharesOf(at, cpus).down, (Shares{.vmm = 50, .kernel = 100}));
+  at = {.version = 200};  // Without a mark nobody knows where it began.
+  AddCpus(at, cpus);
+  EXPECT_EQ(PhasesOf(at), (Phases{.jump = 50}));
+}
+
+TEST(LostTest, SaysWhatIsKnownOfEachCpuThatDidNotStart) {
+  using Fate = LostCpu::Fate;
+  const std::vector<CpuRecord> cpus = {
+      {},
+      {.leave = Leave{.left = 100}},
+      {.leave = Leave{.left = 100}, .arrival = Arrival{.called = 200}},
+      {.leave = Leave{.left = 100}, .refused = PSCI_RET_ALREADY_ON},
+      {.leave = Leave{.left = 100},
+       .arrival = Arrival{.called = 200, .started = 201},
+       .refused = PSCI_RET_DENIED}};
+  EXPECT_EQ(LostOf(cpus),
+            (std::vector<LostCpu>{{1, Fate::kNotCalled},
+                                  {2, Fate::kNeverStarted},
+                                  {3, Fate::kRefused, PSCI_RET_ALREADY_ON}}));
 }
 
 TEST(PerCpuTest, WhoIsCalledFirstComesFirstWhoeverLeftFirst) {

@@ -15,9 +15,12 @@ const Boot kKexec = {
     .announced = true,
     .cpus = 3,
     .cpus_back = 2,
-    .complete = true,
+    .came_up = CameUpBy::kSettled,
+    .lost = {{1, LostCpu::Fate::kRefused, -4},
+             {2, LostCpu::Fate::kNeverStarted}},
     .begin = 5'000'000,
     .total = 21'000'000,
+    .teardown = 22'000'000,
     .phases = {1'000'000, 2'000'000, 3'000'000, 4'000'000, 5'000'000,
                6'000'000},
     .shares = {.down = Shares{100'000, 300'000, 500'000, 1'100'000}},
@@ -42,9 +45,10 @@ TEST(ReportTest, ARowHasEachPhaseInItsColumn) {
   EXPECT_EQ(TableRow(3, kKexec),
             "kexec 3       2 of 3      1.000      2.000      3.000      4.000  "
             "    5.000      6.000      21.000  cpus-lost");
-  EXPECT_EQ(TableRow(0, {.cpus = 4, .cpus_back = 4, .complete = true}),
-            "first boot    4 of 4          -          -          -          -  "
-            "        -          -           -  pass");
+  EXPECT_EQ(
+      TableRow(0, {.cpus = 4, .cpus_back = 4, .came_up = CameUpBy::kMark}),
+      "first boot    4 of 4          -          -          -          -  "
+      "        -          -           -  pass");
 }
 
 TEST(ReportTest, EachCpusIntervalIsInItsColumn) {
@@ -62,9 +66,13 @@ TEST(ReportTest, EachCpusIntervalIsInItsColumn) {
 
 TEST(ReportTest, JsonHasEachFigureByItsName) {
   EXPECT_EQ(ToJson(kKexec, {0x0, 0x1, 0x100}), nlohmann::json::parse(R"({
-    "cpus": 3, "cpus_back": 2, "verdict": "cpus-lost",
+    "cpus": 3, "cpus_back": 2, "verdict": "cpus-lost", "announced": true,
+    "crash": false, "came_up_by": "settled",
+    "lost": [{"vcpu": 1, "mpidr": "0x1", "fate": "refused", "answer": -4},
+             {"vcpu": 2, "mpidr": "0x100", "fate": "never-started",
+              "answer": null}],
     "doors": {"cpu_off": 1, "park": 2, "cpu_on": 3, "release": 4},
-    "begin_ns": 5000000, "total_ns": 21000000,
+    "begin_ns": 5000000, "total_ns": 21000000, "teardown_ns": 22000000,
     "phase_ns": {"prepare": 1000000, "down": 2000000, "jump": 3000000,
                  "early": 4000000, "up": 5000000, "userspace": 6000000},
     "split_ns": {"prepare": null,
@@ -109,9 +117,11 @@ TEST(ReportTest, WhatWasNotSeenIsNull) {
 
 TEST(ReportTest, AVerdictSaysWhetherAllAreBack) {
   EXPECT_EQ(Verdict({.cpus = 2, .cpus_back = 2}), "incomplete");
-  EXPECT_EQ(Verdict({.cpus = 2, .cpus_back = 2, .complete = true}), "pass");
-  EXPECT_EQ(Verdict({.cpus = 2, .cpus_back = 3, .complete = true}), "pass");
-  EXPECT_EQ(Verdict({.cpus = 2, .cpus_back = 1, .complete = true}),
+  EXPECT_EQ(Verdict({.cpus = 2, .cpus_back = 2, .came_up = CameUpBy::kMark}),
+            "pass");
+  EXPECT_EQ(Verdict({.cpus = 2, .cpus_back = 3, .came_up = CameUpBy::kMark}),
+            "pass");
+  EXPECT_EQ(Verdict({.cpus = 2, .cpus_back = 1, .came_up = CameUpBy::kMark}),
             "cpus-lost");
 }
 

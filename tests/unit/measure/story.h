@@ -25,19 +25,22 @@ class Story {
   }
   bool Psci(int64_t ns, uint32_t vcpu, uint32_t function, uint64_t x1 = 0,
             int64_t result = 0) {
-    return tracker.Add({.ns = ns,
-                        .vcpu = vcpu,
-                        .kind = Event::Kind::kPsci,
-                        .function = function,
-                        .args = {x1},
-                        .result = result});
+    return tracker
+        .Add({.ns = ns,
+              .vcpu = vcpu,
+              .kind = Event::Kind::kPsci,
+              .function = function,
+              .args = {x1},
+              .result = result})
+        .has_value();
   }
   bool Other(int64_t ns, uint32_t vcpu, Event::Kind kind) {
-    return tracker.Add({.ns = ns, .vcpu = vcpu, .kind = kind});
+    return tracker.Add({.ns = ns, .vcpu = vcpu, .kind = kind}).has_value();
   }
   bool Mark(int64_t ns, uint64_t code, uint64_t cpus) {
-    return tracker.Add(
-        {.ns = ns, .kind = Event::Kind::kMark, .args = {code, cpus}});
+    return tracker
+        .Add({.ns = ns, .kind = Event::Kind::kMark, .args = {code, cpus}})
+        .has_value();
   }
   void TurnOn(int64_t ns, uint32_t vcpu) {
     Psci(ns, 0, PSCI_CPU_ON_64, vcpu);
@@ -47,9 +50,14 @@ class Story {
     Psci(ns, vcpu, PSCI_CPU_OFF);
     Other(ns + 1, vcpu, Event::Kind::kOff);
   }
+  // What Linux asks first.
+  bool Probe(int64_t ns, uint32_t vcpu = 0) {
+    return Psci(ns, vcpu, PSCI_VERSION) |
+           Psci(ns + 1, vcpu, PSCI_MIGRATE_INFO_TYPE);
+  }
   // Starts at `ns`, ends with the up mark at ns + 100.
   void Boot(int64_t ns, uint32_t cpus) {
-    Psci(ns, 0, PSCI_VERSION);
+    Probe(ns);
     for (uint32_t i = 1; i < cpus; ++i) TurnOn(ns + int64_t{10} * i, i);
     Mark(ns + 100, MARK_CODE_UP, cpus);
   }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/run/conclusion.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <vector>
 
 namespace vmm {
@@ -10,30 +12,36 @@ namespace {
 
 using Kind = StopReason::Kind;
 
-const std::vector<Boot> kGood = {{.cpus = 4, .cpus_back = 4, .complete = true},
-                                 {.kexec = true,
-                                  .announced = true,
-                                  .cpus = 4,
-                                  .cpus_back = 4,
-                                  .complete = true}};
-const std::vector<Boot> kLost = {{.cpus = 4, .cpus_back = 4, .complete = true},
-                                 {.kexec = true,
-                                  .announced = true,
-                                  .cpus = 4,
-                                  .cpus_back = 3,
-                                  .complete = true}};
+const std::vector<Boot> kGood = {
+    {.cpus = 4, .cpus_back = 4, .came_up = CameUpBy::kMark},
+    {.kexec = true,
+     .announced = true,
+     .cpus = 4,
+     .cpus_back = 4,
+     .came_up = CameUpBy::kMark}};
+const std::vector<Boot> kLost = {
+    {.cpus = 4, .cpus_back = 4, .came_up = CameUpBy::kMark},
+    {.kexec = true,
+     .announced = true,
+     .cpus = 4,
+     .cpus_back = 3,
+     .came_up = CameUpBy::kMark}};
 const std::vector<Boot> kCrashKernelOnOneCpu = {
-    {.cpus = 4, .cpus_back = 4, .complete = true},
-    {.kexec = true, .cpus = 4, .cpus_back = 1, .complete = true}};
+    {.cpus = 4, .cpus_back = 4, .came_up = CameUpBy::kMark},
+    {.kexec = true,
+     .crash = true,
+     .cpus = 4,
+     .cpus_back = 1,
+     .came_up = CameUpBy::kMark}};
 const std::vector<Boot> kMoreThanThereWere = {
-    {.cpus = 4, .cpus_back = 4, .complete = true},
+    {.cpus = 4, .cpus_back = 4, .came_up = CameUpBy::kMark},
     {.kexec = true,
      .announced = true,
      .cpus = 1,
      .cpus_back = 4,
-     .complete = true}};
+     .came_up = CameUpBy::kMark}};
 const std::vector<Boot> kIncompleteKexec = {
-    {.cpus = 4, .cpus_back = 4, .complete = true},
+    {.cpus = 4, .cpus_back = 4, .came_up = CameUpBy::kMark},
     {.kexec = true, .announced = true, .cpus = 4, .cpus_back = 4}};
 const std::vector<Boot> kNeverUp = {{.cpus = 4, .cpus_back = 1}};
 
@@ -43,6 +51,8 @@ struct Case {
   ExitCode code;
   const char* id;
 };
+
+void PrintTo(const Case& which, std::ostream* out) { *out << which.name; }
 
 class ConclusionTest : public testing::TestWithParam<Case> {};
 
@@ -211,6 +221,11 @@ TEST(ConclusionOrderTest, WhatComesFirstIsSaidFirst) {
     EXPECT_EQ(id(kind), "exit-not-ram");
   }
   facts.strict = false;
+  for (const Kind kind : {Kind::kVerdict, Kind::kStuck, Kind::kTimeout,
+                          Kind::kReset, Kind::kAllOff, Kind::kPowerOff}) {
+    EXPECT_EQ(id(kind), "cpus-lost");
+  }
+  facts.boots = kGood;
   EXPECT_EQ(id(Kind::kVerdict), "guest-verdict");
   EXPECT_EQ(id(Kind::kStuck), "vcpu-stuck");
   for (const Kind kind :
@@ -225,8 +240,6 @@ TEST(ConclusionOrderTest, WhatComesFirstIsSaidFirst) {
   facts.in_kexec = false;
   EXPECT_EQ(id(Kind::kPowerOff), "guest-splat");
   facts.splat.clear();
-  EXPECT_EQ(id(Kind::kPowerOff), "cpus-lost");
-  facts.boots = kGood;
   EXPECT_EQ(id(Kind::kPowerOff), "kexecs-missing");
   facts.expected_kexecs = 1;
   EXPECT_EQ(id(Kind::kPowerOff), "");
@@ -234,13 +247,13 @@ TEST(ConclusionOrderTest, WhatComesFirstIsSaidFirst) {
 
 // What people read. Numbers differ, so that none can stand in another's place.
 TEST(ConclusionSentenceTest, NamesWhatHappened) {
-  const std::vector<Boot> lost = {{.complete = true},
-                                  {.kexec = true, .complete = true},
+  const std::vector<Boot> lost = {{.came_up = CameUpBy::kMark},
+                                  {.kexec = true, .came_up = CameUpBy::kMark},
                                   {.kexec = true,
                                    .announced = true,
                                    .cpus = 8,
                                    .cpus_back = 5,
-                                   .complete = true}};
+                                   .came_up = CameUpBy::kMark}};
   const auto said = [](const RunFacts& facts) {
     return Conclude(facts).sentence;
   };
@@ -249,6 +262,27 @@ TEST(ConclusionSentenceTest, NamesWhatHappened) {
             "the guest's kernel complained: BUG: x");
   EXPECT_EQ(said({.stop = off, .boots = lost}),
             "kexec 2 brought back 5 of 8 CPUs");
+  using Fate = LostCpu::Fate;
+  std::vector<Boot> named = lost;
+  named[2].lost = {
+      {2, Fate::kNotCalled}, {3, Fate::kRefused, -4}, {5, Fate::kNeverStarted}};
+  EXPECT_EQ(said({.stop = off, .boots = named}),
+            "kexec 2 brought back 5 of 8 CPUs: nobody called CPU_ON for vCPU "
+            "2; CPU_ON of vCPU 3 was answered ALREADY_ON; vCPU 5 was called "
+            "and never started");
+  named[2].lost = std::vector<LostCpu>(6, {7, Fate::kNotCalled});
+  EXPECT_THAT(said({.stop = off, .boots = named}),
+              testing::EndsWith("for vCPU 7; and 2 more"));
+  const std::vector<Boot> first = {{.cpus = 4,
+                                    .cpus_back = 3,
+                                    .came_up = CameUpBy::kEnd,
+                                    .lost = {{3, Fate::kNeverStarted}}}};
+  EXPECT_EQ(said({.stop = off, .boots = first}),
+            "the first boot brought up 3 of 4 CPUs: vCPU 3 was called and "
+            "never started");
+  EXPECT_EQ(said({.stop = off, .boots = first, .raw = true}), "");
+  EXPECT_EQ(said({.stop = {.kind = Kind::kHalted}, .in_kexec = true}),
+            "the guest halted in the middle of a kexec");
   EXPECT_EQ(said({.stop = off, .boots = kGood, .expected_kexecs = 3}),
             "3 kexecs were expected, 1 came up");
   EXPECT_EQ(said({.stop = {.kind = Kind::kVerdict, .code = 6, .value = 7}}),
@@ -275,15 +309,34 @@ TEST(ConclusionSentenceTest, NamesWhatHappened) {
 
 // Whether the guest ever came up is asked of its first boot.
 TEST(ConclusionTimeoutTest, ABootThatCameUpIsNoBootTimeout) {
-  std::vector<Boot> boots = {{.complete = true}, {.kexec = true}};
+  std::vector<Boot> boots = {{.came_up = CameUpBy::kMark}, {.kexec = true}};
   RunFacts facts = {.stop = {.kind = Kind::kTimeout},
                     .saw_kernel = true,
                     .boots = boots,
                     .expected_kexecs = 2};
   EXPECT_EQ(Conclude(facts).id, "timeout");
-  boots[0].complete = false;
-  boots[1].complete = true;
+  boots[0].came_up.reset();
+  boots[1].came_up = CameUpBy::kMark;
   EXPECT_EQ(Conclude(facts).id, "boot-timeout");
+}
+
+// faults.md B10.
+TEST(ConclusionResetTest, IsAGoodEndWhereItIsAskedFor) {
+  RunFacts facts = {.stop = {.kind = Kind::kReset}, .reset_is_end = true};
+  EXPECT_EQ(Conclude(facts).code, ExitCode::kOk);
+  facts.in_kexec = true;
+  EXPECT_EQ(Conclude(facts).id, "reset");
+  facts.in_kexec = false;
+  facts.expected_kexecs = 1;
+  EXPECT_EQ(Conclude(facts).id, "kexecs-missing");
+}
+
+// faults.md A12: what prints lives.
+TEST(ConclusionTimeoutTest, WhatPrintsHasBooted) {
+  RunFacts facts = {.stop = {.kind = Kind::kTimeout}};
+  EXPECT_EQ(Conclude(facts).id, "boot-timeout");
+  facts.saw_console = true;
+  EXPECT_EQ(Conclude(facts).id, "timeout");
 }
 
 TEST(StrictTest, ADiagnosisFailsTheRunOnlyIfThatWasAskedFor) {

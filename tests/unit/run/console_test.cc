@@ -62,6 +62,81 @@ TEST(ConsoleWatchTest, NoticesTheFirstComplaintOfAKernel) {
   }
 }
 
+// faults.md A10.
+TEST(ConsoleWatchTest, NoticesWhatKernelsSayOfTheirCpus) {
+  for (const char* const line :
+       {"WARNING: kernel/sched/core.c:8511 at sched_init+0x20/0x410, CPU#0: "
+        "swapper/0/1",
+        "psci: failed to boot CPU3 (-22)", "CPU1: cpu didn't die",
+        "SMP: failed to stop secondary CPUs 1-3",
+        "INFO: rcu_sched self-detected stall on CPU",
+        "BUG kmalloc-64 (Not tainted): Poison overwritten",
+        "SError Interrupt on CPU2, code 0x00000000be000011 -- SError",
+        "psci: CPU1 may not have shut down cleanly (AFFINITY_INFO reports 0)",
+        "CPU2: is stuck in kernel", "CPU2: died during early boot",
+        "INFO: task init:1 blocked for more than 120 seconds.",
+        "WARNING: bad unlock balance detected!"}) {
+    ConsoleWatch watch;
+    watch.Add(line);
+    watch.Add("\n");
+    EXPECT_EQ(watch.splat(), line);
+  }
+}
+
+// faults.md A9, and what is like it.
+TEST(ConsoleWatchTest, APartOfAWordIsNoComplaint) {
+  ConsoleWatch watch;
+  for (const char* const line :
+       {"DEBUG: something", "MY_BUG: x", "WARNING: look here",
+        "INFO: rcu_sched is up", "INFO: task 3 of 4 done",
+        "BUG reports go to the list", "XKernel panic - not syncing"}) {
+    watch.Add(line);
+    watch.Add("\n");
+  }
+  EXPECT_EQ(watch.splat(), "");
+  EXPECT_EQ(watch.panic(), "");
+  watch.Add("a DEBUG: and a BUG: in one line\n");
+  EXPECT_NE(watch.splat(), "");
+}
+
+// faults.md A8.
+TEST(ConsoleWatchTest, ALongLineIsSearchedWhole) {
+  for (const size_t before : {300u, 2040u, 100'000u}) {
+    ConsoleWatch watch;
+    watch.Add(std::string(before, '.'));
+    watch.Add("Kernel panic - not syncing: late\n");
+    EXPECT_EQ(watch.panic(), "Kernel panic - not syncing: late");
+  }
+}
+
+TEST(ConsoleWatchTest, ACarriageReturnEndsALineAndTheNextOverwritesIt) {
+  ConsoleWatch watch;
+  watch.Add("10 %\r20 %\rKernel panic - not syncing: x\rdone\n");
+  EXPECT_EQ(watch.panic(), "Kernel panic - not syncing: x");
+  EXPECT_THAT(watch.LastLines(), ElementsAre("done"));
+}
+
+TEST(ConsoleWatchTest, OnlyTheWholeLineIsAHalt) {
+  const auto halted = [](const char* text) {
+    ConsoleWatch watch;
+    watch.Add(text);
+    return watch.halted();
+  };
+  EXPECT_TRUE(halted("reboot: System halted\n"));
+  EXPECT_TRUE(halted("[    1.234567][    T1] reboot: System halted\r\n"));
+  EXPECT_FALSE(halted("it said reboot: System halted\n"));
+  EXPECT_FALSE(halted("reboot: System halted?\n"));
+  EXPECT_FALSE(halted("reboot: System halted\nlogin:\n")) << "it goes on";
+}
+
+TEST(ConsoleWatchTest, KnowsWhetherAnythingWasPrinted) {
+  ConsoleWatch watch;
+  watch.Add("\r\n\x07");
+  EXPECT_FALSE(watch.printed());
+  watch.Add("x");
+  EXPECT_TRUE(watch.printed());
+}
+
 TEST(ConsoleWatchTest, WhatIsAllowedIsNoComplaint) {
   ConsoleWatch watch({"PID: 1 at drivers/x.c"});
   watch.Add("[ 1.0] WARNING: CPU: 3 PID: 1 at drivers/x.c:1\n");

@@ -98,8 +98,14 @@ FakeMachine::Step Mark(uint64_t code, uint64_t cpus) {
 }
 
 // A kernel with one CPU asks for PSCI's version and says that it is up.
-const FakeMachine::Step kVersion =
-    Push({.kind = Event::Kind::kPsci, .function = PSCI_VERSION});
+const FakeMachine::Step kVersion = [](FakeMachine& machine) {
+  const int64_t now = machine.Now();
+  machine.Push(
+      {.ns = now + 1, .kind = Event::Kind::kPsci, .function = PSCI_VERSION});
+  machine.Push({.ns = now + 2,
+                .kind = Event::Kind::kPsci,
+                .function = PSCI_MIGRATE_INFO_TYPE});
+};
 const FakeMachine::Step kCpu1Leaves =
     Push({.vcpu = 1, .kind = Event::Kind::kPsci, .function = PSCI_CPU_OFF});
 const FakeMachine::Step kCpu1IsOff =
@@ -237,7 +243,7 @@ TEST_F(SessionTest, APowerOffEndsItWell) {
   EXPECT_EQ(result.conclusion.code, ExitCode::kOk);
   EXPECT_EQ(result.stop.kind, Kind::kPowerOff);
   ASSERT_EQ(result.boots.size(), 1u);
-  EXPECT_TRUE(result.boots[0].complete);
+  EXPECT_TRUE(result.boots[0].came_up);
   EXPECT_EQ(result.resets, 0u);
   EXPECT_THAT(result.mpidrs, ElementsAre(0, 1));
   EXPECT_EQ(result.gic, GicVersion::kV2);
@@ -397,10 +403,95 @@ TEST_F(SessionTest, ACrashKernelTakesOverFromAPanic) {
   again.emplace_back(wait(10 * kSecond));
   again.push_back(panic);
   again.emplace_back(wait(2 * kSecond));
-  again.push_back(kPowerOff);
+  again.push_back(kReset);
   result = Run(again);
-  EXPECT_EQ(result.stop.kind, Kind::kPowerOff);
+  EXPECT_EQ(result.stop.kind, Kind::kReset);
   EXPECT_EQ(result.conclusion.id, "guest-panic");
+}
+
+// faults.md A6: what a kernel says of its panic may take long.
+TEST_F(SessionTest, EachSignOfLifeGivesAPanicItsGraceAnew) {
+  FakeMachine::Script script = {Print("Kernel panic - not syncing: x\n")};
+  for (int i = 0; i < 3; ++i) {
+    script.insert(script.end(), 40, Nothing);
+    script.push_back(Print("task dump\n"));
+  }
+  script.push_back(Nothing);
+  const SessionResult result = Run(script);
+  EXPECT_EQ(result.conclusion.code, ExitCode::kGuestPanic);
+  EXPECT_GT(clock_.ns - begin_, 17 * kSecond);
+  EXPECT_LT(clock_.ns - begin_, 19 * kSecond);
+}
+
+TEST_F(SessionTest, APanicsGraceIsAnOption) {
+  options_.panic_grace = absl::Seconds(60);
+  Run({Print("Kernel panic - not syncing: x\n"), Nothing});
+  EXPECT_EQ(clock_.ns - begin_, 60 * kSecond + 3 * FakeClock::kTickNs);
+}
+
+// faults.md A7: a phrase is no panic while the guest lives on.
+TEST_F(SessionTest, AGuestThatOnlySpeaksOfAPanicIsNotAccused) {
+  const FakeMachine::Step phrase =
+      Print("ok 1 - Kernel panic - not syncing is logged\n");
+  EXPECT_EQ(Run({phrase, kPowerOff}).conclusion.code, ExitCode::kOk);
+  FakeMachine::Script lives = {phrase, kUp};
+  lives.insert(lives.end(), 100, Nothing);
+  lives.push_back(kPowerOff);
+  EXPECT_EQ(Run(lives).conclusion.code, ExitCode::kOk) << "a mark";
+  options_.timeout = absl::Seconds(90);
+  const SessionResult result = Run({phrase, Print("ok 2\n")});
+  EXPECT_EQ(result.conclusion.code, ExitCode::kTimeout) << "it goes on";
+}
+
+TEST_F(SessionTest, AKernelThatHasEndedItsPanicIsBelieved) {
+  const FakeMachine::Step panic = Print(
+      "Kernel panic - not syncing: x\n"
+      "---[ end Kernel panic - not syncing: x ]---\n");
+  EXPECT_EQ(Run({panic, kPowerOff}).conclusion.id, "guest-panic");
+}
+
+// faults.md A11.
+TEST_F(SessionTest, AGuestThatHaltedHasEnded) {
+  const FakeMachine::Step halt = Print("[    9.1] reboot: System halted\r\n");
+  SessionResult result = Run({kVersion, kUp, halt, Nothing});
+  EXPECT_EQ(result.stop.kind, Kind::kHalted);
+  EXPECT_EQ(result.conclusion.code, ExitCode::kOk);
+  EXPECT_LT(clock_.ns - begin_, 3 * kSecond);
+  FakeMachine::Script goes_on = {kVersion, kUp, halt, Print("no\n")};
+  goes_on.insert(goes_on.end(), 50, Nothing);
+  goes_on.push_back(kPowerOff);
+  result = Run(goes_on);
+  EXPECT_EQ(result.stop.kind, Kind::kPowerOff);
+}
+
+// faults.md A1, A12.
+TEST_F(SessionTest, AGuestWithoutMarksIsJudgedByWhatIsSeen) {
+  options_.expected_kexecs = 1;
+  const FakeMachine::Step on = Push(
+      {.kind = Event::Kind::kPsci, .function = PSCI_CPU_ON_64, .args = {1}});
+  const FakeMachine::Step started =
+      Push({.vcpu = 1, .kind = Event::Kind::kStart});
+  FakeMachine::Script script = {kVersion, on, started, kCpu1Leaves,
+                                kVersion, on, started, Nothing};
+  SessionResult result = Run(script);
+  EXPECT_EQ(result.conclusion.code, ExitCode::kTimeout);
+  EXPECT_EQ(result.boots[1].came_up, CameUpBy::kSettled);
+  EXPECT_THAT(said_, AllOf(ContainsRegex("first boot +2 of 2"),
+                           ContainsRegex("kexec 1 +2 of 2")));
+  script.back() = kPowerOff;
+  EXPECT_EQ(Run(script).conclusion.code, ExitCode::kOk);
+  script.erase(script.end() - 2);  // CPU 1 never starts.
+  result = Run(script);
+  EXPECT_EQ(result.conclusion.code, ExitCode::kCpuStuck);
+  EXPECT_THAT(result.conclusion.sentence,
+              HasSubstr("vCPU 1 was called and never started"));
+}
+
+// A kernel that resets before its CPUs are there has not come up.
+TEST_F(SessionTest, AResetInAKexecIsUnexpected) {
+  const SessionResult result = Run({kVersion, kCpu1Leaves, kVersion, kReset});
+  EXPECT_EQ(result.conclusion.id, "reset");
+  EXPECT_FALSE(result.boots.back().came_up);
 }
 
 // --- Reboots
@@ -449,7 +540,7 @@ TEST_F(SessionTest, ARebootAddsUpWhatEachMachineDid) {
   EXPECT_EQ(result.lost_events, 3u);
   const std::string events = Content(options_.events_path);
   EXPECT_EQ(std::count(events.begin(), events.end(), '\n'),
-            static_cast<ptrdiff_t>(EventRing::kCapacity + 4));
+            static_cast<ptrdiff_t>(EventRing::kCapacity + 6));
   EXPECT_THAT(said_, HasSubstr("vmm: the guest reset; booting again\n"));
   unlink(options_.events_path.c_str());
 }

@@ -91,6 +91,10 @@ bool SetOption(std::string_view key, std::string_view value, Options& options) {
   if (key == "plan") return SetPath(value, options.plan);
   if (key == "crash") return options.crash = value.empty();
   if (key == "permute") return options.permute = value.empty();
+  if (key == "marks") {
+    options.marks = false;
+    return value == "off";
+  }
   if (key == "steps") return options.steps = value.empty();
   if (key == "step") return value.empty();  // plan.h
   return false;

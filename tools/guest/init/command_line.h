@@ -46,6 +46,7 @@ struct Options {
   std::string plan;
   bool crash = false;
   bool permute = false;
+  bool marks = true;
   bool steps = false;
   // A program's path and its arguments; empty: none.
   std::vector<std::string> program;

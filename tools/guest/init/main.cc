@@ -226,6 +226,7 @@ void Run() {
   if (!marks) Say("no mark device: this run has no marks");
   const std::string command_line = CommandLine();
   const Options options = OptionsIn(command_line);
+  if (!options.marks) CloseMarkDevice();
   const size_t cpus = OnlineCpus().size();
   Mark(MARK_CODE_UP, cpus);
   SayUp(options, cpus);

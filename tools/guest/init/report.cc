@@ -98,6 +98,8 @@ bool OpenMarkDevice() {
   return true;
 }
 
+void CloseMarkDevice() { mark_registers = nullptr; }
+
 void Say(std::string_view line) {
   std::string text = "guest-init: ";
   text += line;

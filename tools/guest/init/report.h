@@ -17,6 +17,9 @@ void OpenConsole();
 // Mark() does nothing. Needs /sys and /dev.
 bool OpenMarkDevice();
 
+// From here on Mark() does nothing, and Fail() gives no verdict.
+void CloseMarkDevice();
+
 // One line on the console, written at once so that no other tears it.
 void Say(std::string_view line);
 
