@@ -240,8 +240,8 @@ TEST(Options, AskForAPlanACrashAndMarks) {
 TEST(Options, RefuseATypoByItsWord) {
   for (const char* word :
        {"park.cycels=3", "park.cycles=three", "park.cycles=1a",
-        "park.cycles=", "park.plan=plan", "park.crash=1", "park.permute=no", "park.marks=on",
-        "park.steps=2", "park.step=1", "park.end=never",
+        "park.cycles=", "park.plan=plan", "park.crash=1", "park.permute=no",
+        "park.marks=on", "park.steps=2", "park.step=1", "park.end=never",
         "park.kexec=", "park.offline=1", "park.shell=yes", "park.exec=test",
         "park.module=", "park.check=", "park.check=sh", "park.load"}) {
     const auto parsed = ParseOptions(std::string("quiet ") + word);
