@@ -25,7 +25,7 @@ SOAK = bool(os.environ.get("PARKVMM_SOAK"))
 WALL_CLOCK = "wall-clock"
 KEXEC_IMAGE = 64 << 10  # guest-stub/kexec.h
 
-OK, VERDICT, BOOT_TIMEOUT, CPU_STUCK, RESET = 0, 1, 65, 66, 67
+OK, VERDICT, CPU_STUCK, RESET, TIMEOUT = 0, 1, 66, 67, 124
 
 
 @dataclasses.dataclass(frozen=True)

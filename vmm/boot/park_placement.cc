@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
-#include "fdt/tree_writer.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/boot/memory_map.h"
 
@@ -80,8 +79,7 @@ absl::Status CheckApart(const ParkPlacement& park, const Placement& boot,
         range->last().value() + 1));
   };
   RETURN_IF_ERROR(check(GuestRange::Make(boot.kernel, kernel_bytes), "kernel"));
-  RETURN_IF_ERROR(
-      check(GuestRange::Make(boot.dtb, fdt::kMaxTreeBytes), "devicetree"));
+  RETURN_IF_ERROR(check(boot.dtb, "devicetree"));
   return check(boot.initrd, "initrd");
 }
 

@@ -14,8 +14,11 @@ namespace {
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr uint64_t kGiB = uint64_t{1} << 30;
 constexpr uint64_t kTwoMiB = 2 * kMiB;
-// How far the devicetree of a kernel of unknown size lies above RAM's base.
+// How much of RAM is left to a kernel of unknown size.
 constexpr uint64_t kMaxUnknownSize = 128 * kMiB;
+// Enough for the devicetree of 512 CPUs and a long command line. A kernel of
+// unknown size has it below, in what its text offset leaves.
+constexpr uint64_t kLowDtbBytes = kMiB / 2;
 // Kernel and initrd lie within this much, from a 1 GiB boundary on.
 constexpr uint64_t kReach = 32 * kGiB;
 
@@ -36,6 +39,7 @@ constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
 struct Layout {
   uint64_t kernel;
   uint64_t dtb;
+  uint64_t dtb_bytes;
   uint64_t initrd;
   uint64_t end;
 };
@@ -44,17 +48,24 @@ Layout LayOut(uint64_t ram_size, const KernelImage& kernel,
               uint64_t initrd_size) {
   Layout layout = {};
   layout.kernel = kernel.text_offset;
-  layout.dtb =
+  uint64_t free =
       AlignUp(layout.kernel +
                   std::max<uint64_t>(kernel.image_size, kernel.content.size()),
               kTwoMiB);
   if (kernel.image_size == 0) {
     // Its bss and stack may follow it: leave as much as there is.
-    layout.dtb =
-        std::max(layout.dtb,
-                 AlignDown(std::min(ram_size / 2, kMaxUnknownSize), kTwoMiB));
+    free = std::max(
+        free, AlignDown(std::min(ram_size / 2, kMaxUnknownSize), kTwoMiB));
   }
-  layout.initrd = AlignUp(layout.dtb + fdt::kMaxTreeBytes, kPageSize);
+  if (kernel.image_size == 0 && layout.kernel >= kLowDtbBytes) {
+    layout.dtb = 0;
+    layout.dtb_bytes = kLowDtbBytes;
+  } else {
+    layout.dtb = free;
+    layout.dtb_bytes = fdt::kMaxTreeBytes;
+    free += fdt::kMaxTreeBytes;
+  }
+  layout.initrd = AlignUp(free, kPageSize);
   layout.end = layout.initrd + initrd_size;
   return layout;
 }
@@ -92,7 +103,8 @@ absl::StatusOr<Placement> PlaceBoot(GuestRange ram, const KernelImage& kernel,
         ram.size() / kMiB, MiBNeeded(ram.size(), kernel, initrd_size)));
   }
   return Placement{.kernel = GuestAddress(base + layout.kernel),
-                   .dtb = GuestAddress(base + layout.dtb),
+                   .dtb = *GuestRange::Make(GuestAddress(base + layout.dtb),
+                                            layout.dtb_bytes),
                    .initrd = GuestRange::Make(
                        GuestAddress(base + layout.initrd), initrd_size)};
 }

@@ -14,12 +14,14 @@ namespace vmm {
 // Where the first kernel finds itself and what it needs.
 struct Placement {
   GuestAddress kernel;  // Its first byte; the boot CPU starts here.
-  GuestAddress dtb;     // Room for fdt::kMaxTreeBytes; goes into X0.
+  GuestRange dtb;       // The room for it; its base goes into X0.
   std::optional<GuestRange> initrd;
 };
 
 // Chooses addresses by the rules of Documentation/arch/arm64/booting.rst:
-// kernel, devicetree, initrd, ascending. `ram` lies in kRamWindow and begins
+// kernel, devicetree, initrd, ascending; but the devicetree of a kernel that
+// does not say how large it is lies before it, at RAM's base, where firmware
+// looks for it as on QEMU's board. `ram` lies in kRamWindow and begins
 // on a 2 MiB boundary; `initrd_size` is in bytes, 0 for none. Pure.
 //
 // kInvalidArgument if no kernel could reach all of the initrd,

@@ -1,13 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/cli/command_line.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "CLI/CLI.hpp"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "vmm/base/log.h"
 #include "vmm/cli/blame.h"
 #include "vmm/cli/doctor_command.h"
 #include "vmm/cli/run_command.h"
 #include "vmm/cli/run_options.h"
+#include "vmm/run/version.h"
 
 namespace vmm {
 namespace {
@@ -18,12 +28,56 @@ constexpr char kExitCodes[] =
     "69 this host cannot; 70 VMM bug; 77 skipped; 124 timeout; 130 "
     "interrupted.";
 
+// How many letters have to be changed, added or left out.
+size_t Distance(absl::string_view from, absl::string_view to) {
+  std::vector<size_t> row(to.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= from.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= to.size(); ++j) {
+      const size_t above = row[j];
+      const size_t changed = diagonal + (from[i - 1] == to[j - 1] ? 0 : 1);
+      row[j] = std::min({above + 1, row[j - 1] + 1, changed});
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
+// Names the first word that the command does not know, and what it is like.
+std::string WhatIsUnknown(const CLI::App& command,
+                          const std::vector<std::string>& words) {
+  const auto is_option = [](const std::string& word) {
+    return absl::StartsWith(word, "-");
+  };
+  auto word = std::find_if(words.begin(), words.end(), is_option);
+  if (word == words.end()) word = words.begin();
+  if (word == words.end()) return "more words than are understood";
+  const std::string name = word->substr(0, word->find('='));
+  if (!is_option(name)) return absl::StrCat(name, ": one kernel is enough");
+  std::string nearest;
+  size_t least = name.size() / 2;  // Farther off is nothing like it.
+  for (const CLI::Option* option : command.get_options()) {
+    for (const std::string& known : option->get_lnames()) {
+      const size_t distance = Distance(name, "--" + known);
+      if (distance >= least) continue;
+      least = distance;
+      nearest = "--" + known;
+    }
+  }
+  return absl::StrCat("there is no option ", name,
+                      nearest.empty() ? "" : "; is it " + nearest + "?");
+}
+
 }  // namespace
 
 ExitCode RunCommandLine(int argc, const char* const* argv) {
   CLI::App app("Runs AArch64 guests under KVM and parks their CPUs.", "vmm");
   app.require_subcommand(1);
   app.footer(kExitCodes);  // Of the subcommands', too.
+  app.set_version_flag("--version", [] {
+    return absl::StrCat("vmm ", Version(), " (commit ", Commit(), ")");
+  });
 
   RunOptions options;
   CLI::App& run = *app.add_subcommand("run", "Run a guest kernel.");
@@ -36,9 +90,14 @@ ExitCode RunCommandLine(int argc, const char* const* argv) {
 
   try {
     app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    app.exit(help);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    app.exit(asked);
     return ExitCode::kOk;
+  } catch (const CLI::ExtrasError& error) {
+    const CLI::App& command = run.parsed() ? run : app;
+    LogError(absl::StrCat(WhatIsUnknown(command, app.remaining(true)),
+                          "; see vmm ", run.parsed() ? "run " : "", "--help"));
+    return ExitCode::kUsage;
   } catch (const CLI::ParseError& error) {
     LogError(absl::StrCat(error.what(), "; see vmm ",
                           run.parsed() ? "run " : "", "--help"));

@@ -3,12 +3,17 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <iostream>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "nlohmann/json.hpp"
@@ -16,6 +21,7 @@
 #include "vmm/base/log.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/cli/blame.h"
+#include "vmm/cli/quantities.h"
 #include "vmm/machine/plan.h"
 #include "vmm/run/results.h"
 
@@ -57,6 +63,10 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   if (!options.initrd.empty()) {
     ASSIGN_OR_RETURN(spec.initrd,
                      Content::Open(options.initrd, kMaxInitrdBytes));
+    if (spec.initrd.size() == 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--initrd ", options.initrd, " is empty; leave it out, or see why"));
+    }
   }
   spec.command_line = absl::StrJoin(options.params, " ");
   spec.memory_bytes = options.memory;
@@ -77,13 +87,51 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
 
 absl::StatusOr<absl::Duration> DurationOf(absl::string_view option,
                                           const std::string& text) {
-  absl::Duration duration;
-  if (!absl::ParseDuration(text, &duration) ||
-      duration <= absl::ZeroDuration()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        option, " ", text, " is no duration; say 90s, 5m or 1h30m"));
+  auto duration = ParseDuration(text);
+  if (duration.ok()) return duration;
+  return absl::InvalidArgumentError(
+      absl::StrCat(option, " ", duration.status().message()));
+}
+
+// Each output has a file of its own. What is no regular file may be shared.
+absl::Status CheckOutputs(const RunOptions& options) {
+  const std::pair<absl::string_view, const std::string&> outputs[] = {
+      {"--events", options.events},
+      {"--results", options.results},
+      {"--dump-dtb", options.dump_dtb}};
+  for (const auto& one : outputs) {
+    for (const auto& other : outputs) {
+      if (&one >= &other || one.second.empty()) continue;
+      std::error_code error;
+      const bool same =
+          one.second == other.second ||
+          std::filesystem::equivalent(one.second, other.second, error);
+      const bool shared = std::filesystem::exists(one.second, error) &&
+                          !std::filesystem::is_regular_file(one.second, error);
+      if (!same || shared) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat(one.first, " and ", other.first,
+                       " are one file, and each replaces it: ", one.second));
+    }
   }
-  return duration;
+  return absl::OkStatus();
+}
+
+// More RAM than the host has left: Linux grants it, and may kill for it later.
+void WarnOfMemory(uint64_t bytes) {
+  const auto text = ReadFile("/proc/meminfo", uint64_t{1} << 20);
+  if (!text.ok()) return;
+  const std::string lines(text->begin(), text->end());
+  constexpr char kKey[] = "MemAvailable:";
+  const size_t at = lines.find(kKey);
+  if (at == lines.npos) return;
+  const uint64_t kilobytes =
+      std::strtoull(lines.c_str() + at + std::strlen(kKey), nullptr, 10);
+  if (bytes <= kilobytes << 10) return;
+  LogInfo(absl::StrFormat(
+      "the guest has %d MiB of RAM and this host has %d MiB left: it may kill "
+      "the run once the guest uses them",
+      bytes >> 20, kilobytes >> 10));
 }
 
 absl::StatusOr<SessionOptions> SessionOf(const RunOptions& options) {
@@ -183,6 +231,9 @@ ExitCode RunCommand(const RunOptions& options, SessionRunner run_session) {
   const auto session = SessionOf(options);
   if (!session.ok()) return Blame(session.status());
   if (options.dry_run) return DryRun(options);
+  if (const absl::Status outputs = CheckOutputs(options); !outputs.ok()) {
+    return Blame(outputs);
+  }
   auto spec = SpecOf(options);
   if (!spec.ok()) return Blame(spec.status());
   const auto plan = AsAsked(Plan(*spec));
@@ -191,6 +242,7 @@ ExitCode RunCommand(const RunOptions& options, SessionRunner run_session) {
     const absl::Status writable = CheckWritable(options.results);
     if (!writable.ok()) return Blame(writable);
   }
+  WarnOfMemory(spec->memory_bytes);
   const auto result = run_session(*spec, *plan, *session);
   if (!result.ok()) {
     LogError(result.status().message());

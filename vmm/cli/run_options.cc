@@ -6,6 +6,7 @@
 #include "psci-emul/firmware_model.h"
 #include "vmm/base/file.h"
 #include "vmm/base/status_macros.h"
+#include "vmm/cli/quantities.h"
 #include "vmm/kvm/host_label.h"
 
 namespace vmm {
@@ -47,6 +48,13 @@ std::string ExpandFirmware(std::string& text) {
   return "";
 }
 
+std::string InBytes(std::string& text) {
+  const auto bytes = ParseSize(text);
+  if (!bytes.ok()) return std::string(bytes.status().message());
+  text = absl::StrCat(*bytes);
+  return "";
+}
+
 // --on-reset fail was called exit in version 0.1.
 std::string CurrentName(std::string& text) {
   if (text == "exit") text = "fail";
@@ -58,23 +66,23 @@ std::string CurrentName(std::string& text) {
 void DefineRunOptions(CLI::App& command, RunOptions& options) {
   command.option_defaults()->always_capture_default();
   command
-      .add_option("kernel", options.kernel,
+      .add_option("kernel,-k,--kernel", options.kernel,
                   "arm64 Image (plain, gzip, zstd) or EFI zboot file")
       ->type_name("KERNEL");
   command.add_option("-i,--initrd", options.initrd, "initial RAM disk")
       ->type_name("FILE");
   command
-      .add_option("-p,--params", options.params,
+      .add_option("-p,--params,--append", options.params,
                   "appended to the kernel's command line; repeatable")
       ->type_name("TEXT")
       ->allow_extra_args(false)
       ->take_all();
-  command.add_option("-c,--cpus", options.cpus, "vCPUs, 1 to 512")
+  command.add_option("-c,--cpus,--smp", options.cpus, "vCPUs, 1 to 512")
       ->type_name("N")
       ->check(CLI::Range(1, 512));
   command.add_option("-m,--memory", options.memory, "RAM, such as 512M or 4G")
       ->type_name("SIZE[KMGT]")
-      ->transform(CLI::AsSizeValue(false));
+      ->transform(CLI::Validator(InBytes, "", "size"));
   command
       .add_option("--psci", options.psci,
                   "who answers PSCI: this VMM, or KVM for comparison")

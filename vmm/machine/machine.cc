@@ -141,7 +141,7 @@ psci::JudgeEntry Machine::JudgeEntry() const {
 absl::Status Machine::LoadGuest(const MachineSpec& spec) {
   ASSIGN_OR_RETURN(dtb_,
                    BuildGuestTree(spec, plan_, vm_->gic(), mpidrs_, devices_));
-  boot_ = {plan_.boot.kernel.value(), plan_.boot.dtb.value()};
+  boot_ = {plan_.boot.kernel.value(), plan_.boot.dtb.base().value()};
   kernel_bytes_ = spec.kernel.content.size();
   return LoadBoot(
       plan_.boot,

@@ -100,6 +100,18 @@ std::string CommandLine(const MachineSpec& spec,
                          spec.command_line);
 }
 
+// arm64's COMMAND_LINE_SIZE, with the NUL: Linux cuts off what is longer, and
+// says nothing.
+constexpr size_t kMaxCommandLine = 2047;
+
+absl::Status CheckCommandLine(absl::string_view line, bool raw) {
+  if (raw || line.size() <= kMaxCommandLine) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "the kernel's command line has %d characters and arm64 Linux takes %d; "
+      "say less with --params",
+      line.size(), kMaxCommandLine));
+}
+
 std::string Hex(GuestAddress address) {
   return absl::StrFormat("0x%x", address.value());
 }
@@ -132,6 +144,8 @@ absl::StatusOr<MachinePlan> Plan(const MachineSpec& spec,
   ASSIGN_OR_RETURN(
       const Placement boot,
       PlaceBoot(BootRam(ram, spec, park), spec.kernel, spec.initrd.size()));
+  std::string command_line = CommandLine(spec, park);
+  RETURN_IF_ERROR(CheckCommandLine(command_line, spec.kernel.raw));
   const GuestRange kernel = KernelRange(boot, spec.kernel);
   if (park) RETURN_IF_ERROR(CheckApart(*park, boot, kernel.size()));
   std::vector<GuestRange> redistributors = RedistributorsOf(spec.vcpus);
@@ -147,7 +161,7 @@ absl::StatusOr<MachinePlan> Plan(const MachineSpec& spec,
                      .kernel = kernel,
                      .boot = boot,
                      .park = park,
-                     .command_line = CommandLine(spec, park)};
+                     .command_line = std::move(command_line)};
 }
 
 std::optional<psci::ParkFault> JudgeParkEntry(const MachinePlan& plan,
@@ -188,7 +202,7 @@ json ToJson(const MachinePlan& plan) {
             {"redistributors", redistributors}}},
           {"devices", devices},
           {"kernel", RangeJson(plan.kernel)},
-          {"dtb", Hex(plan.boot.dtb)},
+          {"dtb", Hex(plan.boot.dtb.base())},
           {"initrd", initrd},
           {"park", park},
           {"command_line", plan.command_line}};

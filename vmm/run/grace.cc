@@ -10,6 +10,14 @@ constexpr int64_t kHaltNs = 1'000'000'000;
 
 }  // namespace
 
+void Grace::NotePanic(int64_t stamp_ns) {
+  if (watch_.panic().empty()) {
+    panicked_at_.reset();
+  } else if (!panicked_at_) {
+    panicked_at_ = stamp_ns;
+  }
+}
+
 std::optional<int64_t> Grace::End() const {
   if (!watch_.panic().empty()) return life_ns_ + panic_ns_;
   if (watch_.halted()) return life_ns_ + kHaltNs;

@@ -23,6 +23,14 @@ class Grace {
 
   // The guest printed something, called PSCI or made a mark.
   void NoteLife(int64_t now_ns) { life_ns_ = now_ns; }
+  // `watch` may have a panic, or none any more. `stamp_ns`: now, as events are
+  // stamped.
+  void NotePanic(int64_t stamp_ns);
+  // Whether it had panicked when an event came: they are seen later than what
+  // is printed.
+  bool HadPanicked(int64_t stamp_ns) const {
+    return panicked_at_ && stamp_ns >= *panicked_at_;
+  }
 
   // When it is over, if the guest has said such a thing.
   std::optional<int64_t> End() const;
@@ -37,6 +45,7 @@ class Grace {
   const ConsoleWatch& watch_;
   const int64_t panic_ns_;
   int64_t life_ns_ = 0;
+  std::optional<int64_t> panicked_at_;  // As events are stamped.
 };
 
 }  // namespace vmm

@@ -14,6 +14,7 @@
 #include "vmm/kvm/host_label.h"
 #include "vmm/kvm/host_report.h"
 #include "vmm/measure/report.h"
+#include "vmm/run/version.h"
 
 namespace vmm {
 namespace {
@@ -32,8 +33,8 @@ std::string OwnDigest() {
 json ToolJson() {
   static const std::string digest = OwnDigest();
   return {{"name", "parkvmm"},
-          {"version", PARKVMM_VERSION},
-          {"commit", PARKVMM_COMMIT},
+          {"version", Version()},
+          {"commit", Commit()},
           {"vmm_sha256", digest}};
 }
 

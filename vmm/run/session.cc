@@ -59,7 +59,6 @@ class Session {
   void SendInput();
   void TakeEvents(int64_t until_ns);
   void AddEvent(const Event& event);
-  void Settle();
   void EndBoots();
   void CheckDeadlines();
   void SleepIfQuiet(EventLoop& loop);
@@ -241,7 +240,7 @@ absl::Status Session::Loop() {
     SendInput();
     set_interest();
     TakeEvents(machine_->Now() - kEventSettleNs);
-    Settle();
+    ReportBoot(tracker_->Settle(machine_->Now() - kEventSettleNs));
     if (!events_status_.ok()) machine_->RequestStop(LostOutput(events_status_));
     SleepIfQuiet(loop);
     return absl::OkStatus();
@@ -277,8 +276,9 @@ int64_t Session::NextDeadline() const {
 
 void Session::TakeConsole() {
   const std::string bytes = machine_->console().Take();
-  if (!bytes.empty()) NoteLife();
   watch_->Add(bytes);
+  if (!bytes.empty()) NoteLife();
+  grace_->NotePanic(machine_->Now());
   output_.Append(bytes);
 }
 
@@ -316,18 +316,16 @@ void Session::TakeEvents(int64_t until_ns) {
 
 void Session::AddEvent(const Event& event) {
   NoteLife();
-  tracker_->SetPanicked(!watch_->panic().empty());
+  const bool had_panicked = grace_->HadPanicked(event.ns);
+  tracker_->SetPanicked(had_panicked);
   const size_t before = tracker_->boots().size();
   ReportBoot(tracker_->Add(event));
+  if (!had_panicked) return;
   if (tracker_->boots().size() != before) {
     watch_->ForgetPanic();  // A crash kernel took over, or a kexec did.
   } else if (event.kind == Event::Kind::kMark) {
     watch_->RetractPanic();  // User space runs.
   }
-}
-
-void Session::Settle() {
-  ReportBoot(tracker_->Settle(machine_->Now() - kEventSettleNs));
 }
 
 // A boot whose kernel panicked has not come up.

@@ -6,8 +6,6 @@
 
 #include <vector>
 
-#include "fdt/tree_writer.h"
-
 namespace vmm {
 namespace {
 
@@ -15,7 +13,7 @@ using Bytes = std::vector<uint8_t>;
 
 constexpr auto kRam = GuestRange::Fixed(0x40000000, 8 << 20);
 constexpr GuestAddress kKernel(0x40080000);
-constexpr GuestAddress kDtb(0x40200000);
+constexpr auto kDtb = GuestRange::Fixed(0x40200000, 2 << 20);
 constexpr GuestAddress kInitrd(0x40400000);
 
 Bytes At(const GuestMemory& memory, GuestAddress address, size_t size) {
@@ -38,7 +36,7 @@ TEST_F(LoaderTest, PutsEverythingInItsPlace) {
       LoadBoot(placement, {Content(kernel_), dtb_, Content(initrd_)}, memory_)
           .ok());
   EXPECT_EQ(At(memory_, kKernel, 3), kernel_);
-  EXPECT_EQ(At(memory_, kDtb, 2), dtb_);
+  EXPECT_EQ(At(memory_, kDtb.base(), 2), dtb_);
   EXPECT_EQ(At(memory_, kInitrd, 4), initrd_);
 }
 
@@ -53,7 +51,7 @@ TEST_F(LoaderTest, RefusesWhatIsLargerThanItsPlace) {
       LoadBoot(placement, {Content(kernel_), dtb_, Content(initrd_)}, memory_)
           .code(),
       absl::StatusCode::kInvalidArgument);
-  const Bytes large(fdt::kMaxTreeBytes + 1);
+  const Bytes large(kDtb.size() + 1);
   EXPECT_EQ(LoadBoot(placement, {Content(kernel_), large, {}}, memory_).code(),
             absl::StatusCode::kInvalidArgument);
 }

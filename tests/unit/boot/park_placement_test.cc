@@ -72,7 +72,8 @@ TEST(ParkPlacementTest, RefusesWhatDoesNotFit) {
 
 TEST(ParkPlacementTest, SaysWhatItOverlaps) {
   const Placement boot = {
-      GuestAddress(kBase + 0x80000), GuestAddress(kBase + 16 * kMiB),
+      GuestAddress(kBase + 0x80000),
+      GuestRange::Fixed(kBase + 16 * kMiB, 2 * kMiB),
       GuestRange::Make(GuestAddress(kBase + 18 * kMiB), kMiB)};
   const auto check = [&](uint64_t base) {
     const auto park =
@@ -89,7 +90,8 @@ TEST(ParkPlacementTest, SaysWhatItOverlaps) {
 
 TEST(ParkPlacementTest, SaysWhereBothAre) {
   const Placement boot = {GuestAddress(kBase + 0x80000),
-                          GuestAddress(kBase + 16 * kMiB), std::nullopt};
+                          GuestRange::Fixed(kBase + 16 * kMiB, 2 * kMiB),
+                          std::nullopt};
   const auto park =
       PlacePark(Ram(64), {.vcpus = 4, .base = GuestAddress(kBase + 4 * kMiB)});
   ASSERT_TRUE(park.ok());

@@ -76,6 +76,27 @@ TEST_F(CommandLineTest, AnOptionThatIsNoneIsSentToTheRightHelp) {
   EXPECT_THAT(errors_, EndsWith("; see vmm run --help\n"));
 }
 
+// faults.md B7.
+TEST_F(CommandLineTest, AnOptionThatIsNoneIsNamedWithWhatItIsLike) {
+  EXPECT_EQ(Run({"run", "--memroy", "1G", "Image"}), ExitCode::kUsage);
+  EXPECT_EQ(errors_,
+            "vmm: error: there is no option --memroy; is it --memory?; see vmm "
+            "run --help\n");
+  EXPECT_EQ(Run({"run", "--memroy=1G", "Image"}), ExitCode::kUsage);
+  EXPECT_THAT(errors_, HasSubstr("no option --memroy; is it --memory?"));
+  EXPECT_EQ(Run({"run", "--colour", "Image"}), ExitCode::kUsage);
+  EXPECT_EQ(errors_,
+            "vmm: error: there is no option --colour; see vmm run --help\n");
+  EXPECT_EQ(Run({"run", "Image", "Image2"}), ExitCode::kUsage);
+  EXPECT_THAT(errors_, HasSubstr("Image2: one kernel is enough"));
+}
+
+// faults.md B8.
+TEST_F(CommandLineTest, SaysItsVersionAndCommit) {
+  EXPECT_EQ(Run({"--version"}), ExitCode::kOk);
+  EXPECT_THAT(out_, testing::MatchesRegex("vmm [0-9.]+ \\(commit .+\\)\n"));
+}
+
 TEST_F(CommandLineTest, TheDoctorReportsThisHost) {
   const ExitCode expected =
       ExamineHost().usable() ? ExitCode::kOk : ExitCode::kHostCannot;

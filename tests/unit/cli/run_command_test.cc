@@ -240,7 +240,9 @@ TEST_F(RunCommandTest, WhatTheUserSaysIsTheSession) {
 }
 
 TEST_F(RunCommandTest, ATimeoutIsADurationAboveZero) {
-  for (const char* timeout : {"90", "soon", "0s", "-1s", ""}) {
+  options_.timeout = "90";
+  EXPECT_EQ(Refused(), "--timeout 90 of what? say 90s or 90m");
+  for (const char* timeout : {"soon", "0s", "-1s", "0", ""}) {
     options_.timeout = timeout;
     EXPECT_EQ(Refused(), "--timeout " + std::string(timeout) +
                              " is no duration; say 90s, 5m or 1h30m");
@@ -274,6 +276,39 @@ TEST_F(RunCommandTest, FilesThatCannotBeReadAreNamed) {
   EXPECT_EQ(Refused(), "cannot open " + kernel_ + "/Image: Not a directory");
   options_.kernel = "";
   EXPECT_THAT(Refused(), StartsWith("which kernel?"));
+}
+
+// faults.md B11.
+TEST_F(RunCommandTest, AnEmptyInitrdIsAMistake) {
+  options_.initrd = ScratchPath("empty");
+  std::ofstream(options_.initrd).flush();
+  EXPECT_THAT(Refused(), HasSubstr("is empty"));
+}
+
+TEST_F(RunCommandTest, EachOutputHasAFileOfItsOwn) {
+  options_.events = options_.results = ScratchPath("both");
+  EXPECT_THAT(Refused(), StartsWith("--events and --results are one file"));
+  std::ofstream(options_.events).flush();
+  options_.results = options_.events + "2";
+  std::filesystem::create_symlink(options_.events, options_.results);
+  EXPECT_THAT(Refused(), StartsWith("--events and --results are one file"));
+  options_.events = options_.results = "/dev/null";
+  EXPECT_EQ(Run(), ExitCode::kOk);
+}
+
+// faults.md B5.
+TEST_F(RunCommandTest, ACommandLineThatLinuxWouldCutIsRefused) {
+  options_.raw = true;
+  options_.params = {std::string(2048, 'x')};
+  EXPECT_EQ(Run(), ExitCode::kOk) << "a program may take what it likes";
+}
+
+// faults.md B6.
+TEST_F(RunCommandTest, MoreRamThanTheHostHasIsTold) {
+  options_.memory = uint64_t{255} << 30;
+  EXPECT_EQ(Run(), ExitCode::kOk);
+  EXPECT_THAT(errors_,
+              HasSubstr("the guest has 261120 MiB of RAM and this host"));
 }
 
 TEST_F(RunCommandTest, AFlatBinaryIsAKernelOnlyForWhoSaysSo) {

@@ -40,6 +40,14 @@ TEST_F(RunOptionsTest, SizesTakeSuffixes) {
   EXPECT_EQ(options_.memory, uint64_t{2} << 30);
 }
 
+// faults.md B8: as peers say it.
+TEST_F(RunOptionsTest, SomeHaveOtherNames) {
+  ASSERT_TRUE(Parse({"-k", "Image", "--append", "quiet", "--smp", "3"}).ok());
+  EXPECT_EQ(options_.kernel, "Image");
+  EXPECT_EQ(options_.params, std::vector<std::string>{"quiet"});
+  EXPECT_EQ(options_.cpus, 3u);
+}
+
 TEST_F(RunOptionsTest, ParamsRepeatAndLeaveTheKernelAlone) {
   ASSERT_TRUE(Parse({"-p", "quiet", "-p", "a=b c", "Image"}).ok());
   EXPECT_EQ(options_.params, (std::vector<std::string>{"quiet", "a=b c"}));
@@ -154,7 +162,7 @@ struct Listed {
 };
 
 const Listed kListed[] = {
-    {"kernel", "KERNEL", ""},
+    {"--kernel", "KERNEL", ""},
     {"--initrd", "FILE", ""},
     {"--params", "TEXT", ""},
     {"--cpus", "N", "1"},

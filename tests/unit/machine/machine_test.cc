@@ -345,7 +345,8 @@ TEST_F(MachineTest, DevicesInOnePlaceKeepItFromBeingMade) {
 TEST_F(MachineTest, ADeviceTreeOutsideRamKeepsItFromBeingMade) {
   const MachineSpec spec = Spec(1);
   MachinePlan plan = *Plan(spec);
-  plan.boot.dtb = GuestAddress(plan.ram.last().value() - 8);
+  plan.boot.dtb =
+      *GuestRange::Make(GuestAddress(plan.ram.last().value() - 8), 4096);
   FailsToCreate(spec, std::move(plan));
 }
 

@@ -151,6 +151,19 @@ TEST(PlanTest, TheParkPagesAreNamedBeforeTheUsersWords) {
   EXPECT_EQ(Planned(spec).command_line, "quiet -- x");
 }
 
+// faults.md B5: Linux cuts off what is longer, and says nothing.
+TEST(PlanTest, ACommandLineThatLinuxWouldCutIsRefused) {
+  MachineSpec spec = Spec(1);
+  spec.command_line = std::string(2048, 'x');
+  EXPECT_TRUE(Plan(spec).ok()) << "a program may take what it likes";
+  spec.kernel.raw = false;
+  EXPECT_THAT(Refusal(spec), StartsWith("the kernel's command line has 2048 "
+                                        "characters and arm64 Linux takes "
+                                        "2047"));
+  spec.command_line.pop_back();
+  EXPECT_TRUE(Plan(spec).ok());
+}
+
 TEST(PlanTest, KernelAndItsFilesLieBeforeTheParkPages) {
   MachineSpec spec = ParkingSpec(2);
   spec.initrd = Content(std::vector<uint8_t>(20 * kMiB));

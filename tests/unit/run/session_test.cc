@@ -443,6 +443,18 @@ TEST_F(SessionTest, AGuestThatOnlySpeaksOfAPanicIsNotAccused) {
   EXPECT_EQ(result.conclusion.code, ExitCode::kTimeout) << "it goes on";
 }
 
+// Events are seen some time after what is printed.
+TEST_F(SessionTest, AMarkFromBeforeAPanicDoesNotRetractIt) {
+  const FakeMachine::Step panic = Print("Kernel panic - not syncing: x\n");
+  const SessionResult result = Run({kVersion,
+                                    [&](FakeMachine& machine) {
+                                      kUp(machine);
+                                      panic(machine);
+                                    },
+                                    kReset});
+  EXPECT_EQ(result.conclusion.id, "guest-panic");
+}
+
 TEST_F(SessionTest, AKernelThatHasEndedItsPanicIsBelieved) {
   const FakeMachine::Step panic = Print(
       "Kernel panic - not syncing: x\n"

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// faults.md B9: one grammar for sizes, one for times.
+#include "vmm/cli/quantities.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <utility>
+
+namespace vmm {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(SizeTest, HasAUnitOf1024) {
+  constexpr uint64_t kMega = uint64_t{1} << 20;
+  const std::pair<const char*, uint64_t> sizes[] = {
+      {"512M", 512 * kMega},           {"512m", 512 * kMega},
+      {"512MB", 512 * kMega},          {"512MiB", 512 * kMega},
+      {"1.5G", 1536 * kMega},          {"0.25g", 256 * kMega},
+      {"2T", 2 * 1024 * 1024 * kMega}, {"64K", 65536},
+      {"1073741824", 1024 * kMega},    {"4096b", 4096}};
+  for (const auto& [text, bytes] : sizes) {
+    const auto parsed = ParseSize(text);
+    ASSERT_TRUE(parsed.ok()) << text << ": " << parsed.status();
+    EXPECT_EQ(*parsed, bytes) << text;
+  }
+}
+
+TEST(SizeTest, WithoutOneItIsAskedFor) {
+  EXPECT_EQ(ParseSize("512").status().message(),
+            "512 of what? say 512M or 512G");
+}
+
+TEST(SizeTest, NothingElseIsOne) {
+  for (const char* const text : {"", "M", "lots", "-1M", "1e3M", "1..5M", "1X",
+                                 "1 G", "5ib", "0x10M", "nanM", "infM"}) {
+    EXPECT_THAT(ParseSize(text).status().message(), HasSubstr("is no size"))
+        << text;
+  }
+  EXPECT_FALSE(ParseSize("99999999999T").ok());
+  EXPECT_FALSE(ParseSize("0.0001K").ok());
+}
+
+TEST(DurationTest, HasAUnit) {
+  EXPECT_EQ(ParseDuration("90s").value(), absl::Seconds(90));
+  EXPECT_EQ(ParseDuration("1h30m").value(), absl::Minutes(90));
+  EXPECT_EQ(ParseDuration("1.5s").value(), absl::Milliseconds(1500));
+  EXPECT_EQ(ParseDuration("5").status().message(), "5 of what? say 5s or 5m");
+  for (const char* const text : {"", "0s", "-1s", "soon", "0"}) {
+    EXPECT_THAT(ParseDuration(text).status().message(),
+                HasSubstr("is no duration; say 90s, 5m or 1h30m"))
+        << text;
+  }
+}
+
+}  // namespace
+}  // namespace vmm

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/cli/quantities.h"
+
+#include <cmath>
+#include <cstddef>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace vmm {
+namespace {
+
+constexpr absl::string_view kUnits = "kmgt";
+constexpr double kLeastBareBytes = 65536;
+constexpr double kMostBytes = 9e18;  // Fits an int64_t, too.
+
+absl::Status Complain(absl::string_view text, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(text, what));
+}
+
+}  // namespace
+
+absl::StatusOr<uint64_t> ParseSize(absl::string_view text) {
+  std::string lower = absl::AsciiStrToLower(text);
+  absl::string_view number = lower;
+  // "b", "ib", or neither; after a unit.
+  const bool has_b = absl::ConsumeSuffix(&number, "b");
+  const bool has_i = has_b && absl::ConsumeSuffix(&number, "i");
+  double factor = 1;
+  const size_t unit = number.empty() ? kUnits.npos : kUnits.find(number.back());
+  if (unit != kUnits.npos) {
+    factor = std::exp2(10.0 * static_cast<double>(unit + 1));
+    number.remove_suffix(1);
+  }
+  double value = 0;
+  const bool is_number =
+      !number.empty() &&
+      number.find_first_not_of("0123456789.") == number.npos &&
+      absl::SimpleAtod(number, &value);
+  if (!is_number || (has_i && factor == 1)) {
+    return Complain(text, " is no size; say 512M or 1.5G");
+  }
+  const double bytes = value * factor;
+  if (factor == 1 && !has_b && bytes < kLeastBareBytes) {
+    return Complain(
+        text, absl::StrCat(" of what? say ", number, "M or ", number, "G"));
+  }
+  if (bytes > kMostBytes) return Complain(text, " is more than there can be");
+  if (bytes != std::floor(bytes)) {
+    return Complain(text, " is no whole number of bytes");
+  }
+  return static_cast<uint64_t>(bytes);
+}
+
+absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
+  double number = 0;
+  if (absl::SimpleAtod(text, &number) && number > 0) {
+    return Complain(text,
+                    absl::StrCat(" of what? say ", text, "s or ", text, "m"));
+  }
+  absl::Duration duration;
+  if (!absl::ParseDuration(text, &duration) ||
+      duration <= absl::ZeroDuration()) {
+    return Complain(text, " is no duration; say 90s, 5m or 1h30m");
+  }
+  return duration;
+}
+
+}  // namespace vmm
