@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/cli/run_command.h"
 
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <cstring>
-#include <filesystem>
 #include <iostream>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -93,7 +91,16 @@ absl::StatusOr<absl::Duration> DurationOf(absl::string_view option,
       absl::StrCat(option, " ", duration.status().message()));
 }
 
-// Each output has a file of its own. What is no regular file may be shared.
+bool AreOneFile(const std::string& one, const std::string& other) {
+  struct stat a = {};
+  struct stat b = {};
+  if (stat(one.c_str(), &a) != 0 || stat(other.c_str(), &b) != 0) {
+    return one == other;
+  }
+  // What is no regular file may be shared.
+  return S_ISREG(a.st_mode) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 absl::Status CheckOutputs(const RunOptions& options) {
   const std::pair<absl::string_view, const std::string&> outputs[] = {
       {"--events", options.events},
@@ -101,14 +108,10 @@ absl::Status CheckOutputs(const RunOptions& options) {
       {"--dump-dtb", options.dump_dtb}};
   for (const auto& one : outputs) {
     for (const auto& other : outputs) {
-      if (&one >= &other || one.second.empty()) continue;
-      std::error_code error;
-      const bool same =
-          one.second == other.second ||
-          std::filesystem::equivalent(one.second, other.second, error);
-      const bool shared = std::filesystem::exists(one.second, error) &&
-                          !std::filesystem::is_regular_file(one.second, error);
-      if (!same || shared) continue;
+      if (&one >= &other || one.second.empty() || other.second.empty() ||
+          !AreOneFile(one.second, other.second)) {
+        continue;
+      }
       return absl::InvalidArgumentError(
           absl::StrCat(one.first, " and ", other.first,
                        " are one file, and each replaces it: ", one.second));
@@ -117,21 +120,16 @@ absl::Status CheckOutputs(const RunOptions& options) {
   return absl::OkStatus();
 }
 
-// More RAM than the host has left: Linux grants it, and may kill for it later.
+// More RAM than the host has: Linux grants it, and may kill for it later.
 void WarnOfMemory(uint64_t bytes) {
-  const auto text = ReadFile("/proc/meminfo", uint64_t{1} << 20);
-  if (!text.ok()) return;
-  const std::string lines(text->begin(), text->end());
-  constexpr char kKey[] = "MemAvailable:";
-  const size_t at = lines.find(kKey);
-  if (at == lines.npos) return;
-  const uint64_t kilobytes =
-      std::strtoull(lines.c_str() + at + std::strlen(kKey), nullptr, 10);
-  if (bytes <= kilobytes << 10) return;
+  struct sysinfo host = {};
+  if (sysinfo(&host) != 0) return;
+  const uint64_t has = uint64_t{host.totalram} * host.mem_unit;
+  if (bytes <= has) return;
   LogInfo(absl::StrFormat(
-      "the guest has %d MiB of RAM and this host has %d MiB left: it may kill "
-      "the run once the guest uses them",
-      bytes >> 20, kilobytes >> 10));
+      "the guest has %d MiB of RAM and this host %d MiB: it may kill the run "
+      "once the guest uses them",
+      bytes >> 20, has >> 20));
 }
 
 absl::StatusOr<SessionOptions> SessionOf(const RunOptions& options) {

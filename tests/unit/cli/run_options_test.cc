@@ -42,7 +42,7 @@ TEST_F(RunOptionsTest, SizesTakeSuffixes) {
 
 // faults.md B8: as peers say it.
 TEST_F(RunOptionsTest, SomeHaveOtherNames) {
-  ASSERT_TRUE(Parse({"-k", "Image", "--append", "quiet", "--smp", "3"}).ok());
+  ASSERT_TRUE(Parse({"--append", "quiet", "--smp", "3", "Image"}).ok());
   EXPECT_EQ(options_.kernel, "Image");
   EXPECT_EQ(options_.params, std::vector<std::string>{"quiet"});
   EXPECT_EQ(options_.cpus, 3u);
@@ -162,7 +162,7 @@ struct Listed {
 };
 
 const Listed kListed[] = {
-    {"--kernel", "KERNEL", ""},
+    {"kernel", "KERNEL", ""},
     {"--initrd", "FILE", ""},
     {"--params", "TEXT", ""},
     {"--cpus", "N", "1"},
