@@ -27,6 +27,8 @@ void Store(uint64_t reg, uint64_t code, uint64_t value) {
 
 void MarkUp(uint64_t cpus) { Store(MARK_REG_MARK, MARK_CODE_UP, cpus); }
 
+void MarkKexec(uint64_t cpus) { Store(MARK_REG_MARK, MARK_CODE_KEXEC, cpus); }
+
 void AnnouncePass() { Print("[stub] PASS ", kPayloadName); }
 
 void Pass() {

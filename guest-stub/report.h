@@ -13,8 +13,10 @@ extern const char* const kPayloadName;
 // On the boot CPU. To return is to pass.
 void Payload();
 
-// As Linux's user space does it: a mark, so that a kexec into us ends here.
+// As Linux's user space does it: marks, so that a kexec into us ends here, and
+// the next one begins.
 void MarkUp(uint64_t cpus);
+void MarkKexec(uint64_t cpus);
 
 // "[stub] PASS name", for a payload whose end is not a verdict.
 void AnnouncePass();

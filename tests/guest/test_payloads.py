@@ -52,10 +52,12 @@ SPECIFIED = [
     Run("system_off", cpus=4),
 ]
 FLOOD = Run("flood", params="count=500", watched=True)
+KEXECS = Run("kexec_again", cpus=4, params="kexecs=6", next=("kexec_again",))
 OURS = [
     Run("mmio_nowhere"),
     Run("wide", cpus=512),
     FLOOD,
+    KEXECS,
 ]
 
 
@@ -150,6 +152,16 @@ def test_flood_takes_no_memory() -> None:
     early, late = sizes[len(sizes) // 4], sizes[len(sizes) * 3 // 4]
     print(len(sizes), early, late)
     assert late - early < 256
+
+
+def test_kexecs_of_a_payload_are_seen_as_those_of_a_kernel() -> None:
+    outcome = of("gicv3", KEXECS)
+    assert re.findall(r"sleeps after kexec (\d+)\.", outcome.console) == ["5", "6"]
+    kexecs = outcome.results["kexecs"]
+    assert [kexec["cpus_back"] for kexec in kexecs] == [4] * 6
+    for kexec in kexecs:
+        assert kexec["doors"] == {"cpu_off": 3, "park": 0, "cpu_on": 3, "release": 0}
+        assert all(time > 0 for time in kexec["phase_ns"].values())
 
 
 @pytest.mark.parametrize("run", BUSY_ENDS + [by_kvm(run) for run in BUSY_ENDS],
