@@ -300,6 +300,26 @@ def test_stress_ng_comes_with_a_shell_and_its_libraries(setup, unpacked, monkeyp
     assert [path.name for path in unpacked] == ["libc6-dev", "libx"]
 
 
+def test_qemu_comes_from_debian_12_with_its_libraries(setup, monkeypatch, tmp_path) -> None:
+    def unpack(_packages: object, target: pathlib.Path) -> None:
+        for name in ("usr/bin/qemu-system-aarch64", f"usr/{parts.LIBRARIES}/liba.so",
+                     f"usr/{parts.LIBRARIES}/libnot.so"):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).touch()
+
+    monkeypatch.setattr(parts, "unpack", unpack)
+    monkeypatch.setattr(parts, "needed", lambda program, root: ["liba.so"])
+    monkeypatch.setattr(Mirror, "closure", lambda self, *packages: [
+        apt.Offer("liba", "2"), *(apt.Offer(package, "1:7.2") for package in packages)])
+    setup.peer()
+    folder = tmp_path / "deep/build/peer"
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found == {"bin/qemu-system-aarch64", f"{parts.LIBRARIES}/liba.so", "version",
+                     parts.STAMP}
+    assert (folder / "version").read_text() == "1:7.2\n"
+    assert Mirror.asked == [("arm64", "bookworm")]
+
+
 @pytest.mark.parametrize("needs, gone, complaint", [
     (["libz.so"], "", "stress-ng needs libz.so, which none of its packages has"),
     ([], "bin/bash-static", "the packages have no bin/bash-static")])

@@ -28,6 +28,7 @@ UNPACK_DEADLINE = 1200  # seconds for the kernel's source
 STAMP = ".stamp"
 DRAFT = "setup."  # what names of folders that are being filled begin with
 LIBRARIES = "lib/aarch64-linux-gnu"
+PEER, PEER_RELEASE = "qemu-system-arm", "bookworm"
 
 
 def os_release() -> dict[str, str]:
@@ -227,19 +228,27 @@ class Setup:
             if not shell:
                 raise Failure(DATA, "the packages have no bin/bash-static")
             shutil.copy(shell, draft / "bin/bash")
-            shutil.copy(root / "usr/bin/stress-ng", draft / "bin")
-            (draft / LIBRARIES).mkdir(parents=True)
-            for name in needed(root / "usr/bin/stress-ng", root):
-                source = first(root, f"{LIBRARIES}/{name}", f"usr/{LIBRARIES}/{name}",
-                               f"lib/{name}", f"usr/lib/{name}")
-                if not source:
-                    raise Failure(DATA, f"stress-ng needs {name}, which none of its packages has")
-                where = "lib" if name.startswith("ld-linux") else LIBRARIES
-                shutil.copy(source.resolve(), draft / where / name)
+            copy_with_libraries(root / "usr/bin/stress-ng", root, draft)
             lock.write_record(packages, draft)
 
         if self.make(GUEST / "checks", lock.key_of(lock.read("checks", self._here)), fill):
             self.say("build/guest/checks holds bash and stress-ng")
+
+    def peer(self) -> None:
+        """Debian 12's arm64 QEMU, which is measured beside the VMM. It is not locked: its
+        figures name its version."""
+        def fill(draft: pathlib.Path, work: pathlib.Path) -> None:
+            apt = Apt("arm64", (PEER_RELEASE,), self.say)
+            offers = apt.closure(PEER)
+            self.say(f"fetching {PEER} and {len(offers) - 1} packages that it needs")
+            unpack(apt.download(work / "debs", offers).values(), work / "root")
+            (draft / "bin").mkdir()
+            copy_with_libraries(work / "root/usr/bin/qemu-system-aarch64", work / "root", draft)
+            version, = (offer.version for offer in offers if offer.name == PEER)
+            (draft / "version").write_text(version + "\n")
+
+        if self.make(BUILD / "peer", f"{PEER_RELEASE} {PEER}", fill):
+            self.say("build/peer holds Debian 12's arm64 QEMU")
 
 
 def relink(root: pathlib.Path) -> None:
@@ -250,6 +259,20 @@ def relink(root: pathlib.Path) -> None:
             if path.is_symlink() and (target := os.readlink(path)).startswith("/"):
                 path.unlink()
                 path.symlink_to(os.path.relpath(f"{root}{target}", folder))
+
+
+def copy_with_libraries(program: pathlib.Path, root: pathlib.Path, target: pathlib.Path) -> None:
+    """Copies a program of unpacked packages to bin, and the libraries that it is linked with to
+    where it looks for them."""
+    shutil.copy(program, target / "bin")
+    (target / LIBRARIES).mkdir(parents=True)
+    for name in needed(program, root):
+        source = first(root, f"{LIBRARIES}/{name}", f"usr/{LIBRARIES}/{name}",
+                       f"lib/{name}", f"usr/lib/{name}")
+        if not source:
+            raise Failure(DATA, f"{program.name} needs {name}, which none of its packages has")
+        where = "lib" if name.startswith("ld-linux") else LIBRARIES
+        shutil.copy(source.resolve(), target / where / name)
 
 
 def needed(program: pathlib.Path, root: pathlib.Path) -> list[str]:
