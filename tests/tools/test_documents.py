@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 from arm64_host import ROOT
-from parkvmm.bench import micro, vmm
+from parkvmm.bench import micro
 
 README_BYTES = 8192
 COLUMNS = 100
@@ -272,9 +272,3 @@ def test_what_a_call_costs_is_what_was_recorded() -> None:
     rows = [line for line in micro.table(figures).splitlines() if line.startswith("|")]
     text = section("docs/results.md", "What a call costs")
     assert rows == [line for line in text.splitlines() if line.startswith("|")]
-
-
-def test_what_the_vmm_costs_is_what_was_recorded() -> None:
-    figures = json.loads(vmm.RECORD.read_text(encoding="utf-8"))["figures"]
-    rows = [line for line in read("docs/costs.md").splitlines() if line.startswith("|")]
-    assert rows == vmm.table(figures).splitlines()

@@ -2,15 +2,18 @@
 # Measures programs that run a guest, from outside: what the host's kernel traces
 # of them, and what /proc says. Runs in an arm64 host; tools/bench-vmm calls it.
 #
-#   vmm-probe.sh start NAME COMMAND...   execve() to the first entry of a guest,
-#                                        and the last exit from it to the end
-#   vmm-probe.sh idle NAME COMMAND...    memory and CPU time once a guest idles
+#   vmm-probe.sh start NAME MIB COMMAND...   execve() to the first entry of a guest,
+#                                            and the last exit from it to the end
+#   vmm-probe.sh idle NAME MIB COMMAND...    memory and CPU time once a guest idles
+#   vmm-probe.sh kexecs NAME MIB COMMAND...  memory after some kexecs and after many
 #
-# Each figure is a line: [probe] NAME FIGURE NUMBER, in ns or bytes.
+# MIB is the guest's memory. Each figure is a line: [probe] NAME FIGURE NUMBER, in ns
+# or bytes.
 set -eu
-mode=$1 name=$2
-shift 2
+mode=$1 name=$2 guest_kib=$(($3 * 1024))
+shift 3
 T=/sys/kernel/tracing
+DEADLINE=600  # seconds for a guest to say that it is ready
 
 say() { echo "[probe] $name $1 $2"; }
 
@@ -20,7 +23,7 @@ trace() {
   mkdir -p "$instance"
   echo mono >"$instance/trace_clock"
   echo "$2" >"$instance/options/overwrite"
-  echo 2000 >"$instance/buffer_size_kb"
+  echo 128 >"$instance/buffer_size_kb"
   shift 2
   for event; do echo 1 >"$instance/events/$event/enable"; done
 }
@@ -48,38 +51,67 @@ start() {
   return ${ended:-0}
 }
 
-# The program's own memory: guest RAM is a mapping larger than 8 MiB, or of the park
-# window. What is not writable of its file is its text.
+# The program's own memory: guest RAM is a mapping of most of its size, or of the
+# park window. What is not writable of the program and its libraries is text.
 memory() {
-  awk -v file="$2" '
+  awk -v file="$(readlink /proc/$pid/exe)" -v guest_kib=$guest_kib '
     /^[0-9a-f]+-[0-9a-f]+ / { name = $6; writable = $2 ~ /w/ }
     /^Size:/ { size = $2 }
     /^Rss:/ { rss = $2 }
     /^Private_Dirty:/ {
-      if (size > 8192 || name ~ /memfd:park/) next
-      if (!writable && name == file) text += rss
+      if (size > guest_kib / 2 || name ~ /memfd:park/) next
+      if (!writable && (name == file || name ~ /\.so/)) text += rss
       else own += $2
     }
-    END { print own * 1024, text * 1024 }' "/proc/$1/smaps"
+    END { print own * 1024, text * 1024 }' /proc/$pid/smaps
 }
 
-cpu_ns() { awk '{ sum += $1 } END { printf "%.0f\n", sum }' /proc/$1/task/*/schedstat; }
+cpu_ns() { awk '{ sum += $1 } END { printf "%.0f\n", sum }' /proc/$pid/task/*/schedstat; }
 
-idle() {
+launch() {
   "$@" >/tmp/probe.out 2>/tmp/probe.err &
   pid=$!
-  sleep 8  # It boots in 2 s of virtual time.
-  file=$(readlink /proc/$pid/exe)
-  set -- $(memory $pid "$file")
+}
+
+# await TEXT: until the guest says it on its console.
+await() {
+  left=$((DEADLINE * 10))
+  until grep -q "$1" /tmp/probe.out; do
+    if ! kill -0 $pid 2>/dev/null || [ $((left -= 1)) -le 0 ]; then
+      echo "waited $DEADLINE s for a guest to say \"$1\", or it ended:" >&2
+      tail -n 5 /tmp/probe.out /tmp/probe.err >&2
+      exit 1
+    fi
+    usleep 100000
+  done
+}
+
+idle() {
+  launch "$@"
+  await "up, cycle"
+  sleep 5  # What a boot leaves to be done is done.
+  set -- $(memory)
   say own_bytes "$1"
   say text_bytes "$2"
   say threads "$(ls /proc/$pid/task | wc -l)"
   say files "$(ls /proc/$pid/fd | wc -l)"
-  before=$(cpu_ns $pid)
+  before=$(cpu_ns)
   sleep 10
-  say idle_ns $(($(cpu_ns $pid) - before))
+  say idle_ns $(($(cpu_ns) - before))
   kill $pid
   wait $pid || :
+}
+
+# Of guest-stub's kexec_again, which sleeps for a second then.
+kexecs() {
+  launch "$@"
+  for count in 5 100; do
+    await "sleeps after kexec $count\\."
+    usleep 200000  # Its events have been read.
+    set -- $(memory)
+    say after_${count}_bytes "$1"
+  done
+  wait $pid
 }
 
 "$mode" "$@"
