@@ -38,6 +38,7 @@ def test_figures_are_read_from_what_the_probe_says(monkeypatch, cpus, host_cpus)
             ("start", "small-results", "64"), ("start", "linux-results", "1024"),
             ("idle", "linux", "1024"), ("kexecs", "kexecs", "64"),
             ("kexecs", "kexecs-results", "64"))]
+    assert [line.split()[5] for line in lines[:4]] == ["5", "1", "5", "1"]
     for line in lines:
         assert f" vmm run --cpus {cpus} --memory {line.split()[4]}M " in line
         assert ("-results" in line.split()[3]) == (" --results /tmp/results.json " in line)
@@ -91,8 +92,8 @@ def test_a_kvmtool_is_taken_along(monkeypatch, tmp_path) -> None:
     (inside, content, mode, script), = seen
     assert content == program(1) and mode == 0o755 and not (vmm.ROOT / inside).exists()
     small, linux, idle = script.splitlines()
-    assert f" start small-kvmtool-1 64 {inside} run --cpus 1 --mem 64 " in small
-    assert f" start linux-kvmtool-1 1024 {inside} run " in linux
+    assert f" start small-kvmtool-1 64 5 {inside} run --cpus 1 --mem 64 " in small
+    assert f" start linux-kvmtool-1 1024 1 {inside} run " in linux
     assert "'console=ttyS0 " in idle and " idle linux-kvmtool-1 " in idle
 
 

@@ -25,7 +25,7 @@ class Table:
 
 TABLES = (
     Table("start to the guest's first instruction, ms", {"start_ns": ""}, 1e6, 2),
-    Table("the guest's last instruction to the end of the process, ms", {"end_ns": ""}, 1e6, 2),
+    Table("the guest's last exit to the end of the process, ms", {"end_ns": ""}, 1e6, 2),
     Table("own memory, without program text, KB", {
         "own_bytes": "", "after_5_bytes": "after 5", "after_100_bytes": "after 100"}, 1e3),
     Table("program text in memory, KB", {"text_bytes": ""}, 1e3),

@@ -25,6 +25,7 @@ QEMU = f"{PEER.relative_to(ROOT)}/bin/qemu-system-aarch64"
 # numbers waits for them, which is not what is measured.
 PREPARE_QEMU = [f'ln -s "$PWD/{PEER.relative_to(ROOT)}/lib" /lib', f"{QEMU} --version >/dev/null"]
 SMALL_MIB, LINUX_MIB = 64, 1024
+SMALL_RUNS = 5  # The median counts.
 TIMEOUT = "600s"  # of virtual time
 RESULTS = ("--results", "/tmp/results.json")
 ARM64, INTERPRETER = 183, 3  # e_machine and p_type of ELF
@@ -73,9 +74,10 @@ def probe(mode: str, row: str, cpus: int, mib: int, command: list[str]) -> str:
 
 
 def starts(program: Program, suffix: str, cpus: int) -> list[str]:
-    return [probe("start", f"small{suffix}", cpus, SMALL_MIB, program(cpus, SMALL_MIB, SMALL)),
-            probe("start", f"linux{suffix}", cpus, LINUX_MIB, program(
-                cpus, LINUX_MIB, LINUX, f"{PARAMS} park.end=poweroff", INITRAMFS))]
+    return [probe("start", f"small{suffix}", cpus, SMALL_MIB, [
+                str(SMALL_RUNS), *program(cpus, SMALL_MIB, SMALL)]),
+            probe("start", f"linux{suffix}", cpus, LINUX_MIB, ["1", *program(
+                cpus, LINUX_MIB, LINUX, f"{PARAMS} park.end=poweroff", INITRAMFS)])]
 
 
 def idles(program: Program, suffix: str, cpus: int) -> list[str]:
