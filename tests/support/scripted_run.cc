@@ -112,8 +112,7 @@ int Main(const std::vector<std::string>& words) {
     }
     if (!tracker.Add(event)) return;
     const Boot& boot = tracker.boots().back();
-    std::cout << TableRow(tracker.boots().size() - 1, boot) << "\n"
-              << PerCpuTable(boot, session.mpidrs);
+    std::cout << TableRow(boot) << "\n" << PerCpuTable(boot, session.mpidrs);
   });
   if (!drained.ok()) Die(std::string(drained.message()));
   session.boots = tracker.boots();

@@ -145,7 +145,7 @@ absl::StatusOr<SessionOptions> SessionOf(const RunOptions& options) {
   session.strict = options.strict;
   session.allowed_splats = options.allow_splats;
   session.verbose = options.verbose;
-  session.digests = !options.results.empty();
+  session.whole_result = !options.results.empty();
   return session;
 }
 

@@ -27,6 +27,12 @@ struct StopReason {
     kOutputLost,  // A file takes no more of what we write; `detail` says why.
     kVmmError,    // Our fault; `detail` says what.
   };
+  // The guest ended on purpose.
+  bool IsGoodEnd() const {
+    return kind == Kind::kPowerOff || kind == Kind::kHalted ||
+           kind == Kind::kVerdict;
+  }
+
   Kind kind = Kind::kVmmError;
   std::string detail;
   uint32_t vcpu = 0;  // Who, where it was a vCPU.

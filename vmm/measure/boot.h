@@ -107,6 +107,7 @@ struct LostCpu {
 
 // One boot of a kernel: the first, or one that a kexec brought.
 struct Boot {
+  uint32_t number = 0;     // 0 is the machine's first, each other one a kexec.
   bool kexec = false;      // Or the machine's first.
   bool announced = false;  // By the guest's kexec mark.
   bool crash = false;      // A panic led to it: a crash kernel.

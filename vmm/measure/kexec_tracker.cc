@@ -47,8 +47,8 @@ void ForgetEarlierLeaves(absl::Span<CpuRecord> cpus) {
 
 }  // namespace
 
-KexecTracker::KexecTracker(absl::Span<const uint64_t> mpidrs)
-    : cpus_(mpidrs.size()) {
+KexecTracker::KexecTracker(absl::Span<const uint64_t> mpidrs, Keep keep)
+    : keep_(keep), cpus_(mpidrs.size()) {
   for (uint32_t i = 0; i < mpidrs.size(); ++i) vcpu_of_[mpidrs[i]] = i;
   boots_.push_back({.cpus = static_cast<uint32_t>(mpidrs.size())});
 }
@@ -59,8 +59,10 @@ CpuRecord* KexecTracker::FindTarget(uint64_t mpidr) {
 }
 
 void KexecTracker::BeginKexec(std::optional<int64_t> mark, uint32_t cpus) {
+  Forget();
   if (!boots_.back().came_up && version_) Complete(CameUpBy::kNextKexec);
-  boots_.push_back({.kexec = true,
+  boots_.push_back({.number = boots_.back().number + 1,
+                    .kexec = true,
                     .announced = mark.has_value(),
                     .crash = !mark && (panicked_ || marks_up_),
                     .cpus = cpus});
@@ -73,6 +75,15 @@ void KexecTracker::BeginKexec(std::optional<int64_t> mark, uint32_t cpus) {
     // With a mark, only what leaves from here on leaves for this kexec.
     cpu = {.leave = mark ? std::nullopt : std::exchange(cpu.next, {})};
   }
+}
+
+// The last one may not have been reported yet; those before it have.
+void KexecTracker::Forget() {
+  if (keep_ == Keep::kAll || boots_.size() < 3) return;
+  const Boot& boot = boots_[boots_.size() - 2];
+  if (!boot.came_up || boot.cpus_back < boot.cpus) return;
+  boots_.erase(boots_.end() - 2);
+  ++forgotten_;
 }
 
 std::optional<size_t> KexecTracker::Add(const Event& event) {
@@ -168,7 +179,7 @@ void KexecTracker::AddVersion(const Event& event) {
 
 void KexecTracker::AddMigrateInfo(const Event& event) {
   const bool again = asked_again_ && asked_again_->vcpu == event.vcpu;
-  if (again && probed_ && boots_.size() < kMaxBoots) {
+  if (again && probed_ && !IsFull()) {
     BeginUnannounced(asked_again_->ns);
   }
   if (again) asked_again_.reset();
@@ -246,7 +257,7 @@ void KexecTracker::AddMark(const Event& event) {
       const bool retry =
           boots_.back().announced && !boots_.back().came_up && !version_;
       if (retry) boots_.pop_back();
-      if (boots_.size() < kMaxBoots) {
+      if (!IsFull()) {
         BeginKexec(event.ns,
                    static_cast<uint32_t>(counts ? value : cpus_.size()));
       }
@@ -306,7 +317,7 @@ void KexecTracker::Complete(CameUpBy by) {
     boot.phases.prepare = boot.phases.down = boot.phases.jump = std::nullopt;
     boot.shares.prepare = boot.shares.down = boot.shares.jump = std::nullopt;
   }
-  if (boots_.size() * cpus_.size() <= kMaxPerCpuRecords && boot.begin) {
+  if ((boot.number + 1) * cpus_.size() <= kMaxPerCpuRecords && boot.begin) {
     boot.per_cpu = PerCpu(*boot.begin, at, cpus_);
   }
   if (version_) boot.steps = steps_.Ended();

@@ -33,8 +33,13 @@ class KexecTracker {
   // Boots past this many are not recorded: the guest makes the marks.
   static constexpr size_t kMaxBoots = 10'000;
 
+  // What boots() holds: every boot, or the first, the last two, and those that
+  // lost CPUs, so that memory does not grow with the number of kexecs.
+  enum class Keep { kAll, kWhatIsJudged };
+
   // `mpidrs[i]`: the affinity of vCPU i.
-  explicit KexecTracker(absl::Span<const uint64_t> mpidrs);
+  explicit KexecTracker(absl::Span<const uint64_t> mpidrs,
+                        Keep keep = Keep::kAll);
 
   // CPUs that left so long before the next one left on their own.
   static constexpr int64_t kApartNs = 10'000'000'000;
@@ -43,8 +48,8 @@ class KexecTracker {
   // five seconds for each.
   static constexpr int64_t kSettleNs = 1'000'000'000;
 
-  // In order. Returns the number of the boot that this event tells has come
-  // up, if there is one.
+  // In order. Returns the place in boots() of the boot that this event tells
+  // has come up, if there is one.
   std::optional<size_t> Add(const Event& event);
   // The same for the time that went by, in the events' ns, if it is past
   // SettlesAt(). No event older than that is added later.
@@ -60,6 +65,8 @@ class KexecTracker {
   // Boot 0 is the first one; each one after it a kexec. The last may be
   // incomplete.
   const std::vector<Boot>& boots() const { return boots_; }
+  // Kexecs that came up with all their CPUs and are not in boots().
+  uint32_t forgotten() const { return forgotten_; }
   // Whether a kexec has begun that has not come up: what a timeout waited for.
   // A guest that marks and did not announce it is in a crash kernel, which may
   // never mark.
@@ -78,6 +85,8 @@ class KexecTracker {
   };
 
   void BeginKexec(std::optional<int64_t> mark, uint32_t cpus);
+  void Forget();
+  bool IsFull() const { return boots_.back().number + 1 >= kMaxBoots; }
   void AddPsci(const Event& event);
   void AddVersion(const Event& event);
   void AddMigrateInfo(const Event& event);
@@ -94,7 +103,9 @@ class KexecTracker {
   void Complete(CameUpBy by);
 
   std::unordered_map<uint64_t, uint32_t> vcpu_of_;
+  const Keep keep_;
   std::vector<Boot> boots_;
+  uint32_t forgotten_ = 0;
   bool saw_kernel_ = false;
   bool marks_up_ = false;  // The guest says when it has come up.
   bool panicked_ = false;

@@ -145,11 +145,11 @@ std::string TableHeading() {
                          "early", "up", "userspace", "total", "verdict");
 }
 
-std::string TableRow(size_t number, const Boot& boot) {
+std::string TableRow(const Boot& boot) {
   const Phases& phases = boot.phases;
   return absl::StrFormat(
       "%-10s %9s %10s %10s %10s %10s %10s %10s %11s  %s",
-      number == 0 ? "first boot" : absl::StrCat("kexec ", number),
+      boot.number == 0 ? "first boot" : absl::StrCat("kexec ", boot.number),
       absl::StrCat(boot.cpus_back, " of ", boot.cpus),
       Milliseconds(phases.prepare), Milliseconds(phases.down),
       Milliseconds(phases.jump), Milliseconds(phases.early),

@@ -22,7 +22,7 @@ nlohmann::json ToJson(const Boot& boot, absl::Span<const uint64_t> mpidrs);
 // For people, in ms: a heading, a line per boot (0 is the first boot), and a
 // line per CPU.
 std::string TableHeading();
-std::string TableRow(size_t number, const Boot& boot);
+std::string TableRow(const Boot& boot);
 std::string PerCpuTable(const Boot& boot, absl::Span<const uint64_t> mpidrs);
 
 }  // namespace vmm

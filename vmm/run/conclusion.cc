@@ -56,9 +56,11 @@ Conclusion JudgeKexecs(const RunFacts& facts) {
     return {ExitCode::kVerdict, "guest-splat",
             absl::StrCat("the guest's kernel complained: ", facts.splat)};
   }
-  const auto kexecs = std::count_if(
-      facts.boots.begin(), facts.boots.end(),
-      [](const Boot& boot) { return boot.kexec && boot.came_up; });
+  const auto kexecs =
+      facts.other_kexecs + std::count_if(facts.boots.begin(), facts.boots.end(),
+                                         [](const Boot& boot) {
+                                           return boot.kexec && boot.came_up;
+                                         });
   if (facts.expected_kexecs && kexecs != *facts.expected_kexecs) {
     return {ExitCode::kVerdict, "kexecs-missing",
             absl::StrFormat("%d kexecs were expected, %d came up",
@@ -93,17 +95,15 @@ std::optional<Conclusion> ParkedCpuMistreated(const RunFacts& facts) {
 }
 
 std::optional<Conclusion> CpusLost(const RunFacts& facts) {
-  uint32_t kexecs = 0;
   for (const Boot& boot : facts.boots) {
-    if (boot.kexec && boot.came_up) ++kexecs;
     if (!LostCpus(boot, facts)) continue;
     return Conclusion{
         ExitCode::kCpuStuck, "cpus-lost",
-        absl::StrFormat("%s %d of %d CPUs%s",
-                        boot.kexec
-                            ? absl::StrFormat("kexec %d brought back", kexecs)
-                            : "the first boot brought up",
-                        boot.cpus_back, boot.cpus, FatesOf(boot.lost))};
+        absl::StrFormat(
+            "%s %d of %d CPUs%s",
+            boot.kexec ? absl::StrFormat("kexec %d brought back", boot.number)
+                       : "the first boot brought up",
+            boot.cpus_back, boot.cpus, FatesOf(boot.lost))};
   }
   return std::nullopt;
 }

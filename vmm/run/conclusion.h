@@ -23,6 +23,7 @@ struct RunFacts {
   bool saw_console = false;  // It printed something.
   bool in_kexec = false;
   absl::Span<const Boot> boots;
+  uint32_t other_kexecs = 0;  // That came up, and are not in `boots`.
   std::optional<uint32_t> expected_kexecs;
   absl::Span<const Diagnosis> diagnoses;
   bool reset_is_end = false;  // As good as a power-off.

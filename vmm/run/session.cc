@@ -59,12 +59,11 @@ class Session {
   void SendInput();
   void TakeEvents(int64_t until_ns);
   void AddEvent(const Event& event);
-  void EndBoots();
   void CheckDeadlines();
   void SleepIfQuiet(EventLoop& loop);
   int64_t NextDeadline() const;
   std::string AwaitedThing() const;
-  void ReportBoot(std::optional<size_t> number);
+  void ReportBoot(std::optional<size_t> place);
   void NoteActivity() { active_ns_ = deps_.now_ns(); }
   void NoteLife() {
     NoteActivity();
@@ -113,7 +112,9 @@ StopReason LostOutput(const absl::Status& status) {
 absl::Status Session::Prepare() {
   machine_.reset();  // Before a reboot: two at once would be twice the RAM.
   ASSIGN_OR_RETURN(machine_, deps_.create());
-  tracker_.emplace(machine_->mpidrs());
+  tracker_.emplace(machine_->mpidrs(), options_.whole_result
+                                           ? KexecTracker::Keep::kAll
+                                           : KexecTracker::Keep::kWhatIsJudged);
   watch_.emplace(options_.allowed_splats);
   grace_.emplace(*watch_, absl::ToInt64Nanoseconds(options_.panic_grace));
   if (!options_.events_path.empty()) {
@@ -125,7 +126,7 @@ absl::Status Session::Prepare() {
         AboutNamedFile(WriteFile(options_.dump_dtb_path, machine_->dtb())));
   }
   result_.mpidrs = machine_->mpidrs();
-  if (options_.digests) {
+  if (options_.whole_result) {
     ASSIGN_OR_RETURN(result_.digests, machine_->Digests());
   }
   result_.gic = machine_->gic();
@@ -158,6 +159,7 @@ absl::StatusOr<SessionResult> Session::Run() {
                                  .saw_console = watch_->printed(),
                                  .in_kexec = tracker_->InKexec(),
                                  .boots = result_.boots,
+                                 .other_kexecs = result_.other_kexecs,
                                  .expected_kexecs = options_.expected_kexecs,
                                  .diagnoses = result_.diagnoses,
                                  .reset_is_end = options_.reset_is_end,
@@ -185,7 +187,9 @@ void Session::RunMachine() {
   output_.WriteAll(deps_.now_ns);
   TakeEvents(INT64_MAX);
   result_.stop = *machine_->stop_reason();
-  EndBoots();
+  panic_ = grace_->Panic(result_.stop.kind, deps_.now_ns());
+  // A boot whose kernel panicked has not come up.
+  if (panic_.empty()) ReportBoot(tracker_->End(result_.stop.IsGoodEnd()));
   // The guest may have ended well; its events are not whole.
   if (!events_status_.ok()) result_.stop = LostOutput(events_status_);
 }
@@ -194,6 +198,7 @@ void Session::RunMachine() {
 void Session::TakeFacts() {
   const auto& boots = tracker_->boots();
   result_.boots.insert(result_.boots.end(), boots.begin(), boots.end());
+  result_.other_kexecs += tracker_->forgotten();
   result_.mistakes += machine_->Mistakes();
   result_.lost_events += machine_->events().lost();
   Merge(machine_->Diagnoses(), result_.diagnoses);
@@ -318,38 +323,29 @@ void Session::AddEvent(const Event& event) {
   NoteLife();
   const bool had_panicked = grace_->HadPanicked(event.ns);
   tracker_->SetPanicked(had_panicked);
-  const size_t before = tracker_->boots().size();
+  const uint32_t before = tracker_->boots().back().number;
   ReportBoot(tracker_->Add(event));
   if (!had_panicked) return;
-  if (tracker_->boots().size() != before) {
+  if (tracker_->boots().back().number != before) {
     watch_->ForgetPanic();  // A crash kernel took over, or a kexec did.
   } else if (event.kind == Event::Kind::kMark) {
     watch_->RetractPanic();  // User space runs.
   }
 }
 
-// A boot whose kernel panicked has not come up.
-void Session::EndBoots() {
-  const Kind kind = result_.stop.kind;
-  panic_ = grace_->Panic(kind, deps_.now_ns());
-  if (!panic_.empty()) return;
-  ReportBoot(tracker_->End(kind == Kind::kPowerOff || kind == Kind::kHalted ||
-                           kind == Kind::kVerdict));
-}
-
-void Session::ReportBoot(std::optional<size_t> number) {
-  if (!number) return;
+void Session::ReportBoot(std::optional<size_t> place) {
+  if (!place) return;
   if (!heading_printed_) LogPlain(TableHeading());
   heading_printed_ = true;
-  const Boot& boot = tracker_->boots()[*number];
-  LogPlain(TableRow(*number, boot));
+  const Boot& boot = tracker_->boots()[*place];
+  LogPlain(TableRow(boot));
   if (options_.verbose) LogPlain(PerCpuTable(boot, machine_->mpidrs()));
 }
 
 std::string Session::AwaitedThing() const {
-  const size_t kexecs = tracker_->boots().size() - 1;
   if (tracker_->InKexec()) {
-    return absl::StrFormat("kexec %d to come up", kexecs);
+    return absl::StrFormat("kexec %d to come up",
+                           tracker_->boots().back().number);
   }
   if (!tracker_->SawKernel() && !watch_->printed()) {
     return "the guest's first sign of life";

@@ -35,7 +35,9 @@ struct SessionOptions {
   bool strict = false;                      // A diagnosis fails the run.
   std::vector<std::string> allowed_splats;  // ConsoleWatch's.
   bool verbose = false;
-  bool digests = false;  // Are wanted in the result.
+  // The result has all boots, and what the machine starts with by its digests;
+  // else only the boots that are judged.
+  bool whole_result = false;
 };
 
 // What a session uses of the world; tests bring their own.
@@ -52,6 +54,7 @@ struct SessionResult {
   Conclusion conclusion;
   StopReason stop;
   std::vector<Boot> boots;
+  uint32_t other_kexecs = 0;  // Came up with all CPUs, and are not in `boots`.
   uint32_t resets = 0;  // Followed by a reboot (reboot_on_reset).
   std::vector<uint64_t> mpidrs;
   GuestDigests digests;  // Empty unless they were wanted.

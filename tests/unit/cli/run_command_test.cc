@@ -186,7 +186,7 @@ TEST_F(RunCommandTest, WhatTheUserSaysIsTheMachine) {
 TEST_F(RunCommandTest, WhatTheUserDoesNotSayIsLeftOut) {
   EXPECT_EQ(Run(), ExitCode::kOk);
   EXPECT_TRUE(spec_.initrd.empty());
-  EXPECT_FALSE(session_.digests);
+  EXPECT_FALSE(session_.whole_result);
   EXPECT_EQ(spec_.command_line, "");
   EXPECT_EQ(spec_.park_base, std::nullopt);
   EXPECT_FALSE(spec_.idle_states);

@@ -654,6 +654,28 @@ TEST(KexecTrackerTest, AKernelThatAsksTwiceWithItsCpusOnIsTheSame) {
   EXPECT_EQ(story.tracker.boots().size(), 2u);
 }
 
+// Memory does not grow with the number of kexecs, and nothing that is judged is
+// lost.
+TEST(KexecTrackerTest, WhatIsNotJudgedMayBeForgotten) {
+  Story story(2, KexecTracker::Keep::kWhatIsJudged);
+  story.Boot(0, 2);
+  size_t reported = 0;
+  constexpr int64_t kKexecs = 100;
+  for (int64_t i = 1; i <= kKexecs; ++i) {
+    story.Mark(1000 * i, MARK_CODE_KEXEC, 2);
+    story.TurnOff(1000 * i + 100, 1);
+    story.Probe(1000 * i + 200);
+    if (i != 50) story.TurnOn(1000 * i + 300, 1);
+    reported += story.Mark(1000 * i + 400, MARK_CODE_UP, i == 50 ? 1 : 2);
+    EXPECT_EQ(story.tracker.boots().back().number, i);
+  }
+  EXPECT_EQ(reported, 100u);
+  std::vector<uint32_t> kept;
+  for (const Boot& boot : story.tracker.boots()) kept.push_back(boot.number);
+  EXPECT_EQ(kept, (std::vector<uint32_t>{0, 50, 99, 100}));
+  EXPECT_EQ(story.tracker.forgotten(), 97u);
+}
+
 TEST(KexecTrackerTest, KexecsWithoutMarksAreBounded) {
   Story story(2);
   for (int64_t i = 0; i < int64_t{KexecTracker::kMaxBoots} + 10; ++i) {

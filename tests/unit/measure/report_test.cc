@@ -11,6 +11,7 @@ namespace {
 
 // No two figures are the same, so that none can stand in another's place.
 const Boot kKexec = {
+    .number = 3,
     .kexec = true,
     .announced = true,
     .cpus = 3,
@@ -42,13 +43,12 @@ TEST(ReportTest, ARowHasEachPhaseInItsColumn) {
   EXPECT_EQ(TableHeading(),
             "[ms]       CPUs back    prepare       down       jump      early  "
             "       up  userspace       total  verdict");
-  EXPECT_EQ(TableRow(3, kKexec),
+  EXPECT_EQ(TableRow(kKexec),
             "kexec 3       2 of 3      1.000      2.000      3.000      4.000  "
             "    5.000      6.000      21.000  cpus-lost");
-  EXPECT_EQ(
-      TableRow(0, {.cpus = 4, .cpus_back = 4, .came_up = CameUpBy::kMark}),
-      "first boot    4 of 4          -          -          -          -  "
-      "        -          -           -  pass");
+  EXPECT_EQ(TableRow({.cpus = 4, .cpus_back = 4, .came_up = CameUpBy::kMark}),
+            "first boot    4 of 4          -          -          -          -  "
+            "        -          -           -  pass");
 }
 
 TEST(ReportTest, EachCpusIntervalIsInItsColumn) {

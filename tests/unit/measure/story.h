@@ -14,7 +14,9 @@ namespace vmm {
 // Tells the story of a guest to a tracker, one event per call.
 class Story {
  public:
-  explicit Story(uint32_t vcpus) : tracker(Mpidrs(vcpus)) {}
+  explicit Story(uint32_t vcpus,
+                 KexecTracker::Keep keep = KexecTracker::Keep::kAll)
+      : tracker(Mpidrs(vcpus), keep) {}
 
   static std::vector<uint64_t> Mpidrs(uint32_t vcpus) {
     std::vector<uint64_t> mpidrs;

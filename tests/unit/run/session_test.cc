@@ -269,7 +269,7 @@ TEST_F(SessionTest, TakesDigestsWhereTheyAreWanted) {
     machine.digests = GuestDigests{.kernel = "12"};
   };
   EXPECT_EQ(Run({kPowerOff}, has_digests).digests.kernel, "");
-  options_.digests = true;
+  options_.whole_result = true;
   EXPECT_EQ(Run({kPowerOff}, has_digests).digests.kernel, "12");
   AddMachine({kPowerOff}, [](FakeMachine& machine) {
     machine.digests = absl::InternalError("no RAM");
