@@ -16,7 +16,10 @@ import pytest
 from parkvmm import cache, cpio
 from parkvmm.debian import lock
 from parkvmm.failure import DEADLINE, INTERNAL, UNAVAILABLE, USAGE, Failure
-from parkvmm.host import command, contents, emulated, machine, native, options, results, words
+from parkvmm.host import (command, contents, emulated, machine, native, options, results, session,
+                          words)
+from parkvmm.host.outputs import Tail
+from parkvmm.host.session import Session
 
 
 def parsed(*given: str) -> argparse.Namespace:
@@ -417,7 +420,8 @@ def test_emulated_cpus_have_one_thread_unless_asked() -> None:
 
 
 def test_a_machine_gets_its_files_in_order_and_can_be_stopped_and_restored() -> None:
-    line = qemu(parts=[pathlib.Path("a"), pathlib.Path("b,c")], monitor=7, poke=8, restored=True)
+    line = qemu(parts=[pathlib.Path("a"), pathlib.Path("b,c")],
+                sockets={"monitor": 7, "poke": 8}, restored=True)
     assert ("-fw_cfg name=opt/parkvmm/00,file=a -fw_cfg name=opt/parkvmm/01,file=b,,c "
             "-device i6300esb -device i6300esb -action watchdog=pause "
             "-chardev socket,id=poke,fd=8 "
@@ -486,10 +490,12 @@ def test_the_end_of_the_console_is_shown(tmp_path: pathlib.Path, capsys) -> None
     assert "line 9." not in said and "  line 10.\n" in said and "  line 29.\n" in said
 
 
-def watched(script: str, run: pathlib.Path, seconds: float = 30) -> int:
+def watched(script: str, run: pathlib.Path, seconds: float = 30,
+            how: Session | None = None) -> int:
     """Lets a script stand for QEMU."""
-    return emulated.watch(parsed("--timeout", f"{seconds}s"), run,
-                          ["sh", "-c", f"cd {run}; {script}"], time.monotonic() + seconds)
+    chosen = parsed("--timeout", f"{seconds}s")
+    return emulated.watch(chosen, run, ["sh", "-c", f"cd {run}; {script}"],
+                          time.monotonic() + seconds, how or Session(chosen), lambda: None)
 
 
 def test_output_and_status_are_the_commands(tmp_path: pathlib.Path, capfd) -> None:
@@ -553,15 +559,15 @@ def test_a_command_that_takes_long_is_no_boot(tmp_path: pathlib.Path, monkeypatc
     monkeypatch.setattr(emulated, "POLL", 0)  # It looks at once, and again.
     (tmp_path / "control").write_text("started\n")
     os.mkfifo(tmp_path / "looked")
-    real, looks = emulated.Tail.pump, []
+    real, looks = Tail.pump, []
 
-    def pump(tail: emulated.Tail) -> None:
-        real(tail)
+    def pump(tail: Tail) -> bool:
         looks.append(tail)
         if len(looks) == 9:
             (tmp_path / "looked").write_text("often\n")
+        return real(tail)
 
-    monkeypatch.setattr(emulated.Tail, "pump", pump)
+    monkeypatch.setattr(Tail, "pump", pump)
     assert watched("read word <looked; echo status 3 >>control; exec sleep 60", tmp_path) == 3
 
 
@@ -575,8 +581,8 @@ def hosted(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.P
         (tmp_path / name).touch()
     monkeypatch.setattr(emulated, "qemu_version", lambda: "7.2")
     monkeypatch.setattr(emulated, "base_archive", lambda options, run: run / "initramfs")
-    monkeypatch.setattr(emulated, "payload_tree", lambda options, run: {})
-    monkeypatch.setattr(emulated, "qemu_command", lambda options, run, initramfs, parts: [
+    monkeypatch.setattr(session, "payload_tree", lambda options, run: {})
+    monkeypatch.setattr(emulated, "qemu_command", lambda options, run, initramfs, parts, sockets: [
         "sh", "-c", f"cd {run}; . {tmp_path}/script"])
     return tmp_path
 

@@ -16,6 +16,7 @@ import pytest
 from parkvmm import cache, cpio
 from parkvmm.failure import DEADLINE, INTERNAL, USAGE, Failure
 from parkvmm.host import booting, emulated, machine, options, payload, qmp, saved
+from parkvmm.host.session import Session
 
 KEY = "0123"
 
@@ -438,7 +439,7 @@ FAILING: dict[str, Exception] = {}
 def ran(*given: str) -> int:
     chosen = options.parse([*given, "--", "true"])
     run = pathlib.Path("run")
-    return emulated.run_command(chosen, run, run, [], soon())
+    return emulated.run_command(chosen, run, run, [], soon(), Session(chosen))
 
 
 def test_a_host_boots_once(steps) -> None:

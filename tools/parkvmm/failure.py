@@ -7,6 +7,8 @@ import sys
 from typing import Callable, NoReturn
 
 DIFFERS, USAGE, DATA, UNAVAILABLE, INTERNAL, TRY_LATER, DEADLINE = 1, 2, 65, 69, 70, 75, 124
+OUTPUT_LOST = UNAVAILABLE  # as `vmm run` ends if an output takes no more
+INTERRUPTED = 130
 
 
 class Failure(Exception):

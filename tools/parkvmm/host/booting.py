@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from parkvmm.failure import INTERNAL, Failure
 from parkvmm.host import saved
-from parkvmm.host.machine import qemu_command
+from parkvmm.host.machine import LIVE_SOCKETS, qemu_command
 from parkvmm.host.messages import BOOT_NOTICE, OUTPUT_LIMIT, how_qemu_ended, overdue, say
 from parkvmm.host.qmp import Gone, Monitor, Refused
 from parkvmm.process import child
@@ -78,12 +78,15 @@ def boot_and_save(options: argparse.Namespace, run: pathlib.Path, initramfs: pat
                   deadline: float) -> None:
     """Boots a host and saves it. Raises NotSaved if it is up and cannot be saved."""
     key = saved.key_of(options, initramfs)
-    with connection() as (ours, theirs), connection() as (_, poke), \
-            open(run / "qemu.log", "wb") as log, child(
-                qemu_command(options, run, initramfs, monitor=theirs.fileno(),
-                             poke=poke.fileno()),
-                file_limit=OUTPUT_LIMIT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                pass_fds=[theirs.fileno(), poke.fileno()]) as qemu:
+    with contextlib.ExitStack() as stack:
+        ours, theirs = stack.enter_context(connection())
+        sockets = {"monitor": theirs.fileno()}
+        for name in ("poke", *(LIVE_SOCKETS if options.live else ())):
+            sockets[name] = stack.enter_context(connection())[1].fileno()
+        log = stack.enter_context(open(run / "qemu.log", "wb"))
+        qemu = stack.enter_context(child(
+            qemu_command(options, run, initramfs, sockets=sockets), file_limit=OUTPUT_LIMIT,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=list(sockets.values())))
         theirs.close()
         monitor = Monitor(ours)
         try:

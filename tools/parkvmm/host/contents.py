@@ -21,6 +21,14 @@ KIND = "arm64-host"  # of cached files
 INIT = pathlib.Path(__file__).with_name("init")
 HOST_UNPACK = BIN / "host-unpack"
 INSIDE = "/parkvmm"  # the repository's root in the emulated host
+# Lines by the port that woke a saved host. Nobody waits for this process, nor for its output.
+ORDERS = """( while read -r what first second; do
+  case $what in
+    signal) kill -$first $$ ;;
+    size) stty -F /dev/hvc0 rows $first cols $second ;;
+  esac
+done >/dev/null 2>&1 </dev/vport0p5 & )
+"""
 HOST_MODULES = ["virtio_pci", "virtio_console", "virtio_blk", "ext4"]  # Or built in.
 
 
@@ -101,7 +109,7 @@ def command_script(options: argparse.Namespace) -> str:
     date = "" if options.deterministic else f"/bin/date -s @{time.time():.0f} >/dev/null\n"
     return (f"{date}cd {INSIDE}\n"
             f"export PATH={INSIDE}/{BIN.relative_to(ROOT)}:/bin RESULTS=/results\n"
-            f"{export}exec {shlex.join(words)}\n")
+            f"{export}{ORDERS if options.out else ''}exec {shlex.join(words)}\n")
 
 
 def payload_tree(options: argparse.Namespace, folder: pathlib.Path) -> Tree:

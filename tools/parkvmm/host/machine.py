@@ -6,12 +6,17 @@ import functools
 import pathlib
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from parkvmm.failure import UNAVAILABLE, Failure
 from parkvmm.labels import EMULATED, VIRTUAL_TIME
 
 QEMU = "qemu-system-aarch64"
+# Ports of options.live; init has the others. /dev/hvc0 is the terminal.
+LIVE_SOCKETS = ("stdin", "tty")
+STDIN_PORT = 6
+FILE_PORT = 8  # the first of FILES
+FILES = 8
 
 
 @functools.cache
@@ -41,15 +46,29 @@ def escaped(path: pathlib.Path) -> str:
     return str(path).replace(",", ",,")
 
 
+def live_devices(run: pathlib.Path, sockets: Mapping[str, int]) -> list[str]:
+    """Returns what a session has besides: a stdin, a terminal and files to write."""
+    command = ["-chardev", f"socket,id=stdin,fd={sockets['stdin']}",
+               "-device", f"virtserialport,nr={STDIN_PORT},chardev=stdin",
+               "-chardev", f"socket,id=tty,fd={sockets['tty']}",
+               "-device", "virtconsole,nr=0,chardev=tty"]
+    for number in range(FILES):
+        command += ["-chardev", f"file,id=file{number},path={escaped(run)}/file{number}",
+                    "-device", f"virtserialport,nr={FILE_PORT + number},chardev=file{number}"]
+    return command
+
+
 def qemu_command(options: argparse.Namespace, run: pathlib.Path, initramfs: pathlib.Path, *,
-                 parts: Sequence[pathlib.Path] = (), monitor: int | None = None,
-                 poke: int | None = None, restored: bool = False) -> list[str]:
+                 parts: Sequence[pathlib.Path] = (), sockets: Mapping[str, int] | None = None,
+                 restored: bool = False) -> list[str]:
     """Returns the command line of a machine that has its files in the folder `run`.
 
-    `parts` are the archive of a command's files. With a monitor, the machine stops where it can
-    be saved, and goes on when a byte comes by `poke`; both are sockets' descriptors. A restored
+    `parts` are the archive of a command's files. `sockets` are descriptors by name. With a
+    `monitor`, the machine stops where it can be saved, and goes on when a byte comes by `poke`.
+    With `options.live` there are `stdin` and `tty`, and ports for more outputs. A restored
     machine waits for its state.
     """
+    sockets = sockets or {}
     # randomize_kstack_offset=off: a random generator that is not ready yet makes
     # every system call 25 times slower.
     parameters = ["console=ttyAMA0", "quiet", "loglevel=4", "panic=-1", "oops=panic",
@@ -70,7 +89,7 @@ def qemu_command(options: argparse.Namespace, run: pathlib.Path, initramfs: path
         "-chardev", f"file,id=console,path={escaped(run)}/console", "-serial", "chardev:console",
         # Without ioeventfd the vCPU thread itself writes the output. It never waits,
         # because the ports end in files. So no other thread disturbs virtual time.
-        "-device", "virtio-serial-pci,ioeventfd=off,max_ports=6"]
+        "-device", f"virtio-serial-pci,ioeventfd=off,max_ports={31 if options.live else 6}"]
     if options.disk:
         path = escaped(options.disk.absolute())
         command += ["-drive", f"file={path},if=none,id=disk,format=raw,snapshot=on",
@@ -80,12 +99,14 @@ def qemu_command(options: argparse.Namespace, run: pathlib.Path, initramfs: path
                     "-device", f"virtserialport,nr={number},chardev={name}"]
     for number, part in enumerate(parts):  # fw_cfg sorts them by name.
         command += ["-fw_cfg", f"name=opt/parkvmm/{number:02},file={escaped(part)}"]
-    if monitor is not None:
+    if "monitor" in sockets:
         command += ["-device", "i6300esb", "-device", "i6300esb", "-action", "watchdog=pause",
-                    "-chardev", f"socket,id=poke,fd={poke}",
+                    "-chardev", f"socket,id=poke,fd={sockets['poke']}",
                     "-device", "virtserialport,nr=5,chardev=poke",
-                    "-chardev", f"socket,id=monitor,fd={monitor}",
+                    "-chardev", f"socket,id=monitor,fd={sockets['monitor']}",
                     "-mon", "chardev=monitor,mode=control"]
+    if options.live:
+        command += live_devices(run, sockets)
     if restored:
         command += ["-incoming", "defer"]
     return command

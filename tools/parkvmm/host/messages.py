@@ -2,6 +2,7 @@
 """Messages of tools/arm64-host."""
 
 import argparse
+import contextlib
 import pathlib
 import re
 import shlex
@@ -14,13 +15,18 @@ OUTPUT_LIMIT = 2 << 30  # bytes that QEMU may write to any one file
 BOOT_NOTICE = 10.0  # seconds of silence before we say that the host still boots
 
 
+name = "arm64-host"  # of the command that speaks
+
+
 def say(message: str) -> None:
-    print(f"arm64-host: {message}", file=sys.stderr, flush=True)
+    # stderr may be full or closed, and the exit status matters more.
+    with contextlib.suppress(OSError):
+        print(f"{name}: {message}", file=sys.stderr, flush=True)
 
 
 def overdue(options: argparse.Namespace, what: str) -> Failure:
     return Failure(DEADLINE, f"waited {options.timeout:g} s for {what} "
-                   f"({shlex.join(options.command)}); --timeout allows more")
+                   f"({shlex.join(options.command)}); {options.deadline_option} allows more")
 
 
 def how_qemu_ended(status: int, stage: str, run: pathlib.Path) -> str:
@@ -42,4 +48,5 @@ def show_console(path: pathlib.Path) -> None:
     lines = path.read_text(errors="replace").splitlines()[-20:]
     if lines:
         say("the emulated host's console ended with")
-        print("\n".join(f"  {line}" for line in lines), file=sys.stderr)
+        with contextlib.suppress(OSError):
+            print("\n".join(f"  {line}" for line in lines), file=sys.stderr)

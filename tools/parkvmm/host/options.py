@@ -107,6 +107,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--probe", action="store_true",
                         help="run nothing; print what this machine lacks to run guests natively, "
                         "and end with 69 if anything")
+    parser.set_defaults(live=False, deadline_option="--timeout")
     options = parser.parse_args(argv[:split])
     options.command = argv[split + 1:]
     if options.probe:

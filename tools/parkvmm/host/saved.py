@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from parkvmm import cache
 from parkvmm.files import digest
-from parkvmm.host.machine import QEMU, full_version, qemu_command
+from parkvmm.host.machine import LIVE_SOCKETS, QEMU, full_version, qemu_command
 
 FOLDER = "saved-hosts"  # of build/cache
 HEADER = 4096  # bytes
@@ -39,7 +39,8 @@ def key_of(options: argparse.Namespace, initramfs: pathlib.Path) -> str:
     """Returns a hash of everything that the state of a host depends on."""
     binary = shutil.which(QEMU)
     status = os.stat(binary) if binary else None
-    words = qemu_command(options, pathlib.Path("run"), initramfs, monitor=0, poke=0)
+    names = ("monitor", "poke", *(LIVE_SOCKETS if options.live else ()))
+    words = qemu_command(options, pathlib.Path("run"), initramfs, sockets=dict.fromkeys(names, 0))
     parts = [*words, full_version(), str(status and (status.st_size, status.st_mtime_ns)),
              digest(options.host_kernel), digest(initramfs)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`vmm` on any machine. This is tools/vmm."""
+
+import os
+import platform
+import signal
+import sys
+import time
+from typing import NoReturn
+
+from parkvmm.debian import kernels
+from parkvmm.failure import INTERNAL, INTERRUPTED, UNAVAILABLE, Failure
+from parkvmm.front.files import Files, files_of
+from parkvmm.front.options import HELP, host_of, parse
+from parkvmm.front.session import ENDING, Front, Interrupted
+from parkvmm.host import messages
+from parkvmm.host.emulated import run_emulated
+from parkvmm.host.messages import say
+from parkvmm.host.native import kvm_here, lacking_here
+from parkvmm.host.words import unlocked
+from parkvmm.paths import BIN
+
+
+def run_here(words: list[str]) -> NoReturn:
+    """Becomes vmm."""
+    environment = os.environ | {"PARKVMM_UNLOCKED": unlocked(words)}
+    os.execve(BIN / "vmm", ["vmm", *words], environment)
+
+
+def on_early_signal(number: int, _frame: object) -> None:
+    raise Interrupted(number)
+
+
+def listen(handler: object) -> None:
+    for number in ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup has SIGHUP ignored.
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+
+def open_streams() -> None:
+    """Has something open in the place of stdin, stdout and stderr if a caller closed them."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
+
+def main(argv: list[str]) -> int:
+    started = time.monotonic()
+    listen(on_early_signal)
+    chosen, words = parse(argv)
+    if chosen.help:
+        print(HELP, end="")
+        return 0
+    # A kernel's name stands for its file.
+    words = [str(kernels.path_of(word)) if kernels.NAME.fullmatch(word) else word
+             for word in words]
+    if not (BIN / "vmm").exists():
+        raise Failure(UNAVAILABLE, f"{BIN / 'vmm'} is missing; run tools/build arm64")
+    lacking = kvm_here() if chosen.host == "native" else lacking_here()
+    if chosen.host == "native" and lacking:
+        raise Failure(UNAVAILABLE, f"{lacking}; --host emulated does without")
+    if not (lacking or chosen.host == "emulated" or chosen.deterministic):
+        run_here(words)
+    if lacking and platform.machine() == "aarch64":
+        say(f"{lacking}: emulating a machine; --host native insists on this one")
+    files = files_of(words[1:]) if words[0] == "run" else Files(words[1:], [], [], [])
+    files.words.insert(0, words[0])
+    taken = sum(os.path.getsize(file.path) for file in files.inputs)
+    options = host_of(chosen, words, files.values, taken)
+    front = Front(options, files)
+    listen(front.on_signal)
+    signal.signal(signal.SIGWINCH, front.on_resize)
+    try:
+        return run_emulated(options, started + options.timeout, front)
+    finally:
+        front.restore()
+
+
+def run() -> NoReturn:
+    messages.name = "vmm"
+    open_streams()
+    try:
+        status = main(sys.argv[1:])
+    except Failure as failure:
+        say(f"error: {failure}")
+        status = failure.status
+    except Interrupted:
+        status = INTERRUPTED
+    except OSError as error:  # A full disk, a folder that is not ours.
+        where = f"{error.filename}: " if error.filename else ""
+        say(f"error: {where}{error.strerror or error}")
+        status = INTERNAL
+    try:
+        sys.stdout.flush()
+    except OSError:
+        pass
+    os._exit(status)  # A full stdout is no reason for a traceback.

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files of a `vmm run`: whether they can be had, and where they lie in the emulated host.
+
+There a file has the path that it has here, so that words, messages and results are the same.
+"""
+
+import dataclasses
+import difflib
+import os
+import stat
+
+from parkvmm.failure import USAGE, Failure
+from parkvmm.front.table import INPUTS, KERNEL, OUTPUTS, Kind
+from parkvmm.front.words import (Value, absolute, replaced, said, values_of, values_of_config)
+from parkvmm.host.machine import FILES
+
+LARGEST = (1 << 32) - 1  # bytes of a file that QEMU's fw_cfg device has
+# What is another thing in the emulated host. A file of these folders gets another path there.
+FOREIGN = ("/dev/", "/proc/", "/sys/")
+# These are the same thing there, so vmm deals with them.
+SAME = {"/dev/null", "/dev/full", "/dev/zero", "/dev/stdout", "/dev/stderr", "/dev/fd/1",
+        "/dev/fd/2", "/proc/self/fd/1", "/proc/self/fd/2"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Input:
+    path: str
+    inside: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    path: str
+    inside: str
+    whole: bool  # a new file takes its place once the run is over
+    name: str  # the option, and the file as the caller says it
+
+
+@dataclasses.dataclass
+class Files:
+    words: list[str]  # with paths of the emulated host
+    values: list[Value]
+    inputs: list[Input]
+    outputs: list[Output]
+
+
+def shown(text: str) -> str:
+    """Returns a path on one line and without control characters."""
+    return text if text.isprintable() else repr(text)
+
+
+def cannot(verb: str, path: str, why: str, remedy: str) -> Failure:
+    return Failure(USAGE, f"cannot {verb} {shown(path)}: {why}; {remedy}")
+
+
+def near(path: str) -> str:
+    """Returns what to do about a file that is not there."""
+    folder, name = os.path.split(absolute(path))
+    try:
+        found = difflib.get_close_matches(name, os.listdir(folder), 1)
+    except OSError:
+        return f"there is no folder {shown(folder)}"
+    if found:
+        return f"did you mean {shown(os.path.join(os.path.dirname(path), found[0]))}?"
+    return "check the path" if os.path.isabs(path) else (
+        f"relative paths begin in {shown(os.getcwd())}")
+
+
+def check_input(path: str) -> None:
+    """Raises Failure if a file cannot be read, or not taken along."""
+    try:
+        status = os.stat(path)
+        if stat.S_ISREG(status.st_mode):
+            with open(path, "rb"):
+                pass
+    except FileNotFoundError:
+        raise cannot("open", path, "No such file or directory", near(path)) from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise cannot("open", path, why or "", "check the path and its permissions") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise Failure(USAGE, f"{shown(path)} is a directory, not a file; name a file in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise Failure(USAGE, f"{shown(path)} is a pipe or device, which the emulated host cannot "
+                      "read; write what it holds to a file first")
+    if status.st_size > LARGEST:
+        raise Failure(USAGE, f"{shown(path)} is larger than 4 GiB, which the emulated host cannot "
+                      "take; use a smaller one")
+
+
+def check_output(path: str) -> bool:
+    """Raises Failure if nothing can be written there. Returns whether a new file may take its
+    place, as it may that of a regular one, or of none."""
+    folder = os.path.dirname(os.path.realpath(path))
+    try:
+        kind = os.stat(path).st_mode
+    except FileNotFoundError:
+        if not os.path.isdir(folder):
+            raise cannot("write", path, "No such file or directory",
+                         f"make the folder {shown(folder)} first") from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise cannot("write", path, "Permission denied",
+                         f"choose another folder than {shown(folder)}") from None
+        return True
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise cannot("write", path, why or "", "choose another path") from None
+    if stat.S_ISDIR(kind):
+        raise cannot("write", path, "Is a directory", "name a file in it")
+    if not os.access(path, os.W_OK):
+        raise cannot("write", path, "Permission denied", "choose another path")
+    return stat.S_ISREG(kind) and os.access(folder, os.W_OK | os.X_OK)
+
+
+def inside_of(value: Value, words: list[str], number: int) -> str:
+    """Returns a file's path in the emulated host."""
+    path = absolute(value.text)
+    if not os.path.normpath(path).startswith(FOREIGN):
+        return path
+    other = f"/.host/others/{number}"
+    replaced(words, value, other)
+    return other
+
+
+def check_differ(files: Files) -> None:
+    """Raises Failure if two files have one path in the emulated host, or an output is another
+    file of the run."""
+    seen: dict[str, str] = {}
+    for path, inside in [(file.path, file.inside) for file in files.inputs]:
+        if seen.setdefault(os.path.normpath(inside), os.path.realpath(path)) != (
+                os.path.realpath(path)):
+            raise Failure(USAGE, f"{shown(path)}: '..' behind a link leads elsewhere in the "
+                          "emulated host; say the path without it")
+    taken = set(seen.values())
+    for output in files.outputs:
+        real = os.path.realpath(output.path)
+        if real in taken or os.path.normpath(output.inside) in seen:
+            raise Failure(USAGE, f"{output.name} is another file of this run; give each its own")
+        taken.add(real)
+
+
+def files_of(given: list[str]) -> Files:
+    """Returns the files of `vmm run`. Raises Failure if one is missing or cannot be written."""
+    words = list(given)
+    values = values_of(words)
+    files = Files(words, values, [], [])
+    if said(values, "--help"):
+        return files
+    dry = said(values, "--dry-run") == "true"
+    for value in values:
+        if value.option.kind is Kind.CONFIG and value.text:
+            values = [*values, *values_of_config(value.text, values)]
+    files.values = values
+    for number, value in enumerate(values):
+        if not value.text or value.text in ("-", *SAME):
+            continue
+        if value.option.kind in INPUTS:
+            if dry and value.option is KERNEL and not os.path.exists(value.text):
+                continue  # Of such a kernel there is no plan.
+            check_input(value.text)
+            files.inputs.append(Input(absolute(value.text), inside_of(value, words, number)))
+        elif value.option.kind in OUTPUTS and not dry:
+            whole = check_output(value.text) and value.option.kind is Kind.WHOLE
+            files.outputs.append(Output(absolute(value.text), inside_of(value, words, number),
+                                        whole, f"{value.name} {shown(value.text)}"))
+    check_differ(files)
+    if len(files.outputs) > FILES:
+        raise Failure(USAGE, f"the emulated host has {FILES} outputs at most besides stdout and "
+                      "stderr")
+    return files
