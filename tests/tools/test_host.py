@@ -8,6 +8,7 @@ import pathlib
 import platform
 import select
 import signal
+import socket
 import tarfile
 import time
 from typing import Any
@@ -15,10 +16,11 @@ from typing import Any
 import pytest
 from parkvmm import cache, cpio
 from parkvmm.debian import lock
-from parkvmm.failure import DEADLINE, INTERNAL, UNAVAILABLE, USAGE, Failure
+from parkvmm.failure import (DEADLINE, INTERNAL, OUTPUT_LOST, UNAVAILABLE, USAGE,
+                             Failure)
 from parkvmm.host import (command, contents, emulated, machine, native, options, results, session,
                           words)
-from parkvmm.host.outputs import Tail
+from parkvmm.host.outputs import Sink, Tail
 from parkvmm.host.session import Session
 
 
@@ -371,6 +373,8 @@ def test_a_command_takes_its_files_and_its_script_along(repository, tmp_path) ->
     chosen.out, chosen.file = tmp_path, []
     wants, = set(contents.payload_tree(chosen, tmp_path)) - set(tree)
     assert wants == ".host/wants-results"
+    # It is asked to end if it is late, so that they are not lost.
+    assert contents.ORDERS in (tmp_path / "command").read_text()
 
 
 def script_of(*given: str) -> str:
@@ -571,6 +575,39 @@ def test_a_command_that_takes_long_is_no_boot(tmp_path: pathlib.Path, monkeypatc
     assert watched("read word <looked; echo status 3 >>control; exec sleep 60", tmp_path) == 3
 
 
+class Elsewhere(Session):
+    """Has its stdout go to a descriptor."""
+
+    def __init__(self, descriptor: int, seconds: float) -> None:
+        super().__init__(parsed("--timeout", f"{seconds}s"))
+        self.descriptor = descriptor
+
+    def tails(self, run: pathlib.Path) -> list[Tail]:
+        return [Tail(run / "stdout", Sink(self.descriptor), "stdout")]
+
+
+def test_an_output_that_takes_no_more_is_told(tmp_path: pathlib.Path) -> None:
+    with open("/dev/full", "wb") as full, pytest.raises(
+            Failure, match="cannot write stdout: No space left on device") as caught:
+        watched("echo x >stdout; sleep 60", tmp_path, 30, Elsewhere(full.fileno(), 30))
+    assert caught.value.status == OUTPUT_LOST
+    reader, writer = os.pipe()
+    os.close(reader)
+    with pytest.raises(BrokenPipeError):
+        watched("echo x >stdout; sleep 60", tmp_path, 30, Elsewhere(writer, 30))
+    os.close(writer)
+
+
+def test_nobody_waits_for_a_reader_beyond_the_deadline(tmp_path: pathlib.Path) -> None:
+    reader, writer = os.pipe()
+    with pytest.raises(Failure, match="waited 1 s for somebody to read stdout") as caught:
+        watched("head -c 1000000 /dev/zero >stdout; echo status 0 >control; sleep 60", tmp_path, 1,
+                Elsewhere(writer, 1))
+    assert caught.value.status == DEADLINE
+    os.close(reader)
+    os.close(writer)
+
+
 @pytest.fixture
 def hosted(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """A folder in which a script, `script`, runs in the place of QEMU."""
@@ -605,7 +642,7 @@ def test_an_emulated_host_leaves_results_and_its_console(hosted, capfd) -> None:
     assert list((hosted / "deep/scratch").iterdir()) == []
     said = capfd.readouterr().err
     assert "emulated by QEMU 7.2, neoverse-n1, 4 CPUs, GICv3, label kvm-on-tcg\n" in said
-    assert hosts(hosted, script.replace("6", "0", 1)) == 0
+    assert hosts(hosted, script.replace("status 6", "status 0")) == 0
     assert [path.name for path in (hosted / "deep/scratch").iterdir()] == ["host-console.log"]
 
 
@@ -619,6 +656,46 @@ def test_results_that_are_no_archive_are_told(hosted) -> None:
     with pytest.raises(Failure, match=r"cannot unpack \$RESULTS: ") as caught:
         hosts(hosted, "echo rubbish >results; echo status 0 >control; sleep 60", hosted / "deep")
     assert caught.value.status == INTERNAL
+
+
+def test_a_command_that_is_late_is_asked_to_end_and_leaves_results(hosted, monkeypatch) -> None:
+    archive_of(hosted / "tar", member("result"))
+    os.mkfifo(hosted / "asked")
+
+    def order(_: Session, line: str) -> bool:
+        (hosted / "asked").write_text(f"{line}\n")
+        return True
+
+    monkeypatch.setattr(Session, "order", order)
+    monkeypatch.setattr(emulated, "overdue", lambda *_: Failure(DEADLINE, "late"))
+    (hosted / "script").write_text(
+        f"echo started >control; read word name <{hosted}/asked; test $name = TERM || exit 1\n"
+        f"cp {hosted}/tar results; echo status 130 >>control; sleep 60")
+    chosen = options.parse(["--cold", "--host-kernel", f"{hosted}/Image", "--", "true"])
+    chosen.out = hosted / "out"
+    chosen.out.mkdir()
+    with pytest.raises(Failure, match="late") as caught:
+        emulated.run_emulated(chosen, time.monotonic() + 0.5)
+    assert caught.value.status == DEADLINE and (hosted / "out/result").exists()
+
+
+def test_a_command_that_does_not_end_when_asked_is_ended(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(Session, "order", lambda *_: True)
+    monkeypatch.setattr(emulated, "GRACE", 0.1)
+    with pytest.raises(Failure, match="for the command to end") as caught:
+        watched("echo started >control; exec sleep 60", tmp_path, 0.5)
+    assert caught.value.status == DEADLINE
+
+
+def test_a_command_hears_by_the_port_that_woke_its_host() -> None:
+    ours, theirs = socket.socketpair()
+    plain = Session(parsed())
+    assert not plain.order("signal TERM")
+    plain.orders = ours
+    assert plain.order("signal TERM") and theirs.recv(99) == b"signal TERM\n"
+    theirs.close()
+    assert not plain.order("signal TERM")
+    ours.close()
 
 
 @pytest.mark.parametrize("name, remedy", [("busybox", "setup"), ("Image", "setup"),

@@ -3,6 +3,7 @@
 
 import argparse
 import contextlib
+import json
 import os
 import pathlib
 import select
@@ -13,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 from parkvmm.cpio import Tree
-from parkvmm.failure import INTERRUPTED, OUTPUT_LOST
+from parkvmm.failure import OUTPUT_LOST
 from parkvmm.front.contents import script, tree_of
 from parkvmm.front.files import Files, Output
 from parkvmm.front.terminal import Keys, Terminal, is_ours, size_of
@@ -29,6 +30,7 @@ KEYS_GRACE = 0.3  # seconds for vmm to see ctrl-a x by itself
 ASKED_GRACE = 10.0  # seconds for vmm to end once it was told to
 TYPED_LIMIT = 1 << 20  # bytes of a terminal that wait for the guest; more are dropped
 PIPED_LIMIT = 1 << 16
+TREE_MAGIC = b"\xd0\x0d\xfe\xed"
 
 
 class Interrupted(BaseException):
@@ -62,6 +64,18 @@ def is_pipe(path: str) -> bool:
         return stat.S_ISFIFO(os.stat(path).st_mode)
     except OSError:
         return False
+
+
+def is_whole(path: pathlib.Path) -> bool:
+    """Whether a file is a whole device tree blob or JSON document, whoever was ended writing it."""
+    content = path.read_bytes()
+    if content[:4] == TREE_MAGIC:
+        return int.from_bytes(content[4:8], "big") == len(content)
+    try:
+        json.loads(content)
+    except ValueError:
+        return False
+    return True
 
 
 class Front(Session):
@@ -108,6 +122,8 @@ class Front(Session):
             end.close()
 
     def tails(self, run: pathlib.Path) -> list[Tail]:
+        for number in range(len(self._files.outputs)):
+            (run / f"file{number}").touch()
         return super().tails(run) + [
             Tail(run / f"file{number}", LateSink(output.path), output.name)
             for number, output in enumerate(self._files.outputs) if not output.whole]
@@ -232,9 +248,15 @@ class Front(Session):
             return f"cannot write {output.name}: {error.strerror}"
         return ""
 
+    def give_up(self, tails: list[Tail]) -> None:
+        self.restore()
+        drain(tails, time.monotonic() + HASTE)
+        for number, output in enumerate(self._files.outputs):
+            if is_whole(self._run / f"file{number}"):
+                self._deliver((number, output))
+
     def restore(self) -> None:
         if self._terminal:
             self._terminal.restore()
 
     mend = restore
-    interrupted = INTERRUPTED

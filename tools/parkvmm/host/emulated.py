@@ -23,6 +23,7 @@ from parkvmm.host.contents import HOST_UNPACK, base_archive
 from parkvmm.host.machine import label, qemu_command, qemu_version
 from parkvmm.host.messages import (BOOT_NOTICE, OUTPUT_LIMIT, how_qemu_ended, overdue, say,
                                    show_console)
+from parkvmm.host.outputs import Tail
 from parkvmm.host.payload import write_parts
 from parkvmm.host.qmp import Monitor
 from parkvmm.host.results import unpack
@@ -136,40 +137,49 @@ def watch(options: argparse.Namespace, run: pathlib.Path, command: list[str], de
     does not end in time is asked to, if the session can ask, so that its results are not lost.
     """
     tails = session.tails(run)
-    control = run / "control"
-    control.touch()
-    begun = time.monotonic()
-    notice = begun + BOOT_NOTICE
-    late: Failure | None = None
+    (run / "control").touch()
     with open(run / "qemu.log", "wb") as log, child(
             command, file_limit=OUTPUT_LIMIT, stdin=subprocess.DEVNULL, stdout=log,
             stderr=log, pass_fds=list(descriptors)) as qemu:
         prepare()
-        ended = select.poll()
-        ended.register(os.pidfd_open(qemu.pid), select.POLLIN)
-        while True:
-            # The order matters. Output that came before QEMU was seen to be gone, or before
-            # the status was read, is passed on below.
-            gone = session.wait(ended, POLL)
-            said = control.read_text()
-            started = said.startswith("started\n")
-            for tail in tails:
-                tail.pump()
-            session.look(tails, started)
-            if match := re.search(r"^status (\d+)\n", said, re.MULTILINE):
-                status = session.finish(tails, int(match[1]), deadline)
-                if late:
-                    raise late
-                return status
-            stage = "the command to end" if started else BOOT
-            if gone:
-                raise late or Failure(INTERNAL, how_qemu_ended(qemu.wait(), stage, run))
-            now = time.monotonic()
-            if now > deadline:
-                late, again = overdue(options, stage), late
-                if again or not started or not session.order("signal TERM"):
-                    raise late
-                deadline = now + GRACE
-            if not started and now > notice:
-                say(f"the host is still booting after {now - begun:.0f} s")
-                notice = now + BOOT_NOTICE
+        try:
+            return follow(options, run, deadline, session, tails, qemu)
+        except BaseException:
+            session.give_up(tails)
+            raise
+
+
+def follow(options: argparse.Namespace, run: pathlib.Path, deadline: float, session: Session,
+           tails: list[Tail], qemu: subprocess.Popen[bytes]) -> int:
+    """Is the part of `watch` that goes round and round."""
+    begun = time.monotonic()
+    notice = begun + BOOT_NOTICE
+    late: Failure | None = None
+    ended = select.poll()
+    ended.register(os.pidfd_open(qemu.pid), select.POLLIN)
+    while True:
+        # The order matters. Output that came before QEMU was seen to be gone, or before
+        # the status was read, is passed on below.
+        gone = session.wait(ended, POLL)
+        said = (run / "control").read_text()
+        started = said.startswith("started\n")
+        for tail in tails:
+            tail.pump()
+        session.look(tails, started)
+        if match := re.search(r"^status (\d+)\n", said, re.MULTILINE):
+            status = session.finish(tails, int(match[1]), deadline)
+            if late:
+                raise late
+            return status
+        stage = "the command to end" if started else BOOT
+        if gone:
+            raise late or Failure(INTERNAL, how_qemu_ended(qemu.wait(), stage, run))
+        now = time.monotonic()
+        if now > deadline:
+            late, again = overdue(options, stage), late
+            if again or not started or not session.order("signal TERM"):
+                raise late
+            deadline = now + GRACE
+        if not started and now > notice:
+            say(f"the host is still booting after {now - begun:.0f} s")
+            notice = now + BOOT_NOTICE

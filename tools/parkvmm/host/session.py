@@ -69,3 +69,6 @@ class Session:
             raise Failure(DEADLINE, f"waited {self.options.timeout:g} s for somebody to read "
                           f"{slow[0].name}")
         return status
+
+    def give_up(self, tails: list[Tail]) -> None:
+        """The command has not ended, and nobody waits for it any more."""
