@@ -294,8 +294,13 @@ def places(here, tmp_path, monkeypatch: pytest.MonkeyPatch, usual_signals: None)
     def become(program: pathlib.Path, given: list[str], _environment: dict[str, str]) -> None:
         raise Ran("native", given[1:], str(program))
 
-    (tmp_path / "vmm").touch()
+    for name in ("vmm", "host-unpack", "Image", "busybox"):
+        (tmp_path / name).touch()
+    for constant, name in (("HOST_UNPACK", "host-unpack"), ("IMAGE", "Image"),
+                           ("BUSYBOX", "busybox")):
+        monkeypatch.setattr(command, constant, tmp_path / name)
     monkeypatch.setattr(command, "BIN", tmp_path)
+    monkeypatch.setattr(command.shutil, "which", lambda name: f"/bin/{name}")
     monkeypatch.setattr(command, "run_emulated", emulate)
     monkeypatch.setattr(command.os, "execve", become)
     monkeypatch.setattr(command, "lacking_here", lambda: None)
@@ -339,11 +344,21 @@ def test_an_arm64_machine_is_told_why_it_will_not_do(places, capsys) -> None:
     assert "no filter: emulating" in capsys.readouterr().err
 
 
-def test_a_program_that_is_not_built_is_told(places, tmp_path) -> None:
-    (tmp_path / "vmm").unlink()
-    with pytest.raises(Failure, match="vmm is missing; run tools/build arm64") as caught:
-        command.main(["run", "a"])
+@pytest.mark.parametrize("name", ["vmm", "host-unpack", "Image", "busybox", "qemu"])
+def test_what_a_clone_lacks_is_told_with_what_makes_it_ready(places, tmp_path, name) -> None:
+    if name == "qemu":
+        places.setattr(command.shutil, "which", lambda _: None)
+    else:
+        (tmp_path / name).unlink()
+    with pytest.raises(Failure, match=f"{name}.* is missing; run tools/setup cross guest emulator "
+                       "&& tools/build arm64 vmm host-unpack") as caught:
+        command.main(["--host=emulated", "run", "a"])
     assert caught.value.status == UNAVAILABLE
+    if name == "vmm":
+        with pytest.raises(Failure, match="vmm is missing; run tools/setup cross && tools/build"):
+            command.main(["run", "a"])
+    else:
+        assert where("run", "a") == ("native", ["run", "a"])
 
 
 @pytest.mark.parametrize("given, says", [
@@ -351,11 +366,9 @@ def test_a_program_that_is_not_built_is_told(places, tmp_path) -> None:
     (["run", "my kernels/Image", "--results", "none/r"], "make the folder"),
     (["run", "--initrds", "x"], "did you mean --initrd?"), (["ran"], "did you mean run?")])
 def test_the_command_itself_says_so_in_one_line(tmp_path, given, says) -> None:
-    """A copy of the tools that has nothing to boot."""
+    """A copy of the tools that has nothing to boot: mistakes come first."""
     shutil.copytree(ROOT / "tools/parkvmm", tmp_path / "clone/tools/parkvmm")
     tool = shutil.copy(TOOL, tmp_path / "clone/tools")
-    (tmp_path / "clone/build/arm64/bin").mkdir(parents=True)
-    (tmp_path / "clone/build/arm64/bin/vmm").touch()
     (tmp_path / "my kernels").mkdir()
     (tmp_path / "my kernels/Image").touch()
     done = subprocess.run([tool, "--host=emulated", *given], cwd=tmp_path, capture_output=True,

@@ -2,7 +2,9 @@
 """`vmm` on any machine. This is tools/vmm."""
 
 import os
+import pathlib
 import platform
+import shutil
 import signal
 import sys
 import time
@@ -14,15 +16,29 @@ from parkvmm.front.files import Files, files_of
 from parkvmm.front.options import HELP, host_of, parse
 from parkvmm.front.session import ENDING, Front, Interrupted
 from parkvmm.host import messages
+from parkvmm.host.contents import HOST_UNPACK
 from parkvmm.host.emulated import run_emulated
+from parkvmm.host.machine import QEMU
 from parkvmm.host.messages import say
 from parkvmm.host.native import kvm_here, lacking_here
 from parkvmm.host.words import unlocked
-from parkvmm.paths import BIN
+from parkvmm.paths import BIN, BUSYBOX, IMAGE
+
+
+# What makes a clone ready, for a vmm on this machine and in an emulated host.
+HERE = "tools/setup cross && tools/build arm64 vmm"
+ELSEWHERE = "tools/setup cross guest emulator && tools/build arm64 vmm host-unpack"
+
+
+def require(remedy: str, *paths: pathlib.Path) -> None:
+    for path in paths:
+        if not path.exists():
+            raise Failure(UNAVAILABLE, f"{path} is missing; run {remedy}")
 
 
 def run_here(words: list[str]) -> NoReturn:
     """Becomes vmm."""
+    require(HERE, BIN / "vmm")
     environment = os.environ | {"PARKVMM_UNLOCKED": unlocked(words)}
     os.execve(BIN / "vmm", ["vmm", *words], environment)
 
@@ -54,8 +70,6 @@ def main(argv: list[str]) -> int:
     # A kernel's name stands for its file.
     words = [str(kernels.path_of(word)) if kernels.NAME.fullmatch(word) else word
              for word in words]
-    if not (BIN / "vmm").exists():
-        raise Failure(UNAVAILABLE, f"{BIN / 'vmm'} is missing; run tools/build arm64")
     lacking = kvm_here() if chosen.host == "native" else lacking_here()
     if chosen.host == "native" and lacking:
         raise Failure(UNAVAILABLE, f"{lacking}; --host emulated does without")
@@ -65,6 +79,9 @@ def main(argv: list[str]) -> int:
         say(f"{lacking}: emulating a machine; --host native insists on this one")
     files = files_of(words[1:]) if words[0] == "run" else Files(words[1:], [], [], [])
     files.words.insert(0, words[0])
+    require(ELSEWHERE, BIN / "vmm", HOST_UNPACK, IMAGE, BUSYBOX)
+    if not shutil.which(QEMU):
+        raise Failure(UNAVAILABLE, f"{QEMU} is missing; run {ELSEWHERE}")
     taken = sum(os.path.getsize(file.path) for file in files.inputs)
     options = host_of(chosen, words, files.values, taken)
     front = Front(options, files)
