@@ -78,6 +78,9 @@ def test_words_are_read_as_the_program_reads_them() -> None:
         ("--cpus", "4")]
     assert found("--results=", "r", "-") == [("--results", "r"), ("KERNEL", "-")]
     assert found("K", "--", "-i", "--frob", "x") == [("KERNEL", "K")]
+    assert found("-v", "--", "-K", "x") == [("--verbose", "true"), ("KERNEL", "-K")]
+    assert found("--config", "c", "--", "x") == [("--config", "c")]
+    assert found("-v", "--") == [("--verbose", "true")]
 
 
 @pytest.mark.parametrize("given, says", [
@@ -136,13 +139,16 @@ def test_a_config_names_files_which_the_command_line_overrules(here: pathlib.Pat
     names = [os.path.basename(file.path) for file in taken.inputs]
     assert names == ["config", "b, c\nd", "b, c\nd"]
     assert [file.path for file in taken.outputs] == [f"{here}/e"]
+    (here / "config").write_text('{"initrd": "a"}')
+    assert "which kernel?" in refused(files.files_of, ["--config", "config"])
     (here / "config").write_text('{"kernel": "none"}')
     assert "cannot open none" in refused(files.files_of, ["--config", "config"])
     (here / "config").write_text('{"results": "/proc/self/fd/9"}')
-    assert "say --results on the command line" in refused(files.files_of, ["--config", "config"])
+    assert "say --results on the command line" in refused(
+        files.files_of, ["--config", "config", "a"])
     for text in ("[]", "{", '"kernel"'):
         (here / "config").write_text(text)
-        assert len(files.files_of(["--config", "config"]).inputs) == 1
+        assert len(files.files_of(["--config", "config", "a"]).inputs) == 2
 
 
 @pytest.mark.parametrize("given, says", [
@@ -160,7 +166,7 @@ def test_a_config_names_files_which_the_command_line_overrules(here: pathlib.Pat
     (["a", "--events", "a/x"], "cannot write a/x: Not a directory"),
     (["a", "--results", "a"], "--results a is another file of this run"),
     (["a", "--results", "r", "--events", "./r"], "--events ./r is another file of this run"),
-    (["link/../a", "-i", "a"], "'..' behind a link"),
+    (["link/../a", "-i", "a"], "'..' behind a link"), (["-c", "4"], "which kernel?"),
 ])
 def test_a_file_that_cannot_be_had_is_one_line(here, given, says) -> None:
     os.mkfifo(here / "fifo")
@@ -173,7 +179,8 @@ def test_a_file_that_cannot_be_had_is_one_line(here, given, says) -> None:
     assert says.replace("{here}", str(here)) in said
 
 
-@pytest.mark.parametrize("given", [["a"], ["-i", "a", "--results", "r"], ["--events", "a"]])
+@pytest.mark.parametrize("given", [["a"], ["b, c\nd", "--results", "r"],
+                                   ["b, c\nd", "--events", "a"]])
 def test_what_is_not_permitted_is_told(here, monkeypatch, given: list[str]) -> None:
     """Root may do everything, so this is made up."""
     def shut(*_: object) -> None:
@@ -383,3 +390,12 @@ def test_help_is_a_page_of_its_own() -> None:
     assert helped.stderr == "" and max(map(len, helped.stdout.splitlines())) <= 80
     for name in (*options.VALUED, "--deterministic"):
         assert f"  {name} " in helped.stdout
+
+
+def test_closed_streams_are_no_reason_for_a_traceback() -> None:
+    for words_, closed, status in (
+            ("--help", "<&- >&- 2>&-", 0), ("--help", ">&-", 0), ("--help", ">/dev/full", 69),
+            ("rnu", "<&- >&- 2>&-", 2), ("rnu", "2>&-", 2), ("rnu", "2>/dev/full", 2)):
+        done = subprocess.run(["sh", "-c", f"exec {TOOL} {words_} {closed}"], capture_output=True,
+                              text=True, timeout=60, check=False)
+        assert done.returncode == status and "Traceback" not in done.stderr, (words_, closed)

@@ -18,8 +18,8 @@ from parkvmm import cache, cpio
 from parkvmm.debian import lock
 from parkvmm.failure import (DEADLINE, INTERNAL, OUTPUT_LOST, UNAVAILABLE, USAGE,
                              Failure)
-from parkvmm.host import (command, contents, emulated, machine, native, options, results, session,
-                          words)
+from parkvmm.host import (command, contents, emulated, machine, messages, native, options,
+                          results, session, words)
 from parkvmm.host.outputs import Sink, Tail
 from parkvmm.host.session import Session
 
@@ -492,6 +492,22 @@ def test_the_end_of_the_console_is_shown(tmp_path: pathlib.Path, capsys) -> None
     emulated.show_console(tmp_path / "console")
     said = capsys.readouterr().err
     assert "line 9." not in said and "  line 10.\n" in said and "  line 29.\n" in said
+
+
+def test_nobody_waits_for_a_reader_of_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "PATIENCE", 0.1)
+    reader, writer = os.pipe()
+    filler = Sink(writer)
+    while filler.write(b"x" * 4096):
+        pass
+    saved = os.dup(2)
+    os.dup2(writer, 2)
+    try:
+        messages.say("lost")
+    finally:
+        os.dup2(saved, 2)
+    for descriptor in (saved, reader, writer):
+        os.close(descriptor)
 
 
 def watched(script: str, run: pathlib.Path, seconds: float = 30,

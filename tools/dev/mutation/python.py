@@ -20,7 +20,9 @@ TESTS = {
     "tools/parkvmm/debian": ["debian", "debian_fetch", "debian_parts", "kernel_file", "guest",
                              "commands", "native_walk"],
     "tools/parkvmm/guest": ["guest", "kernel_file", "commands", "bench"],
-    "tools/parkvmm/host": ["host", "saved_host", "commands", "kernel_file", "native_walk"],
+    "tools/parkvmm/front": ["front_door", "front_session"],
+    "tools/parkvmm/host": ["host", "saved_host", "front_session", "commands", "kernel_file",
+                           "native_walk"],
     "tools/parkvmm/report": ["report_figures", "report", "bench"],
 }
 COMPARISONS: dict[type, list[type]] = {

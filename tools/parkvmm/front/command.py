@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`vmm` on any machine. This is tools/vmm."""
 
+import contextlib
+import errno
 import os
 import pathlib
 import platform
@@ -11,7 +13,7 @@ import time
 from typing import NoReturn
 
 from parkvmm.debian import kernels
-from parkvmm.failure import INTERNAL, INTERRUPTED, UNAVAILABLE, Failure
+from parkvmm.failure import INTERNAL, INTERRUPTED, OUTPUT_LOST, UNAVAILABLE, Failure
 from parkvmm.front.files import Files, files_of
 from parkvmm.front.options import HELP, host_of, parse
 from parkvmm.front.session import ENDING, Front, Interrupted
@@ -65,7 +67,8 @@ def main(argv: list[str]) -> int:
     listen(on_early_signal)
     chosen, words = parse(argv)
     if chosen.help:
-        print(HELP, end="")
+        with contextlib.suppress(BrokenPipeError):
+            print(HELP, end="", flush=True)
         return 0
     # A kernel's name stands for its file.
     words = [str(kernels.path_of(word)) if kernels.NAME.fullmatch(word) else word
@@ -101,14 +104,10 @@ def run() -> NoReturn:
     except Failure as failure:
         say(f"error: {failure}")
         status = failure.status
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         status = INTERRUPTED
     except OSError as error:  # A full disk, a folder that is not ours.
         where = f"{error.filename}: " if error.filename else ""
         say(f"error: {where}{error.strerror or error}")
-        status = INTERNAL
-    try:
-        sys.stdout.flush()
-    except OSError:
-        pass
-    os._exit(status)  # A full stdout is no reason for a traceback.
+        status = OUTPUT_LOST if error.errno == errno.ENOSPC else INTERNAL
+    os._exit(status)  # Python would flush a full stdout once more.

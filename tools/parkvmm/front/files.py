@@ -11,7 +11,8 @@ import stat
 
 from parkvmm.failure import USAGE, Failure
 from parkvmm.front.table import INPUTS, KERNEL, OUTPUTS, Kind
-from parkvmm.front.words import (Value, absolute, replaced, said, values_of, values_of_config)
+from parkvmm.front.words import (SEE, Value, absolute, replaced, said, values_of,
+                                 values_of_config)
 from parkvmm.host.machine import FILES
 
 LARGEST = (1 << 32) - 1  # bytes of a file that QEMU's fw_cfg device has
@@ -151,6 +152,8 @@ def files_of(given: list[str]) -> Files:
         if value.option.kind is Kind.CONFIG and value.text:
             values = [*values, *values_of_config(value.text, values)]
     files.values = values
+    if not dry and not any(value.option is KERNEL for value in values):
+        raise Failure(USAGE, f"which kernel? vmm run [options] KERNEL; {SEE}")
     for number, value in enumerate(values):
         if not value.text or value.text in ("-", *SAME):
             continue

@@ -35,7 +35,8 @@ def unknown(word: str) -> Failure:
 
 
 def values_of(words: list[str]) -> list[Value]:
-    """Returns what the words say, but for those behind `--`, which are the guest's."""
+    """Returns what the words say. Those behind `--` are the guest's, but for a kernel that was
+    not named before."""
     found: list[Value] = []
     number = 0
 
@@ -74,6 +75,9 @@ def values_of(words: list[str]) -> list[Value]:
         else:
             found.append(Value(KERNEL, word, number))
         number += 1
+    if number + 1 < len(words) and not any(
+            value.option is KERNEL or value.option.kind is Kind.CONFIG for value in found):
+        found.append(Value(KERNEL, words[number + 1], number + 1))  # Behind `--`.
     return found
 
 

@@ -5,6 +5,7 @@ import argparse
 import contextlib
 import pathlib
 import re
+import select
 import shlex
 import signal
 import sys
@@ -12,6 +13,7 @@ import sys
 from parkvmm.failure import DEADLINE, Failure
 
 OUTPUT_LIMIT = 2 << 30  # bytes that QEMU may write to any one file
+PATIENCE = 1.0  # seconds for whoever reads stderr
 BOOT_NOTICE = 10.0  # seconds of silence before we say that the host still boots
 
 
@@ -19,9 +21,17 @@ name = "arm64-host"  # of the command that speaks
 
 
 def say(message: str) -> None:
-    # stderr may be full or closed, and the exit status matters more.
+    tell(f"{name}: {message}")
+
+
+def tell(text: str) -> None:
+    """Writes a line to stderr. Drops it if stderr is full, or nobody reads it: the exit status
+    matters more."""
+    ready = select.poll()
+    ready.register(2, select.POLLOUT)
     with contextlib.suppress(OSError):
-        print(f"{name}: {message}", file=sys.stderr, flush=True)
+        if ready.poll(PATIENCE * 1000):
+            print(text, file=sys.stderr, flush=True)
 
 
 def overdue(options: argparse.Namespace, what: str) -> Failure:
@@ -48,5 +58,5 @@ def show_console(path: pathlib.Path) -> None:
     lines = path.read_text(errors="replace").splitlines()[-20:]
     if lines:
         say("the emulated host's console ended with")
-        with contextlib.suppress(OSError):
-            print("\n".join(f"  {line}" for line in lines), file=sys.stderr)
+        for line in lines:
+            tell(f"  {line}")
