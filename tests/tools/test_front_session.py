@@ -439,3 +439,10 @@ def test_the_script_around_a_command_does_what_it_is_told(tmp_path, line, done) 
     subprocess.run(["sh", "-c", f"kill() {{ echo kill $*; }}; stty() {{ echo $*; }}; {loop}"],
                    check=True, timeout=60)
     assert done in (tmp_path / "said").read_text()
+
+
+def test_a_shell_that_a_signal_ended_was_interrupted(here, typed, tmp_path) -> None:
+    front = front_of("run", "K")
+    front._asked = time.monotonic()
+    assert ran(front, "end(143)", tmp_path / "run") == 130
+    assert ran(front_of("run", "K"), "end(143)", tmp_path / "other") == 143

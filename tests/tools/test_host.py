@@ -708,6 +708,8 @@ def test_a_command_hears_by_the_port_that_woke_its_host() -> None:
     plain = Session(parsed())
     assert not plain.order("signal TERM")
     plain.orders = ours
+    assert not plain.order("signal TERM")  # It has nothing to save.
+    plain.options = parsed("--out", "x")
     assert plain.order("signal TERM") and theirs.recv(99) == b"signal TERM\n"
     theirs.close()
     assert not plain.order("signal TERM")

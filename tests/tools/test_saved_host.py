@@ -473,3 +473,22 @@ def test_without_a_saved_host_wall_clock_time_goes_on_and_virtual_time_ends(
     with pytest.raises(Failure, match="no room; --cold does without a saved host") as caught:
         ran("--deterministic")
     assert caught.value.status == INTERNAL
+
+
+@pytest.mark.parametrize("given, hears", [
+    (["--cold", "--out", "x"], True), (["--cold", "--out", "x", "--deterministic"], False)])
+def test_a_command_in_a_cold_host_hears_orders_unless_time_is_virtual(
+        steps, monkeypatch, given, hears) -> None:
+    heard: list[bool] = []
+    sockets: dict[str, int] = {}
+    monkeypatch.setattr(emulated, "qemu_command", lambda *_, **how: sockets.update(how["sockets"]))
+
+    def watch(*given_: Any) -> int:
+        session: Session = given_[4]
+        heard.append(session.order("signal TERM"))
+        if heard[0]:
+            assert os.read(sockets["poke"], 99) == b"signal TERM\n"
+        return 4
+
+    monkeypatch.setattr(emulated, "watch", watch)
+    assert ran(*given) == 4 and heard == [hears] and ("poke" in sockets) == hears

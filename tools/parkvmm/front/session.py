@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 from parkvmm.cpio import Tree
-from parkvmm.failure import OUTPUT_LOST
+from parkvmm.failure import INTERRUPTED, OUTPUT_LOST
 from parkvmm.front.contents import script, tree_of
 from parkvmm.front.files import Files, Output
 from parkvmm.front.terminal import Keys, Terminal, is_ours, size_of
@@ -29,6 +29,7 @@ HASTE = 0.5  # the same if somebody asked for the end
 KEYS_GRACE = 0.3  # seconds for vmm to see ctrl-a x by itself
 ASKED_GRACE = 10.0  # seconds for vmm to end once it was told to
 TYPED_LIMIT = 1 << 20  # bytes of a terminal that wait for the guest; more are dropped
+SIGNALLED = 128  # plus a signal's number: a shell's status of what it ended
 PIPED_LIMIT = 1 << 16
 TREE_MAGIC = b"\xd0\x0d\xfe\xed"
 
@@ -234,6 +235,8 @@ class Front(Session):
         wrong += filter(None, map(self._deliver, enumerate(self._files.outputs)))
         for line in wrong:
             say(f"error: {line}")
+        if self._asked is not None and status > SIGNALLED:
+            status = INTERRUPTED  # Whoever heard it before vmm did was the shell.
         return status or (OUTPUT_LOST if wrong else 0)
 
     def _deliver(self, numbered: tuple[int, Output]) -> str:

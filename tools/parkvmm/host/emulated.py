@@ -85,9 +85,16 @@ def run_command(options: argparse.Namespace, run: pathlib.Path, initramfs: pathl
         if options.deterministic:
             raise Failure(INTERNAL, f"{error}; --cold does without a saved host") from None
         say(f"{error}; booting without a saved host")
-    with session.connected() as sockets:
+    with session.connected() as sockets, connection() as (orders, theirs):
+        def prepare() -> None:
+            theirs.close()
+            session.begin()
+
+        if options.live or not options.deterministic:  # Virtual time is as it always was.
+            sockets["poke"] = theirs.fileno()
+            session.orders = orders
         command = qemu_command(options, run, initramfs, parts=parts, sockets=sockets)
-        return watch(options, run, command, deadline, session, session.begin, sockets.values())
+        return watch(options, run, command, deadline, session, prepare, sockets.values())
 
 
 def run_saved(options: argparse.Namespace, run: pathlib.Path, initramfs: pathlib.Path,

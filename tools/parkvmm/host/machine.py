@@ -64,9 +64,9 @@ def qemu_command(options: argparse.Namespace, run: pathlib.Path, initramfs: path
     """Returns the command line of a machine that has its files in the folder `run`.
 
     `parts` are the archive of a command's files. `sockets` are descriptors by name. With a
-    `monitor`, the machine stops where it can be saved, and goes on when a byte comes by `poke`.
-    With `options.live` there are `stdin` and `tty`, and ports for more outputs. A restored
-    machine waits for its state.
+    `monitor`, the machine stops where it can be saved, and goes on when a byte comes by `poke`,
+    by which the command gets orders afterwards. With `options.live` there are `stdin` and `tty`,
+    and ports for more outputs. A restored machine waits for its state.
     """
     sockets = sockets or {}
     # randomize_kstack_offset=off: a random generator that is not ready yet makes
@@ -100,10 +100,12 @@ def qemu_command(options: argparse.Namespace, run: pathlib.Path, initramfs: path
     for number, part in enumerate(parts):  # fw_cfg sorts them by name.
         command += ["-fw_cfg", f"name=opt/parkvmm/{number:02},file={escaped(part)}"]
     if "monitor" in sockets:
-        command += ["-device", "i6300esb", "-device", "i6300esb", "-action", "watchdog=pause",
-                    "-chardev", f"socket,id=poke,fd={sockets['poke']}",
-                    "-device", "virtserialport,nr=5,chardev=poke",
-                    "-chardev", f"socket,id=monitor,fd={sockets['monitor']}",
+        command += ["-device", "i6300esb", "-device", "i6300esb", "-action", "watchdog=pause"]
+    if "poke" in sockets:
+        command += ["-chardev", f"socket,id=poke,fd={sockets['poke']}",
+                    "-device", "virtserialport,nr=5,chardev=poke"]
+    if "monitor" in sockets:
+        command += ["-chardev", f"socket,id=monitor,fd={sockets['monitor']}",
                     "-mon", "chardev=monitor,mode=control"]
     if options.live:
         command += live_devices(run, sockets)
