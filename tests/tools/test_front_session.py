@@ -419,15 +419,25 @@ def test_ctrl_a_x_that_vmm_does_not_hear_becomes_a_signal(here, typed, monkeypat
 
 
 def test_a_window_that_changes_is_told(here, typed, monkeypatch) -> None:
+    window, other = pty.openpty()
     front = front_of("run", "K")
     monkeypatch.setattr(session, "size_of", lambda _: (40, 120))
     with connection() as (ours, theirs):
         front.orders = ours
+        front.look([], True)
+        assert not select.select([theirs], [], [], 0)[0]  # Its stdin is no terminal.
+        front._terminal, front._begun = terminal.Terminal(other), None
         front.on_resize(0, None)
         assert not select.select([theirs], [], [], 0)[0]
-        front.look([], True)
-        front.on_resize(0, None)
+        front.look([], True)  # It runs now.
         assert theirs.recv(100) == b"size 40 120\n"
+        front.on_resize(0, None)  # It is as it was.
+        assert not select.select([theirs], [], [], 0)[0]
+        monkeypatch.setattr(session, "size_of", lambda _: (41, 120))
+        front.on_resize(0, None)
+        assert theirs.recv(100) == b"size 41 120\n"
+    os.close(window)
+    os.close(other)
 
 
 @pytest.mark.parametrize("line, done", [("signal TERM", "kill -TERM"), ("size 3 4", "hvc0 rows 3")])

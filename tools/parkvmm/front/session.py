@@ -86,7 +86,7 @@ class Front(Session):
         super().__init__(options)
         self._program = program
         self._files = files
-        self._terminal = None
+        self._terminal: Terminal | None = None
         self._source = ""
         if not options.deterministic:
             self._source = "tty" if is_ours(0) else "" if os.isatty(0) else "pipe"
@@ -101,12 +101,14 @@ class Front(Session):
         self._asked: float | None = None  # when somebody asked for the end
         self._told = False  # vmm was told so
         self._run = pathlib.Path()
+        self._size = 0, 0  # the window's, as the script says it
 
     # --- what goes in ---------------------------------------------------------
 
     def tree(self, run: pathlib.Path) -> Tree:
         self._run = run
-        text = script(self._program, self._files, self._source, size_of(0),
+        self._size = size_of(0)
+        text = script(self._program, self._files, self._source, self._size,
                       self.options.deterministic)
         return tree_of(text, self._files, run)
 
@@ -138,9 +140,10 @@ class Front(Session):
         self.ask(signal.Signals(number).name.removeprefix("SIG"))
 
     def on_resize(self, _number: int, _frame: object) -> None:
-        rows, columns = size_of(0)
-        if self._begun is not None and rows and columns:
-            self.order(f"size {rows} {columns}")
+        size = size_of(0)
+        if self._terminal and self._begun is not None and all(size) and size != self._size:
+            self._size = size
+            self.order(f"size {size[0]} {size[1]}")
 
     def ask(self, name: str) -> None:
         self._asked = time.monotonic()
@@ -212,6 +215,7 @@ class Front(Session):
             self._begun = now
             if self._terminal:
                 self._terminal.make_raw()
+            self.on_resize(signal.SIGWINCH, None)  # It may have changed meanwhile.
         if self._asked is None:
             return
         if not self._told and now > self._asked + KEYS_GRACE:
