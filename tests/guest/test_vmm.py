@@ -218,12 +218,12 @@ import sys
 sys.path.insert(0, "tools")
 import parkvmm.front.session as session
 class Shell(session.Front):
-    def __init__(self, options, files):
-        super().__init__(options, files, "sh")
+    def __init__(self, options, files, reads):
+        super().__init__(options, files, reads, "sh")
         files.words[:] = ["-c", "stty size; read x; stty size; tty; exit 7"]
 import parkvmm.front.command as command
 command.Front = Shell
-sys.argv[1:] = ["--host", "emulated", "doctor"]
+sys.argv[1:] = ["--host", "emulated", "run", "tools/vmm"]
 command.run()
 """
 

@@ -296,7 +296,9 @@ class Ran(Exception):
 def places(here, tmp_path, monkeypatch: pytest.MonkeyPatch, usual_signals: None):
     """Stops where vmm would run."""
     def emulate(chosen: argparse.Namespace, _deadline: float, front: session.Front) -> int:
-        raise Ran("emulated", front._files.words, chosen.deterministic)
+        reads = front._files.words[0] == "run" and not chosen.deterministic
+        assert (front._source != "") == reads
+        raise Ran("emulated", front._files.words)
 
     def become(program: pathlib.Path, given: list[str], _environment: dict[str, str]) -> None:
         raise Ran("native", given[1:], str(program))
@@ -312,6 +314,8 @@ def places(here, tmp_path, monkeypatch: pytest.MonkeyPatch, usual_signals: None)
     monkeypatch.setattr(command.os, "execve", become)
     monkeypatch.setattr(command, "lacking_here", lambda: None)
     monkeypatch.setattr(command, "kvm_here", lambda: None)
+    # Whatever stdin the tests have, it is no terminal.
+    monkeypatch.setattr(session.os, "isatty", lambda _: False)
     return monkeypatch
 
 

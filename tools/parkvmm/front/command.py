@@ -87,7 +87,7 @@ def main(argv: list[str]) -> int:
         raise Failure(UNAVAILABLE, f"{QEMU} is missing; run {ELSEWHERE}")
     taken = sum(os.path.getsize(file.path) for file in files.inputs)
     options = host_of(chosen, words, files.values, taken)
-    front = Front(options, files)
+    front = Front(options, files, reads=words[0] == "run")
     listen(front.on_signal)
     signal.signal(signal.SIGWINCH, front.on_resize)
     try:

@@ -80,15 +80,19 @@ def is_whole(path: pathlib.Path) -> bool:
 
 
 class Front(Session):
-    """Has the caller's stdin and terminal, and says what signals say."""
+    """Has the caller's stdin and terminal, and says what signals say.
 
-    def __init__(self, options: argparse.Namespace, files: Files, program: str = "vmm") -> None:
+    A command that does not read gets no stdin, and leaves the terminal alone.
+    """
+
+    def __init__(self, options: argparse.Namespace, files: Files, reads: bool = True,
+                 program: str = "vmm") -> None:
         super().__init__(options)
         self._program = program
         self._files = files
         self._terminal: Terminal | None = None
         self._source = ""
-        if not options.deterministic:
+        if reads and not options.deterministic:
             self._source = "tty" if is_ours(0) else "" if os.isatty(0) else "pipe"
         if self._source == "tty":
             self._terminal = Terminal(0)
