@@ -81,6 +81,7 @@ def test_words_are_read_as_the_program_reads_them() -> None:
     assert found("-v", "--", "-K", "x") == [("--verbose", "true"), ("KERNEL", "-K")]
     assert found("--config", "c", "--", "x") == [("--config", "c")]
     assert found("-v", "--") == [("--verbose", "true")]
+    assert found("-v", "K", "--", "x") == [("--verbose", "true"), ("KERNEL", "K")]
 
 
 @pytest.mark.parametrize("given, says", [
@@ -125,6 +126,9 @@ def test_a_file_of_another_kind_of_folder_gets_another_path(here: pathlib.Path) 
         taken = files.files_of(given)
     assert taken.words == ["-vi", "/.host/others/1", "a", "--events=/.host/others/3"]
     assert taken.outputs[0].path == given[3].removeprefix("--events=")
+    with open("a") as source:
+        path = f"/proc/self/fd/{source.fileno()}"
+        assert files.files_of(["--raw", "--", path]).words == ["--raw", "--", "/.host/others/1"]
 
 
 def test_what_is_the_same_there_is_left_to_vmm(here: pathlib.Path) -> None:

@@ -171,7 +171,15 @@ def test_a_terminal_is_raw_and_back() -> None:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 33, 101, 0, 0))
     before = termios.tcgetattr(theirs)
     window = terminal.Terminal(theirs)
+    modes = termios.tcgetattr(theirs)
+    modes[0] |= termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP
+    modes[1] &= ~termios.OPOST
+    modes[6][termios.VMIN] = modes[6][termios.VTIME] = 3
+    termios.tcsetattr(theirs, termios.TCSANOW, modes)
     window.make_raw()
+    modes = termios.tcgetattr(theirs)
+    assert not modes[0] & (termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP)
+    assert (modes[6][termios.VMIN], modes[6][termios.VTIME]) == (1, 0)
     os.write(ours, b"\x03\r\x1a\x11")
     assert os.read(theirs, 9) == b"\x03\r\x1a\x11"
     os.write(theirs, b"line\n")
@@ -336,6 +344,7 @@ for number in range(3):
     say(f"file{{number}}", "x")
 os.rmdir({str(here / "gone")!r})
 end({status})""", tmp_path / "run") == comes_to
+    assert not session.is_pipe(str(here / "gone/d"))
     assert sorted(line for line in capfd.readouterr().err.splitlines() if "cannot" in line) == [
         "arm64-host: error: cannot write --dump-dtb gone/d: No such file or directory",
         "arm64-host: error: cannot write --events /dev/./full: No space left on device",
@@ -357,6 +366,41 @@ say("file0", stdin.recv(100))
 end(130)""", tmp_path / "run", 1)
     assert caught.value.status == DEADLINE
     assert (here / "r").read_text() == "signal TERM\n"
+
+
+@pytest.mark.parametrize("asked, timeout, seconds", [
+    (False, "1ms", session.PATIENCE), (False, "20s", 20), (False, "60s", 30),
+    (True, "20s", session.HASTE)])
+def test_how_long_a_reader_is_waited_for(here, typed, tmp_path, monkeypatch, asked, timeout,
+                                         seconds) -> None:
+    ends: list[float] = []
+
+    def drained(_tails: list[Tail], end: float) -> list[Tail]:
+        ends.append(end)
+        return []
+
+    monkeypatch.setattr(session, "drain", drained)
+    front = front_of("run", "K", "--timeout", timeout)
+    front._begun = before = time.monotonic()
+    front._asked = before if asked else None
+    assert front.finish([], 0, before + 30) == 0
+    assert before + seconds <= ends[0] <= time.monotonic() + seconds
+
+
+def test_what_the_terminal_in_there_says_is_dropped_and_ours_is_put_back(here, tmp_path,
+                                                                         monkeypatch) -> None:
+    window, other = pty.openpty()
+    monkeypatch.setattr(session, "is_ours", lambda _: True)
+    monkeypatch.setattr(session, "Terminal", lambda _: terminal.Terminal(other))
+    before = termios.tcgetattr(other)
+    front = front_of("run", "K")
+    assert ran(front, """
+begin()
+tty.sendall(b"x" * 3000000)  # It would wait if nobody read.
+end(5)""", tmp_path / "run") == 5
+    assert termios.tcgetattr(other) == before
+    os.close(window)
+    os.close(other)
 
 
 def test_what_dies_leaves_what_is_whole(here, typed, tmp_path) -> None:

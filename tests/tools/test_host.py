@@ -442,6 +442,23 @@ def test_virtual_time_is_one_thread_and_a_fixed_seed() -> None:
         assert word in line
 
 
+def test_a_live_machine_has_a_stdin_a_terminal_and_files(monkeypatch) -> None:
+    real = options.parse
+
+    def parse(words_: list[str]) -> argparse.Namespace:
+        chosen = real(words_)
+        chosen.live = True
+        return chosen
+
+    monkeypatch.setattr(options, "parse", parse)
+    line = qemu(sockets={"stdin": 5, "tty": 6})
+    assert ("-chardev socket,id=stdin,fd=5 -device virtserialport,nr=6,chardev=stdin "
+            "-chardev socket,id=tty,fd=6 -device virtconsole,nr=0,chardev=tty "
+            "-chardev file,id=file0,path=/r,,un/file0 -device virtserialport,nr=8,chardev=file0 "
+            ) in line
+    assert "nr=15,chardev=file7" in line and "file8" not in line and "max_ports=31" in line
+
+
 def test_a_disk_is_never_written(tmp_path: pathlib.Path) -> None:
     (tmp_path / "disk").touch()
     line = qemu("--disk", str(tmp_path / "disk"), "--host-kernel", "debian:6.12")
@@ -614,6 +631,14 @@ def test_an_output_that_takes_no_more_is_told(tmp_path: pathlib.Path) -> None:
     os.close(writer)
 
 
+def test_an_output_that_fails_at_the_end_is_told(tmp_path: pathlib.Path, monkeypatch) -> None:
+    (tmp_path / "stdout").write_text("x")
+    with open("/dev/full", "wb") as full:
+        last = Elsewhere(full.fileno(), 30)
+        with pytest.raises(Failure, match="cannot write stdout"):
+            last.finish(last.tails(tmp_path), 0, time.monotonic() + 30)
+
+
 def test_nobody_waits_for_a_reader_beyond_the_deadline(tmp_path: pathlib.Path) -> None:
     reader, writer = os.pipe()
     with pytest.raises(Failure, match="waited 1 s for somebody to read stdout") as caught:
@@ -686,7 +711,7 @@ def test_a_command_that_is_late_is_asked_to_end_and_leaves_results(hosted, monke
     monkeypatch.setattr(emulated, "overdue", lambda *_: Failure(DEADLINE, "late"))
     (hosted / "script").write_text(
         f"echo started >control; read word name <{hosted}/asked; test $name = TERM || exit 1\n"
-        f"cp {hosted}/tar results; echo status 130 >>control; sleep 60")
+        f"sleep 0.2; cp {hosted}/tar results; echo status 130 >>control; sleep 60")
     chosen = options.parse(["--cold", "--host-kernel", f"{hosted}/Image", "--", "true"])
     chosen.out = hosted / "out"
     chosen.out.mkdir()

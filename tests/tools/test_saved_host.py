@@ -160,17 +160,20 @@ def test_a_host_is_another_one_if_anything_it_depends_on_is(tmp_path, monkeypatc
     binary.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    def key(*given: str, version: str = "7.2", initramfs: str = "i", kernel: str = "k") -> str:
+    def key(*given: str, version: str = "7.2", initramfs: str = "i", kernel: str = "k",
+            live: bool = False) -> str:
         monkeypatch.setattr(saved, "full_version", lambda: version)
         for name in (initramfs, kernel):
             (tmp_path / name).write_text(name)
         chosen = options.parse([*given, "--", "true"])
+        chosen.live = live
         chosen.host_kernel = tmp_path / kernel
         return saved.key_of(chosen, tmp_path / initramfs)
 
     keys = [key(), key("--cpus", "3"), key("--memory", "1G"), key("--deterministic"),
             key("--threads", "multi"), key("--gic", "2"), key("--cpu-model", "max"),
-            key("--host-params", "x"), key(version="7.3"), key(initramfs="j"), key(kernel="l")]
+            key("--host-params", "x"), key(version="7.3"), key(initramfs="j"), key(kernel="l"),
+            key(live=True)]
     binary.write_text("other")
     keys.append(key())
     assert len(set(keys)) == len(keys)

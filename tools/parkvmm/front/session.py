@@ -155,16 +155,12 @@ class Front(Session):
 
     def wait(self, ended: select.poll, seconds: float) -> bool:
         poll = select.poll()
-        limit = TYPED_LIMIT if self._terminal else PIPED_LIMIT
-        reads = self._open and self._begun is not None and (
-            self._terminal is not None or len(self._typed) < limit)
-        if reads:
+        # A terminal is always read: ctrl-a x may come.
+        if self._open and self._begun is not None and (
+                self._terminal or len(self._typed) < PIPED_LIMIT):
             poll.register(0, select.POLLIN)
         if self._typed and self._stdin:
             poll.register(self._stdin, select.POLLOUT)
-        gone = super().wait(ended, 0)
-        if gone:
-            return True
         events = dict(poll.poll(seconds * 1000))
         if 0 in events:
             self._read()
