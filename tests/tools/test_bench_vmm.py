@@ -173,7 +173,9 @@ def test_neither_peers_nor_other_numbers_of_vcpus_are_complained_of() -> None:
 
 
 def test_kexecs_that_leave_memory_behind_are_told() -> None:
-    figures = {"kexecs-8 after_5_bytes": 100_000, "kexecs-8 after_100_bytes": 103_000}
+    figures = {"kexecs-8 after_5_bytes": 100_000, "kexecs-8 after_100_bytes": 103_000,
+               "kexecs-results-8 after_5_bytes": 100_000,  # It has them all, to write them.
+               "kexecs-results-8 after_100_bytes": 900_000}
     assert vmm.complaints(figures, {}) == []
     figures["kexecs-8 after_100_bytes"] += 1
     assert vmm.complaints(figures, {}) == [

@@ -3,10 +3,11 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 
@@ -19,6 +20,17 @@ constexpr double kMostBytes = 9e18;  // Fits an int64_t, too.
 
 absl::Status Complain(absl::string_view text, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(text, what));
+}
+
+// Digits, perhaps with a point among them. By strtod(), which is there anyhow;
+// Abseil's own has large tables.
+std::optional<double> Number(absl::string_view text) {
+  constexpr char kDigits[] = "0123456789";
+  const bool is_plain = text.find_first_of(kDigits) != text.npos &&
+                        text.find_first_not_of("0123456789.") == text.npos &&
+                        text.find('.') == text.rfind('.');
+  if (!is_plain) return std::nullopt;
+  return std::strtod(std::string(text).c_str(), nullptr);
 }
 
 }  // namespace
@@ -35,15 +47,11 @@ absl::StatusOr<uint64_t> ParseSize(absl::string_view text) {
     factor = std::exp2(10.0 * static_cast<double>(unit + 1));
     number.remove_suffix(1);
   }
-  double value = 0;
-  const bool is_number =
-      !number.empty() &&
-      number.find_first_not_of("0123456789.") == number.npos &&
-      absl::SimpleAtod(number, &value);
-  if (!is_number || (has_i && factor == 1)) {
+  const std::optional<double> value = Number(number);
+  if (!value || (has_i && factor == 1)) {
     return Complain(text, " is no size; say 512M or 1.5G");
   }
-  const double bytes = value * factor;
+  const double bytes = *value * factor;
   if (factor == 1 && !has_b && bytes < kLeastBareBytes) {
     return Complain(
         text, absl::StrCat(" of what? say ", number, "M or ", number, "G"));
@@ -56,8 +64,7 @@ absl::StatusOr<uint64_t> ParseSize(absl::string_view text) {
 }
 
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
-  double number = 0;
-  if (absl::SimpleAtod(text, &number) && number > 0) {
+  if (Number(text).value_or(0) > 0) {
     return Complain(text,
                     absl::StrCat(" of what? say ", text, "s or ", text, "m"));
   }

@@ -55,7 +55,7 @@ struct SessionResult {
   StopReason stop;
   std::vector<Boot> boots;
   uint32_t other_kexecs = 0;  // Came up with all CPUs, and are not in `boots`.
-  uint32_t resets = 0;  // Followed by a reboot (reboot_on_reset).
+  uint32_t resets = 0;        // Followed by a reboot (reboot_on_reset).
   std::vector<uint64_t> mpidrs;
   GuestDigests digests;  // Empty unless they were wanted.
   GicVersion gic = GicVersion::kV3;

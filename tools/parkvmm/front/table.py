@@ -32,7 +32,8 @@ class Option:
     @property
     def key(self) -> str:
         """Its name in a file of --config."""
-        return self.names[-1].removeprefix("--")
+        long = [name for name in self.names if name.startswith("--")]
+        return (long or self.names)[0].removeprefix("--")
 
 
 KERNEL = Option(("kernel",), Kind.INPUT)
@@ -40,8 +41,8 @@ OPTIONS = (
     KERNEL,
     Option(("-h", "--help"), Kind.FLAG),
     Option(("-i", "--initrd"), Kind.INPUT),
-    Option(("-p", "--params"), Kind.VALUE),
-    Option(("-c", "--cpus"), Kind.VALUE),
+    Option(("-p", "--params", "--append"), Kind.VALUE),
+    Option(("-c", "--cpus", "--smp"), Kind.VALUE),
     Option(("-m", "--memory"), Kind.VALUE),
     Option(("--psci",), Kind.VALUE),
     Option(("--firmware",), Kind.VALUE),
@@ -54,6 +55,7 @@ OPTIONS = (
     Option(("--seed",), Kind.VALUE),
     Option(("--timeout",), Kind.VALUE),
     Option(("--on-reset",), Kind.VALUE),
+    Option(("--panic-grace",), Kind.VALUE),
     Option(("--expect-kexecs",), Kind.VALUE),
     Option(("--arm",), Kind.VALUE),
     Option(("--label",), Kind.VALUE),

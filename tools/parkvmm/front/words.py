@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from parkvmm.failure import USAGE, Failure
-from parkvmm.front.table import BY_NAME, KERNEL, Kind, Option
+from parkvmm.front.table import BY_NAME, KERNEL, OPTIONS, Kind, Option
 
 CONFIG_LIMIT = 1 << 20  # bytes, as in vmm/cli/run_options.cc
 SEE = "see vmm run --help"
@@ -25,7 +25,7 @@ class Value:
 
     @property
     def name(self) -> str:
-        return "KERNEL" if self.option is KERNEL else self.option.names[-1]
+        return "KERNEL" if self.option is KERNEL else f"--{self.option.key}"
 
 
 def unknown(word: str) -> Failure:
@@ -103,9 +103,9 @@ def values_of_config(path: str, values: list[Value]) -> Iterator[Value]:
         return
     if not isinstance(config, dict):
         return
-    for option in set(BY_NAME.values()):
+    for option in OPTIONS:
         text = config.get(option.key)
-        if isinstance(text, str) and text and said(values, option.names[-1]) is None:
+        if isinstance(text, str) and text and said(values, option.names[0]) is None:
             yield Value(option, text, None)
 
 
