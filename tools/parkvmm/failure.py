@@ -7,7 +7,7 @@ import sys
 from typing import Callable, NoReturn
 
 DIFFERS, USAGE, DATA, UNAVAILABLE, INTERNAL, TRY_LATER, DEADLINE = 1, 2, 65, 69, 70, 75, 124
-OUTPUT_LOST = UNAVAILABLE  # as `vmm run` ends if an output takes no more
+OUTPUT_LOST = 74  # as `vmm run` ends if an output takes no more
 INTERRUPTED = 130
 
 

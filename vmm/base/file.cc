@@ -2,6 +2,7 @@
 #include "vmm/base/file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ namespace vmm {
 namespace {
 
 constexpr uint64_t kPipeChunk = 64 << 10;
+constexpr int kOpenAgainMs = 50;
 
 absl::Status TooLarge(const std::string& path, uint64_t max_size) {
   return absl::InvalidArgumentError(
@@ -60,12 +62,28 @@ absl::Status CannotWrite(const std::string& path) {
   return ErrnoStatus(absl::StrCat("cannot write ", path));
 }
 
+// Whether that is why open() failed; errno stays.
+bool LacksReader(const std::string& path) {
+  const int error = errno;
+  struct stat info = {};
+  const bool is_pipe = stat(path.c_str(), &info) == 0 && S_ISFIFO(info.st_mode);
+  errno = error;
+  return is_pipe && error == ENXIO;
+}
+
 std::string TemporaryFor(const std::string& path) { return path + ".tmp"; }
 
+// `fd` is open without blocking: what takes nothing for too long is an error,
+// with errno ETIMEDOUT.
 absl::Status WriteTo(int fd, const std::string& path,
                      absl::string_view content) {
   return WriteAll(path, content, [fd](const char* bytes, size_t size) {
-    return write(fd, bytes, size);
+    const ssize_t taken = write(fd, bytes, size);
+    if (taken >= 0 || errno != EAGAIN) return taken;
+    pollfd reader = {fd, POLLOUT, 0};
+    const int ready = poll(&reader, 1, kReaderPatienceMs);
+    errno = ready == 0 ? ETIMEDOUT : EINTR;  // Tried again.
+    return ssize_t{-1};
   });
 }
 
@@ -138,8 +156,16 @@ absl::Status WriteAll(
 absl::Status WriteFile(const std::string& path, absl::string_view content) {
   ASSIGN_OR_RETURN(const bool replaceable, IsReplaceable(path));
   if (replaceable) return Replace(Resolved(path), content);
-  const UniqueFd file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!file.valid()) return CannotWrite(path);
+  UniqueFd file;
+  // A pipe that nobody reads yet says so.
+  for (int waited_ms = 0;; waited_ms += kOpenAgainMs) {
+    file = UniqueFd(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK));
+    if (file.valid()) break;
+    if (!LacksReader(path) || waited_ms >= kReaderPatienceMs) {
+      return CannotWrite(path);
+    }
+    usleep(kOpenAgainMs * 1000);
+  }
   return WriteTo(file.get(), path, content);
 }
 
@@ -164,7 +190,12 @@ absl::Status CheckWritable(const std::string& path) {
 
 absl::StatusOr<FileStream> FileStream::Open(std::string path, Start start) {
   const int where = start == Start::kAtEnd ? O_APPEND : O_TRUNC;
-  UniqueFd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | where, 0666));
+  UniqueFd fd(open(path.c_str(),
+                   O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | where, 0666));
+  if (!fd.valid() && LacksReader(path)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, " is a pipe that nobody reads; start its reader first"));
+  }
   if (!fd.valid()) return CannotWrite(path);
   return FileStream(std::move(path), std::move(fd));
 }

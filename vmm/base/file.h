@@ -28,10 +28,13 @@ absl::StatusOr<std::vector<uint8_t>> ReadFile(const std::string& path,
 // Writes a file whole or not at all: beside `path`, as PATH.tmp, which then
 // takes its place. After an error the old file is as it was. What is no regular
 // file, such as a pipe or /dev/stdout, is written to as it is. The error is one
-// line with the path. Any thread; a pipe blocks.
+// line with the path. Any thread; the reader of a pipe has kReaderPatienceMs to
+// open it, and each time to take something.
 absl::Status WriteFile(const std::string& path, absl::string_view content);
 absl::Status WriteFile(const std::string& path,
                        absl::Span<const uint8_t> content);
+
+inline constexpr int kReaderPatienceMs = 5'000;
 
 // Returns OK if WriteFile(path) could work now, and leaves nothing behind.
 absl::Status CheckWritable(const std::string& path);
@@ -41,7 +44,8 @@ class FileStream {
  public:
   enum class Start { kEmpty, kAtEnd };
 
-  // Opens `path`, or creates it. Errors as WriteFile()'s.
+  // Opens `path`, or creates it. Errors as WriteFile()'s; kInvalidArgument for
+  // a pipe that nobody reads.
   static absl::StatusOr<FileStream> Open(std::string path, Start start);
 
   // Appends all of `content`. After an error, part of it may be in the file;

@@ -159,6 +159,8 @@ ExitCode ExitCodeOf(const absl::Status& status, const RunOptions& options) {
     case absl::StatusCode::kResourceExhausted:
     case absl::StatusCode::kDataLoss:
       return ExitCode::kHostCannot;
+    case absl::StatusCode::kAborted:
+      return ExitCode::kOutputLost;
     default:
       return ExitCode::kVmmBug;
   }
@@ -250,7 +252,7 @@ ExitCode RunCommand(const RunOptions& options, SessionRunner run_session) {
   if (const absl::Status written = WriteResults(options, *spec, *result);
       !written.ok()) {
     LogError(written.message());
-    if (code == ExitCode::kOk) code = ExitCode::kHostCannot;
+    if (code == ExitCode::kOk) code = ExitCode::kOutputLost;
   }
   for (const std::string& line :
        Caveats(options, LabelOf(ReadHostSigns(), options.label))) {

@@ -25,14 +25,14 @@ absl::StatusOr<NextStep> ExitDispatcher::Dispatch(const VcpuExit& exit,
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const MmioRead& exit, Vcpu& vcpu) {
   const auto value = bus_.Read(self_, exit.address, exit.size);
-  if (!value) ++mistakes_.unowned_accesses;
+  if (!value) NoteUnowned(exit.address);
   vcpu.AnswerRead(value.value_or(0));
   return NextStep::kResume;
 }
 
 absl::StatusOr<NextStep> ExitDispatcher::On(const MmioWrite& exit, Vcpu&) {
   const auto after = bus_.Write(self_, exit.address, exit.size, exit.value);
-  if (!after) ++mistakes_.unowned_accesses;
+  if (!after) NoteUnowned(exit.address);
   // The park device alone answers so.
   return after == AfterWrite::kPark ? NextStep::kParkDevice : NextStep::kResume;
 }
@@ -82,6 +82,12 @@ absl::StatusOr<NextStep> ExitDispatcher::On(const Hypercall& exit, Vcpu& vcpu) {
   }
   return StopFor({.kind = Kind::kPowerOff, .vcpu = self_},
                  Event::Kind::kPowerOff);
+}
+
+void ExitDispatcher::NoteUnowned(GuestAddress address) {
+  if (mistakes_.unowned_accesses++ == 0) {
+    mistakes_.first_unowned = address.value();
+  }
 }
 
 NextStep ExitDispatcher::StopFor(StopReason reason) {

@@ -28,10 +28,12 @@ enum class NextStep {
 // What a guest did that no guest should; answered, counted, never fatal.
 struct GuestMistakes {
   uint64_t unowned_accesses = 0;  // MMIO that no device owns.
+  uint64_t first_unowned = 0;     // Where a CPU's first one was, if any.
   uint64_t undecodable = 0;       // The same, without a syndrome.
   uint64_t unknown_calls = 0;     // PSCI functions we do not implement.
 
   GuestMistakes& operator+=(const GuestMistakes& other) {
+    if (unowned_accesses == 0) first_unowned = other.first_unowned;
     unowned_accesses += other.unowned_accesses;
     undecodable += other.undecodable;
     unknown_calls += other.unknown_calls;
@@ -73,6 +75,7 @@ class ExitDispatcher {
   absl::StatusOr<NextStep> On(const EntryFailed& exit, Vcpu& vcpu);
   absl::StatusOr<NextStep> On(const Unhandled& exit, Vcpu& vcpu);
 
+  void NoteUnowned(GuestAddress address);
   NextStep StopFor(StopReason reason);
   // The same for what the guest asked for, with an event.
   NextStep StopFor(StopReason reason, Event::Kind kind);

@@ -15,17 +15,16 @@ namespace vmm {
 // Why a machine stopped.
 struct StopReason {
   enum class Kind {
-    kPowerOff,    // The guest called SYSTEM_OFF.
-    kReset,       // The guest called SYSTEM_RESET or SYSTEM_RESET2.
-    kVerdict,     // The guest wrote a verdict: `code`, `value`.
-    kAllOff,      // Every CPU turned itself off: nobody can call CPU_ON.
-    kStuck,       // A vCPU can go no further; `detail` says why.
-    kPanicked,    // The guest panicked and hangs.
-    kHalted,      // The guest's kernel halted, and is silent since.
-    kTimeout,     // `detail` says what was waited for.
-    kInterrupt,   // The user: a signal, or ctrl-a x.
-    kOutputLost,  // A file takes no more of what we write; `detail` says why.
-    kVmmError,    // Our fault; `detail` says what.
+    kPowerOff,   // The guest called SYSTEM_OFF.
+    kReset,      // The guest called SYSTEM_RESET or SYSTEM_RESET2.
+    kVerdict,    // The guest wrote a verdict: `code`, `value`.
+    kAllOff,     // Every CPU turned itself off: nobody can call CPU_ON.
+    kStuck,      // A vCPU can go no further; `detail` says why.
+    kPanicked,   // The guest panicked and hangs.
+    kHalted,     // The guest's kernel halted, and is silent since.
+    kTimeout,    // `detail` says what was waited for.
+    kInterrupt,  // The user: a signal, or ctrl-a x.
+    kVmmError,   // Our fault; `detail` says what.
   };
   // The guest ended on purpose.
   bool IsGoodEnd() const {

@@ -77,11 +77,6 @@ std::optional<Conclusion> OurFault(const RunFacts& facts) {
   return Conclusion{ExitCode::kVmmBug, "vmm-bug", facts.stop.detail};
 }
 
-std::optional<Conclusion> OutputLost(const RunFacts& facts) {
-  if (facts.stop.kind != Kind::kOutputLost) return std::nullopt;
-  return Conclusion{ExitCode::kHostCannot, "output-lost", facts.stop.detail};
-}
-
 std::optional<Conclusion> Interrupted(const RunFacts& facts) {
   if (facts.stop.kind != Kind::kInterrupt) return std::nullopt;
   return Conclusion{ExitCode::kInterrupted, "interrupted", facts.stop.detail};
@@ -128,6 +123,26 @@ std::optional<Conclusion> GuestPanicked(const RunFacts& facts) {
                     absl::StrCat("the guest panicked: ", facts.panic)};
 }
 
+// The page size that every CPU has, in practice.
+constexpr uint32_t kSmallPage = 4096;
+
+// What may explain that nothing was heard of a guest.
+std::string WhatIsKnown(const RunFacts& facts) {
+  std::string known;
+  if (!facts.saw_console) known = "; its console stayed empty";
+  if (facts.mistakes.unowned_accesses > 0) {
+    absl::StrAppendFormat(
+        &known, "; it made %d accesses to where nothing is, first at %#x",
+        facts.mistakes.unowned_accesses, facts.mistakes.first_unowned);
+  }
+  if (facts.page_size > kSmallPage) {
+    absl::StrAppendFormat(
+        &known, "; its kernel needs %d KiB pages, which this CPU may not have",
+        facts.page_size >> 10);
+  }
+  return known;
+}
+
 std::optional<Conclusion> TimedOut(const RunFacts& facts) {
   if (facts.stop.kind != Kind::kTimeout) return std::nullopt;
   if (facts.in_kexec) {
@@ -139,7 +154,7 @@ std::optional<Conclusion> TimedOut(const RunFacts& facts) {
                              !facts.boots.front().came_up);
   if (never_booted) {
     return Conclusion{ExitCode::kBootTimeout, "boot-timeout",
-                      facts.stop.detail};
+                      absl::StrCat(facts.stop.detail, WhatIsKnown(facts))};
   }
   return Conclusion{ExitCode::kTimeout, "timeout", facts.stop.detail};
 }
@@ -174,11 +189,12 @@ std::optional<Conclusion> PowerOffInKexec(const RunFacts& facts) {
 // The first rule that applies concludes the run. What is the VMM's own, or the
 // host's, comes before what is the guest's, and a cause before what may follow
 // from it: a lost CPU before what the guest says of it, a panic before the
-// reset or the silence after it.
+// reset or the silence after it. What the guest did comes before what became of
+// our outputs, for it is still to be said.
 constexpr Rule kRules[] = {
-    OurFault, OutputLost,   Interrupted, ParkedCpuMistreated,
-    CpusLost, GuestVerdict, VcpuStuck,   GuestPanicked,
-    TimedOut, GuestReset,   AllCpusOff,  PowerOffInKexec,
+    OurFault,     Interrupted, ParkedCpuMistreated, CpusLost,
+    GuestVerdict, VcpuStuck,   GuestPanicked,       TimedOut,
+    GuestReset,   AllCpusOff,  PowerOffInKexec,
 };
 
 }  // namespace
@@ -187,7 +203,11 @@ Conclusion Conclude(const RunFacts& facts) {
   for (const Rule rule : kRules) {
     if (auto conclusion = rule(facts)) return *std::move(conclusion);
   }
-  return JudgeKexecs(facts);
+  Conclusion conclusion = JudgeKexecs(facts);
+  if (conclusion.code == ExitCode::kOk && !facts.lost_output.empty()) {
+    conclusion = {ExitCode::kOutputLost, "output-lost", facts.lost_output};
+  }
+  return conclusion;
 }
 
 }  // namespace vmm

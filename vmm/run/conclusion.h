@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/types/span.h"
+#include "vmm/machine/exit_dispatcher.h"
 #include "vmm/machine/stop.h"
 #include "vmm/measure/kexec_tracker.h"
 #include "vmm/park/diagnosis_log.h"
@@ -21,11 +22,14 @@ struct RunFacts {
   std::string splat;  // Its first complaint: a warning, an oops, a stall.
   bool saw_kernel = false;
   bool saw_console = false;  // It printed something.
+  GuestMistakes mistakes;
+  uint32_t page_size = 0;  // That its kernel was built for; 0: not known.
   bool in_kexec = false;
   absl::Span<const Boot> boots;
   uint32_t other_kexecs = 0;  // That came up, and are not in `boots`.
   std::optional<uint32_t> expected_kexecs;
   absl::Span<const Diagnosis> diagnoses;
+  std::string lost_output;    // Why something that we write is not whole.
   bool reset_is_end = false;  // As good as a power-off.
   bool strict = false;        // Any diagnosis is a failure.
   bool raw = false;  // No kernel: it may start as many CPUs as it likes.

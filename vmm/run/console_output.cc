@@ -9,6 +9,7 @@
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
+#include "vmm/base/errno_status.h"
 
 namespace vmm {
 namespace {
@@ -21,7 +22,7 @@ constexpr int kPollMs = 100;
 }  // namespace
 
 void ConsoleOutput::Append(absl::string_view bytes) {
-  absl::StrAppend(&bytes_, bytes);
+  if (status_.ok()) absl::StrAppend(&bytes_, bytes);
 }
 
 void ConsoleOutput::WriteSome() {
@@ -30,6 +31,7 @@ void ConsoleOutput::WriteSome() {
   if (written >= 0) {
     bytes_.erase(0, static_cast<size_t>(written));
   } else if (errno != EINTR && errno != EAGAIN) {
+    status_ = ErrnoStatus("cannot write the guest's console to stdout");
     bytes_.clear();
   }
 }
@@ -40,6 +42,11 @@ void ConsoleOutput::WriteAll(const std::function<int64_t()>& now_ns) {
     pollfd out = {fd_, POLLOUT, 0};
     if (poll(&out, 1, kPollMs) > 0) WriteSome();
   }
+  if (!pending()) return;
+  status_ = absl::DeadlineExceededError(
+      "waited 5 s for whoever reads stdout; the end of the guest's console is "
+      "lost");
+  bytes_.clear();
 }
 
 }  // namespace vmm

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
 namespace vmm {
@@ -17,8 +18,7 @@ class ConsoleOutput {
   // How long WriteAll() waits for a reader.
   static constexpr int64_t kPatienceNs = 5'000'000'000;
 
-  // `fd`: not owned. A write error means that nobody reads any more; what
-  // comes then is dropped.
+  // `fd`: not owned. After an error what comes is dropped.
   explicit ConsoleOutput(int fd) : fd_(fd) {}
 
   bool pending() const { return !bytes_.empty(); }
@@ -27,10 +27,13 @@ class ConsoleOutput {
   void WriteSome();
   // Writes everything, or as much as is taken within kPatienceNs of `now_ns`.
   void WriteAll(const std::function<int64_t()>& now_ns);
+  // Why something was not written, if so.
+  const absl::Status& status() const { return status_; }
 
  private:
   const int fd_;
   std::string bytes_;
+  absl::Status status_;
 };
 
 }  // namespace vmm

@@ -13,8 +13,9 @@ enum class ExitCode {
   kBootTimeout = 65,      // The guest did not boot, or a kexec not come up.
   kCpuStuck = 66,         // A CPU is lost or stuck, or broke a protocol.
   kUnexpectedReset = 67,  // Reset or power-off that nobody asked for.
-  kHostCannot = 69,       // No KVM that can run it; a disk that is full.
+  kHostCannot = 69,       // No KVM that can run it; too little memory.
   kVmmBug = 70,           // Us.
+  kOutputLost = 74,       // The run went well; what it was to write did not.
   kSkipped = 77,          // --skip-if-no-kvm, and there is none.
   kTimeout = 124,         // The guest runs and does not end.
   kInterrupted = 130,     // The user.

@@ -62,6 +62,7 @@ class Session {
   void CheckDeadlines();
   void SleepIfQuiet(EventLoop& loop);
   int64_t NextDeadline() const;
+  std::string LostOutput() const;
   std::string AwaitedThing() const;
   void ReportBoot(std::optional<size_t> place);
   void NoteActivity() { active_ns_ = deps_.now_ns(); }
@@ -97,16 +98,13 @@ class Session {
 };
 
 // Turns an error about a file that the user named into a usage error, if
-// another path would do, and else into one of the host.
+// another path would do, and else into that of an output that is lost.
 absl::Status AboutNamedFile(const absl::Status& status) {
   if (status.ok()) return status;
-  return absl::IsNotFound(status) || absl::IsPermissionDenied(status)
+  return absl::IsNotFound(status) || absl::IsPermissionDenied(status) ||
+                 absl::IsInvalidArgument(status)
              ? absl::InvalidArgumentError(status.message())
-             : absl::ResourceExhaustedError(status.message());
-}
-
-StopReason LostOutput(const absl::Status& status) {
-  return {.kind = Kind::kOutputLost, .detail = std::string(status.message())};
+             : absl::AbortedError(status.message());
 }
 
 absl::Status Session::Prepare() {
@@ -157,11 +155,14 @@ absl::StatusOr<SessionResult> Session::Run() {
                                  .splat = watch_->splat(),
                                  .saw_kernel = tracker_->SawKernel(),
                                  .saw_console = watch_->printed(),
+                                 .mistakes = result_.mistakes,
+                                 .page_size = spec_.kernel.page_size,
                                  .in_kexec = tracker_->InKexec(),
                                  .boots = result_.boots,
                                  .other_kexecs = result_.other_kexecs,
                                  .expected_kexecs = options_.expected_kexecs,
                                  .diagnoses = result_.diagnoses,
+                                 .lost_output = LostOutput(),
                                  .reset_is_end = options_.reset_is_end,
                                  .strict = options_.strict,
                                  .raw = spec_.kernel.raw});
@@ -190,8 +191,6 @@ void Session::RunMachine() {
   panic_ = grace_->Panic(result_.stop.kind, deps_.now_ns());
   // A boot whose kernel panicked has not come up.
   if (panic_.empty()) ReportBoot(tracker_->End(result_.stop.IsGoodEnd()));
-  // The guest may have ended well; its events are not whole.
-  if (!events_status_.ok()) result_.stop = LostOutput(events_status_);
 }
 
 // Adds what this machine did to what those before it did.
@@ -246,7 +245,6 @@ absl::Status Session::Loop() {
     set_interest();
     TakeEvents(machine_->Now() - kEventSettleNs);
     ReportBoot(tracker_->Settle(machine_->Now() - kEventSettleNs));
-    if (!events_status_.ok()) machine_->RequestStop(LostOutput(events_status_));
     SleepIfQuiet(loop);
     return absl::OkStatus();
   });
@@ -315,6 +313,7 @@ void Session::SendInput() {
 }
 
 void Session::TakeEvents(int64_t until_ns) {
+  // Without them the run goes on: its verdict is worth more.
   events_status_ = machine_->events().Drain(
       until_ns, [this](const Event& event) { AddEvent(event); });
 }
@@ -340,6 +339,12 @@ void Session::ReportBoot(std::optional<size_t> place) {
   const Boot& boot = tracker_->boots()[*place];
   LogPlain(TableRow(boot));
   if (options_.verbose) LogPlain(PerCpuTable(boot, machine_->mpidrs()));
+}
+
+std::string Session::LostOutput() const {
+  const absl::Status& status =
+      events_status_.ok() ? output_.status() : events_status_;
+  return std::string(status.message());
 }
 
 std::string Session::AwaitedThing() const {

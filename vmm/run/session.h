@@ -72,8 +72,8 @@ struct SessionResult {
 // waits past the timeout, but for a reader of the output, who has five seconds.
 //
 // Errors are those of `deps.create`, and of output files that cannot be opened:
-// kInvalidArgument if another path would do, else kResourceExhausted. What goes
-// wrong with them later is in the conclusion.
+// kInvalidArgument if another path would do, else kAborted. What goes wrong
+// with them later is in the conclusion.
 absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
                                          const SessionOptions& options,
                                          const SessionDeps& deps);

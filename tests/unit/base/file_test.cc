@@ -20,6 +20,7 @@
 #include <functional>
 #include <iterator>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -164,6 +165,19 @@ TEST_F(WriteFileTest, APipeIsWrittenToAsItIs) {
   close(ends[1]);
 }
 
+// faults.md C4.
+TEST_F(WriteFileTest, APipesReaderMayComeLate) {
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  std::string got(5, ' ');
+  std::thread reader([&] {
+    const UniqueFd fifo(open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+    EXPECT_EQ(read(fifo.get(), got.data(), got.size()), 5);
+  });
+  EXPECT_TRUE(WriteFile(path_, "piped").ok());
+  reader.join();
+  EXPECT_EQ(got, "piped");
+}
+
 TEST_F(WriteFileTest, AFullDeviceIsNamedAndStays) {
   EXPECT_EQ(WriteFile("/dev/full", "x"),
             absl::ResourceExhaustedError(
@@ -271,6 +285,15 @@ TEST_F(FileStreamTest, AFullDeviceIsNamed) {
   ASSERT_TRUE(stream.ok()) << stream.status();
   EXPECT_EQ(stream->Write("x").message(),
             "cannot write /dev/full: No space left on device");
+}
+
+TEST_F(FileStreamTest, APipeThatNobodyReadsIsRefusedAtOnce) {
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  const absl::Status status =
+      FileStream::Open(path_, FileStream::Start::kEmpty).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message(),
+            path_ + " is a pipe that nobody reads; start its reader first");
 }
 
 TEST_F(FileStreamTest, AMissingFolderIsNamed) {

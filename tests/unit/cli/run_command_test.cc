@@ -395,9 +395,9 @@ TEST_F(RunCommandTest, APathWhereNoResultsCanBeIsRefusedBeforeTheRun) {
   EXPECT_EQ(Refused(), "cannot write /proc: Is a directory");
 }
 
-TEST_F(RunCommandTest, ADiskThatIsFullAtTheEndIsTheHostsFailure) {
+TEST_F(RunCommandTest, ADiskThatIsFullAtTheEndHasACodeOfItsOwn) {
   options_.results = "/dev/full";
-  EXPECT_EQ(Run(), ExitCode::kHostCannot);
+  EXPECT_EQ(Run(), ExitCode::kOutputLost);
   EXPECT_TRUE(ran_);
   EXPECT_THAT(errors_,
               HasSubstr("vmm: error: cannot write /dev/full: No space left on "
@@ -409,7 +409,7 @@ TEST_F(RunCommandTest, AFolderThatVanishesMeanwhileIsNoUsageError) {
   ASSERT_EQ(mkdir(folder.c_str(), 0777), 0);
   options_.results = folder + "/results.json";
   during_ = [&] { EXPECT_EQ(rmdir(folder.c_str()), 0); };
-  EXPECT_EQ(Run(), ExitCode::kHostCannot);
+  EXPECT_EQ(Run(), ExitCode::kOutputLost);
   EXPECT_THAT(errors_, HasSubstr("vmm: error: cannot write " + folder));
 }
 

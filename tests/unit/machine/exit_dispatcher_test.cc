@@ -79,9 +79,10 @@ TEST_F(ExitDispatcherTest, MmioGoesToTheDevice) {
 
 TEST_F(ExitDispatcherTest, AccessesToNothingReadZeroAndAreCounted) {
   Dispatch(MmioRead{GuestAddress(0x9000), 4});
-  Dispatch(MmioWrite{GuestAddress(0x9000), 4, 1});
+  Dispatch(MmioWrite{GuestAddress(0xa000), 4, 1});
   EXPECT_THAT(vcpu_.calls(), ElementsAre("answer 0"));
   EXPECT_EQ(dispatcher_.mistakes().unowned_accesses, 2u);
+  EXPECT_EQ(dispatcher_.mistakes().first_unowned, 0x9000u);
 }
 
 TEST_F(ExitDispatcherTest, AWriteAfterWhichTheCpuParksLeavesTheGuest) {
@@ -326,6 +327,10 @@ TEST(GuestMistakesTest, EachKindIsAddedUp) {
   EXPECT_EQ(sum.unowned_accesses, 5u);
   EXPECT_EQ(sum.undecodable, 70u);
   EXPECT_EQ(sum.unknown_calls, 900u);
+  GuestMistakes where;
+  where += {.unowned_accesses = 1, .first_unowned = 0x9000};
+  where += {.unowned_accesses = 1, .first_unowned = 0xa000};
+  EXPECT_EQ(where.first_unowned, 0x9000u);
 }
 
 }  // namespace

@@ -180,10 +180,15 @@ INSTANTIATE_TEST_SUITE_P(
              ExitCode::kVmmBug,
              "vmm-bug"},
         Case{"OutputLost",
-             {.stop = {Kind::kOutputLost, "cannot write"},
-              .panic = "Kernel panic"},
-             ExitCode::kHostCannot,
+             {.stop = {Kind::kPowerOff}, .lost_output = "cannot write"},
+             ExitCode::kOutputLost,
              "output-lost"},
+        Case{"OutputLostOfAGuestThatFailed",
+             {.stop = {Kind::kPowerOff},
+              .boots = kLost,
+              .lost_output = "cannot write"},
+             ExitCode::kCpuStuck,
+             "cpus-lost"},
         Case{"Interrupted",
              {.stop = {Kind::kInterrupt, "ctrl-a x"}},
              ExitCode::kInterrupted,
@@ -221,7 +226,6 @@ TEST(ConclusionOrderTest, WhatComesFirstIsSaidFirst) {
     return Conclude(facts).id;
   };
   EXPECT_EQ(id(Kind::kVmmError), "vmm-bug");
-  EXPECT_EQ(id(Kind::kOutputLost), "output-lost");
   EXPECT_EQ(id(Kind::kInterrupt), "interrupted");
   for (const Kind kind : {Kind::kVerdict, Kind::kStuck, Kind::kTimeout,
                           Kind::kReset, Kind::kAllOff, Kind::kPowerOff}) {
@@ -309,9 +313,11 @@ TEST(ConclusionSentenceTest, NamesWhatHappened) {
   EXPECT_EQ(said({.stop = off, .diagnoses = diagnoses, .strict = true}),
             std::string("--strict: ") +
                 std::string(psci::SentenceOf(psci::ParkFault::kExitNotRam)));
-  for (const Kind kind : {Kind::kVmmError, Kind::kOutputLost, Kind::kInterrupt,
-                          Kind::kStuck, Kind::kTimeout}) {
-    EXPECT_EQ(said({.stop = {.kind = kind, .detail = "why"}}), "why");
+  for (const Kind kind :
+       {Kind::kVmmError, Kind::kInterrupt, Kind::kStuck, Kind::kTimeout}) {
+    EXPECT_EQ(
+        said({.stop = {.kind = kind, .detail = "why"}, .saw_console = true}),
+        "why");
   }
 }
 
@@ -337,6 +343,21 @@ TEST(ConclusionResetTest, IsAGoodEndWhereItIsAskedFor) {
   facts.in_kexec = false;
   facts.expected_kexecs = 1;
   EXPECT_EQ(Conclude(facts).id, "kexecs-missing");
+}
+
+// faults.md A14: what is known of a guest of which nothing was heard.
+TEST(ConclusionTimeoutTest, ASilentGuestIsExplainedAsFarAsIsKnown) {
+  RunFacts facts = {
+      .stop = {.kind = Kind::kTimeout, .detail = "waited"},
+      .mistakes = {.unowned_accesses = 7, .first_unowned = 0x9001000},
+      .page_size = 16384};
+  EXPECT_EQ(Conclude(facts).sentence,
+            "waited; its console stayed empty; it made 7 accesses to where "
+            "nothing is, first at 0x9001000; its kernel needs 16 KiB pages, "
+            "which this CPU may not have");
+  facts.mistakes = {};
+  facts.page_size = 4096;
+  EXPECT_EQ(Conclude(facts).sentence, "waited; its console stayed empty");
 }
 
 // faults.md A12: what prints lives.

@@ -151,7 +151,9 @@ TEST(ResultsTest, CountsWhatSpinningCostAndWhatWasWrongOrLost) {
   json results = Results({});
   EXPECT_EQ(results["spinning"], nullptr);
   EXPECT_EQ(results["lost_events"], 0);
-  results = Results({.mistakes = {1, 2, 3},
+  results = Results({.mistakes = {.unowned_accesses = 1,
+                                  .undecodable = 2,
+                                  .unknown_calls = 3},
                      .spinning = SpinTotals{4, 5, 6},
                      .lost_events = 7});
   EXPECT_EQ(results["spinning"],

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -340,7 +341,8 @@ TEST_F(SessionTest, ATimeoutSaysWhatItWaitedFor) {
   options_.timeout = absl::Seconds(90);
   const FakeMachine::Script whole = {kVersion, kUp, kKexec};
   const std::pair<const char*, ExitCode> ends[] = {
-      {"waited 1m30s for the guest's first sign of life",
+      {"waited 1m30s for the guest's first sign of life; its console stayed "
+       "empty",
        ExitCode::kBootTimeout},
       {"waited 1m30s for the guest to come up or power off",
        ExitCode::kTimeout},
@@ -694,7 +696,7 @@ TEST_F(SessionTest, ASessionWhoseReaderIsSlowSleeps) {
 TEST_F(SessionTest, AReaderThatIsGoneHoldsNothingUp) {
   AddMachine({Print("one\n"), Nothing, Print("two\n"), kPowerOff});
   output_.CloseReader();
-  EXPECT_EQ(Run().conclusion.code, ExitCode::kOk);
+  EXPECT_EQ(Run().conclusion.code, ExitCode::kOutputLost);
 }
 
 TEST_F(SessionTest, WhatIsTypedReachesTheGuestInPieces) {
@@ -807,14 +809,46 @@ TEST_F(SessionTest, EventsAreInTheOrderOfTheirStamps) {
   unlink(options_.events_path.c_str());
 }
 
-TEST_F(SessionTest, AFileThatTakesNoEventsEndsTheRunAndKeepsTheRest) {
+// faults.md C2: the guest's verdict is said all the same.
+TEST_F(SessionTest, AFileThatTakesNoEventsDoesNotEndTheRun) {
   options_.events_path = "/dev/full";
-  const SessionResult result = Run({kVersion, kUp, Nothing});
-  EXPECT_EQ(result.conclusion.code, ExitCode::kHostCannot);
+  SessionResult result = Run({kVersion, kUp, kPowerOff});
+  EXPECT_EQ(result.conclusion.code, ExitCode::kOutputLost);
   EXPECT_EQ(result.conclusion.id, "output-lost");
   EXPECT_THAT(result.conclusion.sentence,
               AllOf(HasSubstr("/dev/full"), HasSubstr("No space left")));
-  EXPECT_LT(clock_.ns - begin_, 10 * kSecond);
+  EXPECT_TRUE(result.boots[0].came_up);
+  result = Run({kVersion, kUp, kReset});
+  EXPECT_EQ(result.conclusion.code, ExitCode::kUnexpectedReset);
+}
+
+TEST_F(SessionTest, AnOutputThatTakesNoConsoleIsTold) {
+  const int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(full, 0);
+  deps_.create = [this]() -> absl::StatusOr<std::unique_ptr<MachineControl>> {
+    return std::make_unique<FakeMachine>(
+        clock_, FakeMachine::Script{Print("text\n"), Nothing, kPowerOff});
+  };
+  deps_.now_ns = [this] { return clock_(); };
+  deps_.output = full;
+  const auto result = RunSession(spec_, options_, deps_);
+  close(full);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->conclusion.code, ExitCode::kOutputLost);
+  EXPECT_THAT(result->conclusion.sentence, HasSubstr("to stdout"));
+}
+
+// faults.md C4.
+TEST_F(SessionTest, APipeThatNobodyReadsIsRefused) {
+  options_.events_path = ScratchPath("fifo");
+  ASSERT_EQ(mkfifo(options_.events_path.c_str(), 0600), 0);
+  deps_.create = [this]() -> absl::StatusOr<std::unique_ptr<MachineControl>> {
+    return std::make_unique<FakeMachine>(clock_,
+                                         FakeMachine::Script{kPowerOff});
+  };
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(RunSession(spec_, options_, deps_).status()));
+  unlink(options_.events_path.c_str());
 }
 
 TEST_F(SessionTest, EventsThatAreLostAtTheVeryEndAreTold) {
@@ -847,8 +881,7 @@ TEST_F(SessionTest, AFullDiskIsNoUsersError) {
     return std::make_unique<FakeMachine>(clock_,
                                          FakeMachine::Script{kPowerOff});
   };
-  EXPECT_TRUE(
-      absl::IsResourceExhausted(RunSession(spec_, options_, deps_).status()));
+  EXPECT_TRUE(absl::IsAborted(RunSession(spec_, options_, deps_).status()));
 }
 
 TEST_F(SessionTest, TheDeviceTreeIsWritten) {
