@@ -306,6 +306,11 @@ void KexecTracker::Complete(CameUpBy by) {
   AddCpus(at, cpus_);
   boot.came_up = by;
   boot.lost = LostOf(cpus_);
+  if (!boot.kexec) {  // Nobody was there before: who is on already is on.
+    std::erase_if(boot.lost, [](const LostCpu& cpu) {
+      return cpu.answer == PSCI_RET_ALREADY_ON;
+    });
+  }
   boot.begin = kexec_ ? kexec_ : at.first_left ? at.first_left : at.version;
   if (kexec_ && up_) boot.total = *up_ - *kexec_;
   if (kexec_ && at.last_off && boot.kexec) {

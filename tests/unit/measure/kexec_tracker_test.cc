@@ -461,6 +461,18 @@ TEST(KexecTrackerTest, ARefusedCpuOnStartsNothing) {
   }
 }
 
+TEST(KexecTrackerTest, WhoIsOnAlreadyInTheFirstBootIsNotLost) {
+  using Fate = LostCpu::Fate;
+  Story story(3);
+  story.Probe(0);
+  story.Psci(10, 0, PSCI_CPU_ON_64, 0, PSCI_RET_ALREADY_ON);
+  story.Psci(20, 0, PSCI_CPU_ON_64, 1, PSCI_RET_INTERNAL_FAILURE);
+  story.tracker.End(true);
+  EXPECT_EQ(
+      story.tracker.boots()[0].lost,
+      (std::vector<LostCpu>{{1, Fate::kRefused, PSCI_RET_INTERNAL_FAILURE}}));
+}
+
 TEST(KexecTrackerTest, AnAnswerOfOnIsNotOff) {
   Story story = Leaving();
   story.Psci(1110, 0, PSCI_AFFINITY_INFO_64, 1, PSCI_AFFINITY_ON);
