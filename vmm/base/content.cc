@@ -18,11 +18,15 @@
 
 namespace vmm {
 
-// Where the bytes are: in the file if there is one, else in the buffer.
+// Where the bytes are: in the parts if there are any, else in the file if there
+// is one, else in the buffer.
 struct Content::Source {
   std::string path;
   UniqueFd file;
   std::vector<uint8_t> bytes;
+  std::vector<Content> parts;
+
+  absl::Status ReadParts(uint64_t offset, absl::Span<uint8_t> into) const;
 };
 
 Content::Content(std::shared_ptr<const Source> source, uint64_t size)
@@ -56,12 +60,35 @@ absl::StatusOr<Content> Content::Open(const std::string& path,
                  size);
 }
 
+Content Content::Join(std::vector<Content> parts) {
+  uint64_t size = 0;
+  for (const Content& part : parts) size += part.size();
+  return Content(
+      std::make_shared<const Source>(Source{.parts = std::move(parts)}), size);
+}
+
+absl::Status Content::Source::ReadParts(uint64_t offset,
+                                        absl::Span<uint8_t> into) const {
+  for (const Content& part : parts) {
+    if (offset >= part.size()) {
+      offset -= part.size();
+      continue;
+    }
+    const auto here = std::min<uint64_t>(into.size(), part.size() - offset);
+    RETURN_IF_ERROR(part.ReadAt(offset, into.first(here)));
+    into.remove_prefix(here);
+    offset = 0;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Content::ReadAt(uint64_t offset, absl::Span<uint8_t> into) const {
   if (offset > size_ || into.size() > size_ - offset) {
     return absl::OutOfRangeError(absl::StrFormat(
         "%d bytes from %d on are not in %d", into.size(), offset, size_));
   }
   if (into.empty()) return absl::OkStatus();
+  if (!source_->parts.empty()) return source_->ReadParts(offset, into);
   if (!source_->file.valid()) {
     std::copy_n(source_->bytes.begin() + static_cast<ptrdiff_t>(offset),
                 into.size(), into.begin());

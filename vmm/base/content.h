@@ -25,6 +25,9 @@ class Content {
   static absl::StatusOr<Content> Open(const std::string& path,
                                       uint64_t max_size);
 
+  // Returns their bytes, one after the other.
+  static Content Join(std::vector<Content> parts);
+
   uint64_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 

@@ -49,6 +49,23 @@ TEST_F(ContentTest, IsReadAnywhereAndTwice) {
   }
 }
 
+TEST_F(ContentTest, JoinedPartsReadAsOne) {
+  const Content joined = Content::Join(
+      {Content(Bytes{'a'}), Content(), Opened(), Content(Bytes{'z', '!'})});
+  ASSERT_EQ(joined.size(), 10u);
+  for (uint64_t from = 0; from <= 10; ++from) {
+    for (size_t size = 0; size <= 10 - from; ++size) {
+      EXPECT_EQ(Part(joined, from, size),
+                std::string("acontentz!").substr(from, size));
+    }
+  }
+  Bytes bytes(2);
+  EXPECT_EQ(joined.ReadAt(9, absl::MakeSpan(bytes)).code(),
+            absl::StatusCode::kOutOfRange);
+  EXPECT_TRUE(Content::Join({}).empty());
+  EXPECT_EQ(Part(Content::Join({Content()}), 0, 0), "");
+}
+
 TEST_F(ContentTest, WhatIsNotThereIsOutOfRange) {
   for (const Content& content : {Opened(), Content(Bytes(7)), Content()}) {
     Bytes bytes(1);
