@@ -68,6 +68,11 @@ class FakeMachine : public MachineControl {
                  bytes.begin() + static_cast<std::ptrdiff_t>(taken));
     return taken;
   }
+  ConsoleBuffer* link() override { return has_link ? &link_ : nullptr; }
+  size_t SendToLink(absl::Span<const uint8_t> bytes) override {
+    link_input.append(bytes.begin(), bytes.end());
+    return bytes.size();
+  }
   EventLog& events() override { return events_; }
   bool Inspect() override {
     if (!started_ || stop_reason()) return false;
@@ -97,6 +102,9 @@ class FakeMachine : public MachineControl {
   void Print(absl::string_view text) {
     for (const char c : text) console_.Put(static_cast<uint8_t>(c));
   }
+  void Send(absl::string_view frames) {
+    for (const char c : frames) link_.Put(static_cast<uint8_t>(c));
+  }
   // The event has this machine's present time, unless it has one.
   void Push(Event event) {
     if (event.ns == 0) event.ns = Now();
@@ -112,8 +120,10 @@ class FakeMachine : public MachineControl {
   mutable int asked = 0;  // How often for Now().
   std::string input;      // What the guest was sent.
   size_t input_room = SIZE_MAX;
-  bool quiet = false;  // Nothing changes but by events.
-  Step at_join;        // The last that the guest does.
+  bool has_link = false;
+  std::string link_input;  // What its command was sent.
+  bool quiet = false;      // Nothing changes but by events.
+  Step at_join;            // The last that the guest does.
   absl::StatusOr<GuestDigests> digests;
   std::vector<Diagnosis> diagnoses;
   std::vector<VcpuPostMortem> post_mortem;
@@ -131,6 +141,7 @@ class FakeMachine : public MachineControl {
                     .pages = GuestRange::Fixed(0x7f000000, 0x2000)};
   StopLatch latch_;
   ConsoleBuffer console_;
+  ConsoleBuffer link_{ConsoleBuffer::Wake::kByByte};
   EventLog events_;
   bool started_ = false;
   size_t next_ = 0;

@@ -26,7 +26,8 @@ constexpr char kExitCodes[] =
     "Exit codes: 0 ok; 1 verdict missed; 2 usage; 64 guest panic; 65 boot or "
     "kexec timeout; 66 CPU lost or stuck; 67 unexpected reset or power-off; "
     "69 this host cannot; 70 VMM bug; 74 output lost; 77 skipped; 124 "
-    "timeout; 130 interrupted.";
+    "timeout; 130 interrupted. After `-- COMMAND`: its own, 126 and 127 if the "
+    "guest cannot run it.";
 
 // How many letters have to be changed, added or left out.
 size_t Distance(absl::string_view from, absl::string_view to) {
@@ -69,6 +70,15 @@ std::string WhatIsUnknown(const CLI::App& command,
                       nearest.empty() ? "" : "; is it " + nearest + "?");
 }
 
+// Returns the words behind the first "--", and takes them off.
+std::vector<std::string> TakeCommand(int& argc, const char* const* argv) {
+  const char* const* const end = argv + argc;
+  const char* const* const mark = std::find(argv, end, absl::string_view("--"));
+  argc = static_cast<int>(mark - argv);
+  return mark == end ? std::vector<std::string>()
+                     : std::vector<std::string>(mark + 1, end);
+}
+
 }  // namespace
 
 ExitCode RunCommandLine(int argc, const char* const* argv) {
@@ -80,8 +90,12 @@ ExitCode RunCommandLine(int argc, const char* const* argv) {
   });
 
   RunOptions options;
-  CLI::App& run = *app.add_subcommand("run", "Run a guest kernel.");
+  CLI::App& run = *app.add_subcommand(
+      "run",
+      "Run a guest kernel, or a command in it: vmm run [OPTIONS] KERNEL "
+      "[-- COMMAND [ARGUMENT]...]");
   DefineRunOptions(run, options);
+  options.command = TakeCommand(argc, argv);
 
   bool doctor_json = false;
   CLI::App& doctor =

@@ -19,6 +19,7 @@
 #include "vmm/base/log.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/cli/blame.h"
+#include "vmm/cli/guest_command.h"
 #include "vmm/cli/quantities.h"
 #include "vmm/machine/plan.h"
 #include "vmm/run/results.h"
@@ -80,6 +81,7 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   }
   spec.idle_states = options.idle_states;
   spec.seed = options.seed;
+  RETURN_IF_ERROR(AddCommand(options, spec));
   return spec;
 }
 
@@ -141,7 +143,10 @@ absl::StatusOr<SessionOptions> SessionOf(const RunOptions& options) {
   session.reset_is_end = options.on_reset == "ok";
   session.events_path = options.events;
   session.dump_dtb_path = options.dump_dtb;
-  session.expected_kexecs = options.expect_kexecs;
+  session.expected_kexecs =
+      options.expect_kexecs ? options.expect_kexecs : options.kexec;
+  session.command = !options.command.empty();
+  session.command_has_terminal = CommandHasTerminal(options);
   session.strict = options.strict;
   session.allowed_splats = options.allow_splats;
   session.verbose = options.verbose;
@@ -259,7 +264,7 @@ ExitCode RunCommand(const RunOptions& options, SessionRunner run_session) {
     LogInfo(line);
   }
   const Conclusion& conclusion = result->conclusion;
-  if (conclusion.code != ExitCode::kOk) {
+  if (conclusion.code != ExitCode::kOk && !conclusion.IsCommands()) {
     LogError(absl::StrCat(conclusion.sentence, " [", conclusion.id, "]"));
   }
   return code;

@@ -22,6 +22,8 @@ using nlohmann::json;
 constexpr uint64_t kMaxConfigBytes = uint64_t{1} << 20;
 // What --dry-run adds to the configuration; it follows from the rest.
 constexpr absl::string_view kPlanKey = "plan";
+// No option, but what stands behind `--`.
+constexpr absl::string_view kCommandKey = "command";
 
 // What the command line would have said.
 std::vector<std::string> Words(const json& value) {
@@ -177,6 +179,17 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
                   "exit 1 unless this many kexecs came up")
       ->type_name("N");
   command
+      .add_option("--kexec", options.kexec,
+                  "after COMMAND kexec into the same kernel and run it again, "
+                  "so often; exit 1 unless all of them came up")
+      ->type_name("N");
+  command
+      .add_option("--tty", options.tty,
+                  "whether COMMAND has a terminal; auto: if stdin and stdout "
+                  "are one")
+      ->type_name("auto|on|off")
+      ->check(OneOf("auto|on|off"));
+  command
       .add_option("--arm", options.arm,
                   "name in the results for what is being measured")
       ->type_name("NAME");
@@ -211,7 +224,7 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
                    "after each kexec, where each CPU's time went");
 }
 
-absl::Status ApplyConfigFile(CLI::App& command, const RunOptions& options) {
+absl::Status ApplyConfigFile(CLI::App& command, RunOptions& options) {
   if (options.config.empty()) return absl::OkStatus();
   const auto complain = [&](absl::string_view what) {
     return absl::InvalidArgumentError(
@@ -223,6 +236,12 @@ absl::Status ApplyConfigFile(CLI::App& command, const RunOptions& options) {
   if (!config.is_object()) return complain("not a JSON object");
   for (const auto& [key, value] : config.items()) {
     if (key == kPlanKey) continue;
+    if (key == kCommandKey) {
+      if (options.command.empty() && !SaysNothing(value)) {
+        options.command = Words(value);
+      }
+      continue;
+    }
     CLI::Option* const option = FindOption(command, key);
     if (option == nullptr) return complain(absl::StrCat("unknown key ", key));
     if (option->count() > 0 || SaysNothing(value)) continue;
@@ -244,6 +263,7 @@ std::string ParkOf(const RunOptions& options) {
 json ToJson(const RunOptions& options) {
   json config = {
       {"kernel", options.kernel},
+      {"command", options.command},
       {"initrd", options.initrd},
       {"params", options.params},
       {"cpus", options.cpus},
@@ -261,6 +281,8 @@ json ToJson(const RunOptions& options) {
       {"on-reset", options.on_reset},
       {"panic-grace", options.panic_grace},
       {"expect-kexecs", nullptr},
+      {"kexec", nullptr},
+      {"tty", options.tty},
       {"arm", options.arm},
       {"label", options.label},
       {"events", options.events},
@@ -271,6 +293,7 @@ json ToJson(const RunOptions& options) {
   };
   if (options.seed) config["seed"] = *options.seed;
   if (options.expect_kexecs) config["expect-kexecs"] = *options.expect_kexecs;
+  if (options.kexec) config["kexec"] = *options.kexec;
   return config;
 }
 

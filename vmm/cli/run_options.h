@@ -16,6 +16,7 @@ namespace vmm {
 // What the user said to `vmm run`, as said.
 struct RunOptions {
   std::string kernel;
+  std::vector<std::string> command;  // What stood behind `--`.
   std::string initrd;
   std::vector<std::string> params;
   uint32_t cpus = 1;
@@ -33,6 +34,8 @@ struct RunOptions {
   std::string on_reset = "fail";
   std::string panic_grace = "5s";
   std::optional<uint32_t> expect_kexecs;
+  std::optional<uint32_t> kexec;
+  std::string tty = "auto";
   std::string arm = "stock";
   std::string label;  // Empty: what the host is found to be.
   std::string events;
@@ -52,7 +55,7 @@ void DefineRunOptions(CLI::App& command, RunOptions& options);
 // as
 // --dry-run prints it; the key "plan" is ignored. kInvalidArgument names the
 // file and the key.
-absl::Status ApplyConfigFile(CLI::App& command, const RunOptions& options);
+absl::Status ApplyConfigFile(CLI::App& command, RunOptions& options);
 
 // What --park means: "off", "guest" or "host".
 std::string ParkOf(const RunOptions& options);

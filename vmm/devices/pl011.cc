@@ -31,12 +31,14 @@ constexpr uint32_t kInterruptReceive = 1u << 4;
 constexpr uint32_t kInterruptTransmit = 1u << 5;
 constexpr uint32_t kInterruptReceiveTimeout = 1u << 6;
 constexpr uint32_t kPeripheralId = 0x00241011;  // Revision r1p5.
-// More than the 32 bytes of hardware: a pasted line arrives at once.
-constexpr size_t kReceiveCapacity = 256;
+// More than the 32 bytes of hardware: a pasted line arrives at once, and all
+// that a command may be sent (vmm/command/link.h).
+constexpr size_t kReceiveCapacity = 4096;
 
 }  // namespace
 
-Pl011::Pl011(Host host) : host_(std::move(host)) {}
+Pl011::Pl011(Host host, std::string label)
+    : host_(std::move(host)), label_(std::move(label)) {}
 
 size_t Pl011::Receive(absl::Span<const uint8_t> bytes) {
   MutexLock lock(mutex_);
@@ -148,6 +150,7 @@ void Pl011::Describe(fdt::TreeWriter& tree,
     fdt::WritePlace(tree, place);
     tree.Cells("clocks", {fdt::kClockPhandle, fdt::kClockPhandle});
     tree.Strings("clock-names", {"uartclk", "apb_pclk"});
+    if (!label_.empty()) tree.Strings("label", {label_});
   });
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/types/span.h"
@@ -28,7 +29,8 @@ class Pl011 : public MmioDevice {
     std::function<void(bool)> set_interrupt;
   };
 
-  explicit Pl011(Host host);
+  // `label`: the device tree's for it; empty for none.
+  explicit Pl011(Host host, std::string label = "");
 
   // Puts bytes into the receive queue; returns how many fit. Any thread.
   size_t Receive(absl::Span<const uint8_t> bytes);
@@ -45,6 +47,7 @@ class Pl011 : public MmioDevice {
   void UpdateInterrupt() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Host host_;
+  const std::string label_;
   Mutex mutex_;
   std::deque<uint8_t> received_ ABSL_GUARDED_BY(mutex_);
   uint32_t integer_baud_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -12,8 +12,8 @@ constexpr size_t kWakeAt = 256;
 
 }  // namespace
 
-ConsoleBuffer::ConsoleBuffer()
-    : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+ConsoleBuffer::ConsoleBuffer(Wake wake)
+    : wake_(wake), event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   MutexLock lock(mutex_);
   bytes_.reserve(kCapacity);
 }
@@ -22,7 +22,8 @@ void ConsoleBuffer::Put(uint8_t byte) {
   MutexLock lock(mutex_);
   if (bytes_.size() == kCapacity) return;
   bytes_.push_back(static_cast<char>(byte));
-  if (byte == '\n' || bytes_.size() == kWakeAt ||
+  const bool first = wake_ == Wake::kByByte && bytes_.size() == 1;
+  if (first || byte == '\n' || bytes_.size() == kWakeAt ||
       std::exchange(asleep_, false)) {
     eventfd_write(event_.get(), 1);
   }

@@ -15,12 +15,16 @@ namespace vmm {
 // The guest's console output between the vCPU that prints and the thread that
 // writes it out. Bounded: when the reader of our stdout is slow, the buffer
 // fills, the UART says so, and the guest waits; nothing is lost, and no vCPU
-// thread ever blocks in a write.
+// thread ever blocks in a write. The link to a command is such a line, too.
 class ConsoleBuffer {
  public:
   static constexpr size_t kCapacity = size_t{64} * 1024;
 
-  ConsoleBuffer();
+  // When fd() becomes readable: once there is a line, or a good part of one; or
+  // at the first byte.
+  enum class Wake { kByLine, kByByte };
+
+  explicit ConsoleBuffer(Wake wake = Wake::kByLine);
 
   // vCPU threads. A byte put into a full buffer is dropped.
   void Put(uint8_t byte);
@@ -28,14 +32,15 @@ class ConsoleBuffer {
 
   // The writing thread: takes everything.
   std::string Take();
-  // Readable when a line, or a good part of one, is there. For poll(); what
-  // comes without a newline is found by asking now and then.
+  // For poll(). With Wake::kByLine, what comes without a newline is found by
+  // asking now and then.
   int fd() const { return event_.get(); }
   // Asks that the next byte makes fd() readable, until Take(). Returns whether
   // there is none yet, so that the caller may sleep.
   bool Sleep();
 
  private:
+  const Wake wake_;
   UniqueFd event_;
   mutable Mutex mutex_;
   std::string bytes_ ABSL_GUARDED_BY(mutex_);

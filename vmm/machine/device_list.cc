@@ -11,6 +11,7 @@
 #include "vmm/base/status_macros.h"
 #include "vmm/boot/memory_map.h"
 #include "vmm/boot/slot_allocator.h"
+#include "vmm/command/command_abi.h"
 #include "vmm/devices/mark_device.h"
 #include "vmm/devices/park_device.h"
 #include "vmm/devices/pl011.h"
@@ -21,17 +22,28 @@ namespace {
 
 static_assert(kMaxCpus * PARK_DEVICE_STRIDE <= kParkDeviceSlots.size());
 
-std::unique_ptr<MmioDevice> MakeConsole(const DeviceDeps& deps) {
-  auto pl011 = std::make_unique<Pl011>(Pl011::Host{
-      .transmit = [&console =
-                       deps.console](uint8_t byte) { console.Put(byte); },
-      .can_transmit = [&console = deps.console] { return !console.Full(); },
-      .set_interrupt = deps.set_interrupt,
-  });
-  deps.console_input = [device = pl011.get()](absl::Span<const uint8_t> bytes) {
+std::unique_ptr<MmioDevice> MakeUart(SerialLine& line, const DeviceDeps& deps,
+                                     const std::string& label) {
+  auto pl011 = std::make_unique<Pl011>(
+      Pl011::Host{
+          .transmit = [&output =
+                           line.output](uint8_t byte) { output.Put(byte); },
+          .can_transmit = [&output = line.output] { return !output.Full(); },
+          .set_interrupt = deps.set_interrupt,
+      },
+      label);
+  line.input = [device = pl011.get()](absl::Span<const uint8_t> bytes) {
     return device->Receive(bytes);
   };
   return pl011;
+}
+
+std::unique_ptr<MmioDevice> MakeConsole(const DeviceDeps& deps) {
+  return MakeUart(deps.console, deps, "");
+}
+
+std::unique_ptr<MmioDevice> MakeLink(const DeviceDeps& deps) {
+  return MakeUart(*deps.link, deps, COMMAND_LINK_LABEL);
 }
 
 std::unique_ptr<MmioDevice> MakeRealTimeClock(const DeviceDeps&) {
@@ -130,6 +142,10 @@ std::vector<DeviceEntry> DevicesOf(const MachineSpec& spec) {
     devices.push_back({.needs = ParkDevice::Needs(spec.vcpus),
                        .make = MakeParkDevice,
                        .base = kParkDeviceSlots.base()});
+  }
+  // Behind the console, so that Linux counts it behind, too.
+  if (spec.command_link) {
+    devices.push_back({.needs = Pl011::kNeeds, .make = MakeLink});
   }
   return devices;
 }

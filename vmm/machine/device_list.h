@@ -25,13 +25,22 @@
 
 namespace vmm {
 
-// Hands typed bytes to the guest; returns how many it took. Any thread.
-using ConsoleInput = std::function<size_t(absl::Span<const uint8_t>)>;
+// The host's end of a UART.
+struct SerialLine {
+  explicit SerialLine(ConsoleBuffer::Wake wake = ConsoleBuffer::Wake::kByLine)
+      : output(wake) {}
+
+  ConsoleBuffer output;
+  // Hands bytes to the guest; returns how many it took. Any thread. The UART
+  // sets it; until then all is taken, and lost.
+  std::function<size_t(absl::Span<const uint8_t>)> input =
+      [](absl::Span<const uint8_t> bytes) { return bytes.size(); };
+};
 
 // What a machine offers to its devices. All of it outlives them.
 struct DeviceDeps {
-  ConsoleBuffer& console;
-  ConsoleInput& console_input;  // The console device sets it.
+  SerialLine& console;
+  SerialLine* link;  // nullptr unless a command is linked.
   EventLog& events;
   const Clock& clock;
   std::function<void(StopReason)> request_stop;  // Any thread.

@@ -61,6 +61,7 @@ absl::Status Machine::Build(const MachineSpec& spec, const OpenVm& open_vm) {
   if (spec.park == ParkMode::kHost) {
     park_slots_ = std::make_unique<psci::ParkSlots>(*power_, JudgeEntry());
   }
+  if (spec.command_link) link_.emplace(ConsoleBuffer::Wake::kByByte);
   RETURN_IF_ERROR(CreateDevices());
   ASSIGN_OR_RETURN(parking_, CreateParking(spec));
   RETURN_IF_ERROR(LoadGuest(spec));
@@ -72,7 +73,7 @@ absl::Status Machine::CreateDevices() {
   for (const PlacedDevice& placed : plan_.devices) {
     devices_.push_back(placed.make(
         {.console = console_,
-         .console_input = console_input_,
+         .link = link_ ? &*link_ : nullptr,
          .events = *events_,
          .clock = clock_,
          .request_stop =
@@ -203,7 +204,11 @@ void Machine::Join() {
 }
 
 size_t Machine::SendInput(absl::Span<const uint8_t> bytes) {
-  return console_input_(bytes);
+  return console_.input(bytes);
+}
+
+size_t Machine::SendToLink(absl::Span<const uint8_t> bytes) {
+  return link_ ? link_->input(bytes) : 0;
 }
 
 absl::StatusOr<std::string> Machine::DigestOf(GuestRange loaded) const {

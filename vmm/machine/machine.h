@@ -64,8 +64,10 @@ class Machine : public MachineControl {
   }
   void Join() override;
 
-  ConsoleBuffer& console() override { return console_; }
+  ConsoleBuffer& console() override { return console_.output; }
   size_t SendInput(absl::Span<const uint8_t> bytes) override;
+  ConsoleBuffer* link() override { return link_ ? &link_->output : nullptr; }
+  size_t SendToLink(absl::Span<const uint8_t> bytes) override;
   EventLog& events() override { return *events_; }
   bool Inspect() override { return parking_->Inspect(); }
   int64_t Now() const override { return clock_.Now(); }
@@ -103,17 +105,14 @@ class Machine : public MachineControl {
   const MachinePlan plan_;
   Clock clock_;
   StopLatch latch_;
-  ConsoleBuffer console_;
+  SerialLine console_;
+  std::optional<SerialLine> link_;
   std::optional<GuestMemory> memory_;
   std::unique_ptr<Vm> vm_;
   std::vector<uint64_t> mpidrs_;
   std::vector<uint8_t> dtb_;
   uint64_t kernel_bytes_ = 0;
   std::unique_ptr<EventLog> events_;
-  // Takes everything until a console device has taken its place.
-  ConsoleInput console_input_ = [](absl::Span<const uint8_t> bytes) {
-    return bytes.size();
-  };
   std::unique_ptr<psci::PowerTable> power_;
   std::unique_ptr<psci::Dispatcher> psci_;
   std::unique_ptr<psci::Firmware> firmware_;

@@ -50,6 +50,10 @@ class MachineControl {
   virtual ConsoleBuffer& console() = 0;
   // Sends to the guest's UART; returns how many bytes it took.
   virtual size_t SendInput(absl::Span<const uint8_t> bytes) = 0;
+  // The same for the link to a command; nullptr, and nothing, if the machine
+  // has none.
+  virtual ConsoleBuffer* link() = 0;
+  virtual size_t SendToLink(absl::Span<const uint8_t> bytes) = 0;
   virtual EventLog& events() = 0;
   // Looks at what has no event of its own. Now and then, and for as long as it
   // returns true: there is something that may change without an event.

@@ -26,6 +26,7 @@ struct MachineSpec {
   KernelImage kernel;
   Content initrd;  // Empty: none.
   std::string command_line;
+  bool command_link = false;  // It has one (vmm/command/command_abi.h).
   uint64_t memory_bytes = uint64_t{1} << 30;
   uint32_t vcpus = 1;
   PsciHandler psci = PsciHandler::kVmm;

@@ -69,6 +69,8 @@ Conclusion JudgeKexecs(const RunFacts& facts) {
   return {};
 }
 
+constexpr char kCommandFailed[] = "command-failed";
+
 // A rule says how a run ended, or nothing if it does not apply.
 using Rule = std::optional<Conclusion> (*)(const RunFacts& facts);
 
@@ -101,6 +103,22 @@ std::optional<Conclusion> CpusLost(const RunFacts& facts) {
             boot.cpus_back, boot.cpus, FatesOf(boot.lost))};
   }
   return std::nullopt;
+}
+
+// Whatever happens to the guest afterwards.
+std::optional<Conclusion> CommandFailed(const RunFacts& facts) {
+  if (!facts.command || facts.command->status.value_or(0) == 0) {
+    return std::nullopt;
+  }
+  const auto code = static_cast<ExitCode>(*facts.command->status);
+  if (!facts.command->broken.empty()) {
+    return Conclusion{code, "command-not-run",
+                      absl::StrCat("the guest cannot run the command: ",
+                                   facts.command->broken)};
+  }
+  return Conclusion{
+      code, kCommandFailed,
+      absl::StrFormat("the command ended with %d", *facts.command->status)};
 }
 
 std::optional<Conclusion> GuestVerdict(const RunFacts& facts) {
@@ -143,16 +161,20 @@ std::string WhatIsKnown(const RunFacts& facts) {
   return known;
 }
 
+bool NeverBooted(const RunFacts& facts) {
+  if (facts.command) return facts.command->started == 0;
+  if (!facts.saw_kernel && !facts.saw_console) return true;
+  return facts.expected_kexecs && !facts.boots.empty() &&
+         !facts.boots.front().came_up;
+}
+
 std::optional<Conclusion> TimedOut(const RunFacts& facts) {
   if (facts.stop.kind != Kind::kTimeout) return std::nullopt;
   if (facts.in_kexec) {
     return Conclusion{ExitCode::kBootTimeout, "kexec-timeout",
                       facts.stop.detail};
   }
-  const bool never_booted = (!facts.saw_kernel && !facts.saw_console) ||
-                            (facts.expected_kexecs && !facts.boots.empty() &&
-                             !facts.boots.front().came_up);
-  if (never_booted) {
+  if (NeverBooted(facts)) {
     return Conclusion{ExitCode::kBootTimeout, "boot-timeout",
                       absl::StrCat(facts.stop.detail, WhatIsKnown(facts))};
   }
@@ -186,18 +208,40 @@ std::optional<Conclusion> PowerOffInKexec(const RunFacts& facts) {
                    " in the middle of a kexec")};
 }
 
+std::optional<Conclusion> CommandUnfinished(const RunFacts& facts) {
+  if (!facts.command || facts.command->status) return std::nullopt;
+  return Conclusion{
+      ExitCode::kVerdict, "command-unfinished",
+      facts.command->started == 0
+          ? "the guest ended before it ran the command"
+          : "the guest ended before the command did, and its status is lost"};
+}
+
 // The first rule that applies concludes the run. What is the VMM's own, or the
 // host's, comes before what is the guest's, and a cause before what may follow
 // from it: a lost CPU before what the guest says of it, a panic before the
 // reset or the silence after it. What the guest did comes before what became of
 // our outputs, for it is still to be said.
 constexpr Rule kRules[] = {
-    OurFault,     Interrupted, ParkedCpuMistreated, CpusLost,
-    GuestVerdict, VcpuStuck,   GuestPanicked,       TimedOut,
-    GuestReset,   AllCpusOff,  PowerOffInKexec,
+    OurFault,     Interrupted,     ParkedCpuMistreated, CpusLost, CommandFailed,
+    GuestVerdict, VcpuStuck,       GuestPanicked,       TimedOut, GuestReset,
+    AllCpusOff,   PowerOffInKexec, CommandUnfinished,
 };
 
 }  // namespace
+
+std::optional<CommandFacts> CommandFacts::Of(const CommandLink* link) {
+  if (link == nullptr) return std::nullopt;
+  return CommandFacts{.started = link->started(),
+                      .status = link->status(),
+                      .broken = link->broken()};
+}
+
+bool Conclusion::IsCommands() const { return id == kCommandFailed; }
+
+bool Conclusion::NeedsPostMortem() const {
+  return code != ExitCode::kOk && !IsCommands();
+}
 
 Conclusion Conclude(const RunFacts& facts) {
   for (const Rule rule : kRules) {

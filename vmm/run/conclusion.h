@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/types/span.h"
+#include "vmm/command/link.h"
 #include "vmm/machine/exit_dispatcher.h"
 #include "vmm/machine/stop.h"
 #include "vmm/measure/kexec_tracker.h"
@@ -14,6 +15,15 @@
 #include "vmm/run/exit_code.h"
 
 namespace vmm {
+
+// What is known of the command that a guest ran.
+struct CommandFacts {
+  static std::optional<CommandFacts> Of(const CommandLink* link);
+
+  uint32_t started = 0;
+  std::optional<uint8_t> status;  // Nothing if it did not end.
+  std::string broken;             // Why it could not be run.
+};
 
 // What is known of a run when it is over.
 struct RunFacts {
@@ -29,6 +39,7 @@ struct RunFacts {
   uint32_t other_kexecs = 0;  // That came up, and are not in `boots`.
   std::optional<uint32_t> expected_kexecs;
   absl::Span<const Diagnosis> diagnoses;
+  std::optional<CommandFacts> command;
   std::string lost_output;    // Why something that we write is not whole.
   bool reset_is_end = false;  // As good as a power-off.
   bool strict = false;        // Any diagnosis is a failure.
@@ -36,9 +47,14 @@ struct RunFacts {
 };
 
 struct Conclusion {
-  ExitCode code = ExitCode::kOk;
-  std::string id;        // Stable, for scripts: "guest-panic".
-  std::string sentence;  // For people.
+  // Whether it helps to see what the guest last said.
+  bool NeedsPostMortem() const;
+  // Whether a command says by itself what went wrong, and how it ended.
+  bool IsCommands() const;
+
+  ExitCode code = ExitCode::kOk;  // Or a command's own status.
+  std::string id;                 // Stable, for scripts: "guest-panic".
+  std::string sentence;           // For people.
 };
 
 // Returns who failed, and why: the first of an ordered list of rules that

@@ -31,7 +31,7 @@ void ConsoleOutput::WriteSome() {
   if (written >= 0) {
     bytes_.erase(0, static_cast<size_t>(written));
   } else if (errno != EINTR && errno != EAGAIN) {
-    status_ = ErrnoStatus("cannot write the guest's console to stdout");
+    status_ = ErrnoStatus(absl::StrCat("cannot write ", what_));
     bytes_.clear();
   }
 }
@@ -44,8 +44,7 @@ void ConsoleOutput::WriteAll(const std::function<int64_t()>& now_ns) {
   }
   if (!pending()) return;
   status_ = absl::DeadlineExceededError(
-      "waited 5 s for whoever reads stdout; the end of the guest's console is "
-      "lost");
+      absl::StrCat("waited 5 s for a reader of ", what_, "; its end is lost"));
   bytes_.clear();
 }
 

@@ -11,15 +11,18 @@
 
 namespace vmm {
 
-// The guest's console on its way out: what a slow reader has not taken yet.
+// A stream on its way out: what a slow reader has not taken yet.
 // Only WriteAll() waits. One thread.
 class ConsoleOutput {
  public:
   // How long WriteAll() waits for a reader.
   static constexpr int64_t kPatienceNs = 5'000'000'000;
 
-  // `fd`: not owned. After an error what comes is dropped.
-  explicit ConsoleOutput(int fd) : fd_(fd) {}
+  // `fd`: not owned. `what` and where to it goes, for messages. After an error
+  // what comes is dropped.
+  explicit ConsoleOutput(
+      int fd, absl::string_view what = "the guest's console to stdout")
+      : fd_(fd), what_(what) {}
 
   bool pending() const { return !bytes_.empty(); }
   void Append(absl::string_view bytes);
@@ -32,6 +35,7 @@ class ConsoleOutput {
 
  private:
   const int fd_;
+  const std::string what_;
   std::string bytes_;
   absl::Status status_;
 };

@@ -2,10 +2,10 @@
 #include "vmm/run/session.h"
 
 #include <poll.h>
-#include <unistd.h>
+#include <signal.h>
 
 #include <algorithm>
-#include <array>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,12 +16,11 @@
 #include "vmm/base/status_macros.h"
 #include "vmm/machine/machine.h"
 #include "vmm/measure/report.h"
-#include "vmm/run/console_output.h"
 #include "vmm/run/console_watch.h"
 #include "vmm/run/grace.h"
+#include "vmm/run/guest_streams.h"
 #include "vmm/run/post_mortem.h"
 #include "vmm/run/signals.h"
-#include "vmm/run/terminal.h"
 
 namespace vmm {
 namespace {
@@ -36,9 +35,11 @@ constexpr int64_t kTickNs = 100'000'000;
 constexpr int64_t kQuietNs = 1'000'000'000;
 // Events younger than this may still be on their way (EventLog::Drain).
 constexpr int64_t kEventSettleNs = 50'000'000;
-// A background job that read its terminal would be stopped for it.
-bool IsOurs(int input) {
-  return !isatty(input) || tcgetpgrp(input) == getpgrp();
+
+GuestStreams::Kind KindOf(const SessionOptions& options) {
+  if (!options.command) return GuestStreams::Kind::kConsole;
+  return options.verbose ? GuestStreams::Kind::kCommandVerbose
+                         : GuestStreams::Kind::kCommand;
 }
 
 class Session {
@@ -54,9 +55,8 @@ class Session {
   absl::Status Prepare();
   void TakeFacts();
   absl::Status Loop();
-  void TakeConsole();
-  void ReadInput();
-  void SendInput();
+  void Hear(const GuestStreams::Heard& heard);
+  void TakeSignal();
   void TakeEvents(int64_t until_ns);
   void AddEvent(const Event& event);
   void CheckDeadlines();
@@ -79,11 +79,9 @@ class Session {
   const SessionDeps& deps_;
   const int64_t begin_ns_ = deps_.now_ns();  // A reboot does not change it.
   Signals signals_;
-  RawTerminal terminal_{deps_.input};
-  EscapeKeys keys_;
-  ConsoleOutput output_{deps_.output};
-  bool input_open_ = IsOurs(deps_.input);
-  std::vector<uint8_t> input_;  // Typed, and not yet taken by the guest.
+  GuestStreams streams_{{deps_.input, deps_.output, deps_.error},
+                        KindOf(options_),
+                        !options_.command || options_.command_has_terminal};
 
   std::unique_ptr<MachineControl> machine_;
   std::optional<KexecTracker> tracker_;
@@ -135,7 +133,9 @@ absl::Status Session::Prepare() {
       machine_->gic() == GicVersion::kV3 ? 3 : 2,
       spec_.psci == PsciHandler::kVmm ? "the VMM" : "KVM",
       spec_.kernel.format));
-  if (terminal_.active()) LogInfo("ctrl-a x ends the run, ctrl-a h helps");
+  if (streams_.has_terminal()) {
+    LogInfo("ctrl-a x ends the run, ctrl-a h helps");
+  }
   return absl::OkStatus();
 }
 
@@ -162,11 +162,12 @@ absl::StatusOr<SessionResult> Session::Run() {
                                  .other_kexecs = result_.other_kexecs,
                                  .expected_kexecs = options_.expected_kexecs,
                                  .diagnoses = result_.diagnoses,
+                                 .command = CommandFacts::Of(streams_.link()),
                                  .lost_output = LostOutput(),
                                  .reset_is_end = options_.reset_is_end,
                                  .strict = options_.strict,
                                  .raw = spec_.kernel.raw});
-  if (result_.conclusion.code != ExitCode::kOk &&
+  if (result_.conclusion.NeedsPostMortem() &&
       result_.stop.kind != Kind::kInterrupt) {
     ReportPostMortem(watch_->LastLines(), machine_->PostMortem(),
                      result_.mpidrs);
@@ -176,6 +177,7 @@ absl::StatusOr<SessionResult> Session::Run() {
 
 // Runs the machine until it stops and what it has said is written.
 void Session::RunMachine() {
+  streams_.Attach(*machine_);
   machine_->Start();
   const absl::Status status = Loop();
   if (!status.ok()) {
@@ -183,9 +185,9 @@ void Session::RunMachine() {
         {.kind = Kind::kVmmError, .detail = std::string(status.message())});
   }
   machine_->Join();
-  TakeConsole();
+  Hear(streams_.TakeLast());
   watch_->End();
-  output_.WriteAll(deps_.now_ns);
+  streams_.WriteAll(deps_.now_ns);
   TakeEvents(INT64_MAX);
   result_.stop = *machine_->stop_reason();
   panic_ = grace_->Panic(result_.stop.kind, deps_.now_ns());
@@ -214,49 +216,32 @@ absl::Status Session::Loop() {
     return absl::OkStatus();
   });
   loop.Add("signals", signals_.fd(), POLLIN, [this] {
-    machine_->RequestStop(
-        {.kind = Kind::kInterrupt, .detail = signals_.Take()});
+    TakeSignal();
     return absl::OkStatus();
   });
-  const auto console =
-      loop.Add("console", machine_->console().fd(), POLLIN, nullptr);
-  const auto output = loop.Add("stdout", deps_.output, POLLOUT, [this] {
-    output_.WriteSome();
-    return absl::OkStatus();
-  });
-  const auto input = loop.Add("stdin", deps_.input, POLLIN, [this] {
-    ReadInput();
-    return absl::OkStatus();
+  streams_.AddTo(loop, [this] {
+    machine_->RequestStop({.kind = Kind::kInterrupt, .detail = "ctrl-a x"});
   });
   loop.Add("events", machine_->events().fd(), POLLIN, nullptr);
-  const auto set_interest = [&] {
-    loop.Enable(console, !output_.pending());
-    loop.Enable(output, output_.pending());
-    loop.Enable(input, input_open_ && input_.empty());
-  };
   loop.SetTick(kTickNs, [this] {
     if (machine_->Inspect()) NoteActivity();
     CheckDeadlines();
     return absl::OkStatus();
   });
   loop.SetRoundEnd([&] {
-    if (!output_.pending()) TakeConsole();
-    SendInput();
-    set_interest();
+    Hear(streams_.Move());
     TakeEvents(machine_->Now() - kEventSettleNs);
     ReportBoot(tracker_->Settle(machine_->Now() - kEventSettleNs));
     SleepIfQuiet(loop);
     return absl::OkStatus();
   });
-  set_interest();
   NoteActivity();
   return loop.Run();
 }
 
 void Session::SleepIfQuiet(EventLoop& loop) {
   const int64_t now = deps_.now_ns();
-  const bool is_quiet = now - active_ns_ >= kQuietNs && !output_.pending() &&
-                        input_.empty() && machine_->console().Sleep() &&
+  const bool is_quiet = now - active_ns_ >= kQuietNs && streams_.Sleep() &&
                         machine_->events().Sleep();
   if (is_quiet) {
     loop.SetNextTick(NextDeadline());
@@ -277,39 +262,20 @@ int64_t Session::NextDeadline() const {
   return next;
 }
 
-void Session::TakeConsole() {
-  const std::string bytes = machine_->console().Take();
-  watch_->Add(bytes);
-  if (!bytes.empty()) NoteLife();
+void Session::Hear(const GuestStreams::Heard& heard) {
+  watch_->Add(heard.console);
+  if (heard.command || !heard.console.empty()) NoteLife();
   grace_->NotePanic(machine_->Now());
-  output_.Append(bytes);
 }
 
-void Session::ReadInput() {
-  std::array<uint8_t, 256> typed;
-  const ssize_t size = read(deps_.input, typed.data(), typed.size());
-  if (size <= 0) {
-    input_open_ = size < 0 && (errno == EINTR || errno == EAGAIN);
-    return;
+void Session::TakeSignal() {
+  const int signal = signals_.Take();
+  if (signal == SIGWINCH) {
+    streams_.NoteSize();
+  } else if (signal != 0) {
+    machine_->RequestStop(
+        {.kind = Kind::kInterrupt, .detail = strsignal(signal)});
   }
-  const auto bytes =
-      absl::MakeConstSpan(typed.data(), static_cast<size_t>(size));
-  if (!terminal_.active()) {
-    input_.assign(bytes.begin(), bytes.end());
-    return;
-  }
-  EscapeKeys::Result keys = keys_.Feed(bytes);
-  input_ = std::move(keys.to_guest);
-  if (keys.help) LogInfo("ctrl-a x: end the run; ctrl-a ctrl-a: send ctrl-a");
-  if (keys.quit) {
-    machine_->RequestStop({.kind = Kind::kInterrupt, .detail = "ctrl-a x"});
-  }
-}
-
-void Session::SendInput() {
-  if (input_.empty()) return;
-  const size_t taken = machine_->SendInput(input_);
-  input_.erase(input_.begin(), input_.begin() + static_cast<ptrdiff_t>(taken));
 }
 
 void Session::TakeEvents(int64_t until_ns) {
@@ -334,6 +300,10 @@ void Session::AddEvent(const Event& event) {
 
 void Session::ReportBoot(std::optional<size_t> place) {
   if (!place) return;
+  // A command's own lines are what its user wants to see.
+  const bool is_asked_for =
+      !options_.command || options_.verbose || tracker_->boots()[*place].kexec;
+  if (!is_asked_for) return;
   if (!heading_printed_) LogPlain(TableHeading());
   heading_printed_ = true;
   const Boot& boot = tracker_->boots()[*place];
@@ -342,8 +312,8 @@ void Session::ReportBoot(std::optional<size_t> place) {
 }
 
 std::string Session::LostOutput() const {
-  const absl::Status& status =
-      events_status_.ok() ? output_.status() : events_status_;
+  const absl::Status status =
+      events_status_.ok() ? streams_.status() : events_status_;
   return std::string(status.message());
 }
 
@@ -352,9 +322,14 @@ std::string Session::AwaitedThing() const {
     return absl::StrFormat("kexec %d to come up",
                            tracker_->boots().back().number);
   }
+  const CommandLink* const link = streams_.link();
+  if (link && link->started() > 0 && !link->status()) {
+    return "the command to end";
+  }
   if (!tracker_->SawKernel() && !watch_->printed()) {
     return "the guest's first sign of life";
   }
+  if (link && link->started() == 0) return "the command to start";
   if (!tracker_->boots().front().came_up) {
     return "the guest to come up or power off";
   }

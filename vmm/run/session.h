@@ -35,6 +35,10 @@ struct SessionOptions {
   bool strict = false;                      // A diagnosis fails the run.
   std::vector<std::string> allowed_splats;  // ConsoleWatch's.
   bool verbose = false;
+  // The guest runs a command, over the link that its machine has; then the
+  // process's streams are the command's. Its terminal is, too, if so asked.
+  bool command = false;
+  bool command_has_terminal = false;
   // The result has all boots, and what the machine starts with by its digests;
   // else only the boots that are judged.
   bool whole_result = false;
@@ -47,6 +51,7 @@ struct SessionDeps {
   std::function<int64_t()> now_ns = EventLoop::MonotonicNs;
   int input = STDIN_FILENO;
   int output = STDOUT_FILENO;
+  int error = STDERR_FILENO;  // The command's; for our own lines see log.h.
 };
 
 // What came of it, all machines of a run with reboots taken together.

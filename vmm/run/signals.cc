@@ -18,7 +18,7 @@ bool IsIgnored(int signal) {
 
 Signals::Signals() {
   sigemptyset(&mask_);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGWINCH}) {
     if (!IsIgnored(signal)) sigaddset(&mask_, signal);
   }
   pthread_sigmask(SIG_BLOCK, &mask_, &previous_);
@@ -28,10 +28,10 @@ Signals::Signals() {
 
 Signals::~Signals() { pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
 
-std::string Signals::Take() {
+int Signals::Take() {
   signalfd_siginfo info = {};
-  if (read(fd_.get(), &info, sizeof(info)) != sizeof(info)) return "";
-  return strsignal(static_cast<int>(info.ssi_signo));
+  if (read(fd_.get(), &info, sizeof(info)) != sizeof(info)) return 0;
+  return static_cast<int>(info.ssi_signo);
 }
 
 }  // namespace vmm

@@ -13,7 +13,8 @@ namespace vmm {
 // While it lives, the signals that end a run are readable and do nothing else:
 // SIGINT, SIGTERM and SIGHUP, but for those that were ignored before (nohup).
 // Made before other threads are, which inherit that. SIGPIPE is ignored for
-// good: a reader that went away is no reason to die.
+// good: a reader that went away is no reason to die. SIGWINCH is readable,
+// too.
 class Signals {
  public:
   Signals();
@@ -23,8 +24,8 @@ class Signals {
 
   // For poll().
   int fd() const { return fd_.get(); }
-  // Returns the name of one that came, as strsignal() does.
-  std::string Take();
+  // Returns the number of one that came; 0 if none did.
+  int Take();
 
  private:
   sigset_t mask_;

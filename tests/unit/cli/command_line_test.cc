@@ -43,7 +43,7 @@ TEST_F(CommandLineTest, HelpNamesTheSubcommandsAndTheExitCodes) {
   EXPECT_EQ(Run({"--help"}), ExitCode::kOk);
   EXPECT_THAT(errors_, IsEmpty());
   EXPECT_THAT(out_, HasSubstr("run "));
-  EXPECT_THAT(out_, HasSubstr("Run a guest kernel."));
+  EXPECT_THAT(out_, HasSubstr("Run a guest kernel, or a command in it"));
   EXPECT_THAT(out_, HasSubstr("doctor "));
   EXPECT_THAT(out_, HasSubstr("Say what this host can do."));
   EXPECT_THAT(out_, HasSubstr("Runs AArch64 guests under KVM"));

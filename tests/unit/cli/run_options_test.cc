@@ -131,6 +131,15 @@ TEST_F(RunOptionsTest, BadFilesAreNamedWithTheirKey) {
               HasSubstr("unknown key cpu"));
 }
 
+TEST_F(RunOptionsTest, ACommandMayBeInTheFile) {
+  const std::string path = ConfigFile(R"({"command": ["sh", "-c", "a b"]})");
+  ASSERT_TRUE(Parse({"--config", path}).ok());
+  EXPECT_THAT(options_.command, testing::ElementsAre("sh", "-c", "a b"));
+  options_.command = {"said"};
+  ASSERT_TRUE(ApplyConfigFile(app_, options_).ok());
+  EXPECT_THAT(options_.command, testing::ElementsAre("said"));
+}
+
 TEST_F(RunOptionsTest, BadValuesAreNamedWithTheirKey) {
   EXPECT_THAT(Parse({"--config", ConfigFile(R"({"cpus": 1000})")}).message(),
               HasSubstr("cpus"));
@@ -180,6 +189,8 @@ const Listed kListed[] = {
     {"--on-reset", "fail|ok|reboot", "fail"},
     {"--panic-grace", "DURATION", "5s"},
     {"--expect-kexecs", "N", ""},
+    {"--kexec", "N", ""},
+    {"--tty", "auto|on|off", "auto"},
     {"--arm", "NAME", "stock"},
     {"--label", "LABEL", ""},
     {"--events", "FILE", ""},
@@ -248,6 +259,10 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
                      "9s",
                      "--expect-kexecs",
                      "50",
+                     "--kexec",
+                     "6",
+                     "--tty",
+                     "off",
                      "--arm",
                      "stop",
                      "--label",
@@ -263,8 +278,10 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
                      "--verbose"})
                   .ok());
   EXPECT_TRUE(options_.dry_run);
+  options_.command = {"sh", "-c", "true"};
   EXPECT_EQ(ToJson(options_), json::parse(R"({
-    "kernel": "Image", "initrd": "initrd", "params": [], "cpus": 1,
+    "kernel": "Image", "command": ["sh", "-c", "true"], "kexec": 6, "tty": "off",
+    "initrd": "initrd", "params": [], "cpus": 1,
     "memory": 1073741824, "psci": "kvm", "firmware": "none", "park": "off",
     "park-base": "0x4f000000", "idle-states": false, "strict": true,
     "allow-splat": ["WARNING: a", "BUG: b"], "raw": true, "seed": 7,
@@ -276,7 +293,8 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
 TEST_F(RunOptionsTest, WhatIsNotSaidIsNullOrEmpty) {
   ASSERT_TRUE(Parse({"Image"}).ok());
   EXPECT_EQ(ToJson(options_), json::parse(R"({
-    "kernel": "Image", "initrd": "", "params": [], "cpus": 1,
+    "kernel": "Image", "command": [], "kexec": null, "tty": "auto",
+    "initrd": "", "params": [], "cpus": 1,
     "memory": 1073741824, "psci": "vmm", "firmware": "none", "park": "host",
     "park-base": "", "idle-states": false, "strict": false,
     "allow-splat": [], "raw": false, "seed": null,

@@ -13,6 +13,7 @@
 
 #include "fdt/machine_tree.h"
 #include "tests/support/tree_view.h"
+#include "tools/guest/init/command_file.h"
 #include "tools/guest/init/command_line.h"
 #include "tools/guest/init/cpu_list.h"
 #include "tools/guest/init/kcore.h"
@@ -49,6 +50,58 @@ TEST(CpuList, RefusesEverythingElse) {
         "0-65537", "65537", "0-99999999999", "18446744073709551616"}) {
     EXPECT_FALSE(ParseCpuList(text)) << text;
   }
+}
+
+// --- Commands ----------------------------------------------------------------
+
+std::string Strings(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += text + '\0';
+  return all;
+}
+
+TEST(CommandFile, HoldsWordsAndEnvironment) {
+  const auto command = ParseCommandFile(
+      Strings({"parkvmm-command-1", "terminal", "2", "sh", "", "A=b c", "B="}));
+  ASSERT_TRUE(command);
+  EXPECT_TRUE(command->terminal);
+  EXPECT_THAT(command->words, ElementsAre("sh", ""));
+  EXPECT_THAT(command->environment, ElementsAre("A=b c", "B="));
+}
+
+TEST(CommandFile, IsRefusedIfItIsDamaged) {
+  const std::string whole =
+      Strings({"parkvmm-command-1", "pipes", "1", "true"});
+  ASSERT_TRUE(ParseCommandFile(whole));
+  for (size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_FALSE(ParseCommandFile(whole.substr(0, size))) << size;
+  }
+  EXPECT_FALSE(ParseCommandFile(whole + "x"));
+  for (const char* count : {"0", "-1", "x", "2", "99999999999999999999"}) {
+    EXPECT_FALSE(ParseCommandFile(
+        Strings({"parkvmm-command-1", "pipes", count, "true"})))
+        << count;
+  }
+  EXPECT_FALSE(
+      ParseCommandFile(Strings({"parkvmm-command-2", "pipes", "1", "true"})));
+}
+
+TEST(Frames, AreTakenOutOfPiecesOfAnySize) {
+  const std::string long_one(4096, 'x');
+  const std::string sent =
+      MakeFrame('I', "input") + MakeFrame('Z', "") + MakeFrame('I', long_one);
+  for (const size_t piece : {1, 2, 3, 7, 5000}) {
+    FrameReader reader;
+    std::vector<std::string> got;
+    for (size_t at = 0; at < sent.size(); at += piece) {
+      reader.Add(std::string_view(sent).substr(at, piece));
+      while (const auto frame = reader.Take()) {
+        got.push_back(frame->type + frame->payload);
+      }
+    }
+    EXPECT_THAT(got, ElementsAre("Iinput", "Z", "I" + long_one));
+  }
+  EXPECT_EQ(MakeFrame('C', uint16_t{0x0102}), std::string("C\2\0\2\1", 5));
 }
 
 TEST(Runnable, IsTheNumberBeforeTheSlash) {

@@ -82,7 +82,7 @@ class ParkDeviceTest : public testing::Test {
         Placed(DevicesOf({.vcpus = 2, .park = ParkMode::kHost}));
     base_ = placed.back().registers.base().value();
     device_ = placed.back().make({.console = console_,
-                                  .console_input = input_,
+                                  .link = nullptr,
                                   .events = events_,
                                   .clock = clock_,
                                   .base = placed.back().registers.base(),
@@ -105,8 +105,7 @@ class ParkDeviceTest : public testing::Test {
   }
 
   uint64_t base_ = 0;
-  ConsoleBuffer console_;
-  ConsoleInput input_;
+  SerialLine console_;
   Clock clock_;
   EventLog events_{{0, 1}};
   DiagnosisLog diagnoses_;
@@ -177,7 +176,7 @@ class BoardDevicesTest : public testing::Test {
     for (const PlacedDevice& placed : Placed(DevicesOf({.vcpus = 2}))) {
       devices_.push_back(placed.make(
           {.console = console_,
-           .console_input = input_,
+           .link = nullptr,
            .events = events_,
            .clock = clock_,
            .request_stop =
@@ -207,8 +206,7 @@ class BoardDevicesTest : public testing::Test {
   static constexpr uint64_t kFull = 1 << 5;      // Its TXFF.
   static constexpr uint64_t kInterrupts = 0x38;  // UARTIMSC.
   static constexpr uint64_t kReceives = 1 << 4;  // Its RXIM.
-  ConsoleBuffer console_;
-  ConsoleInput input_;
+  SerialLine console_;
   Clock clock_;
   EventLog events_{{0, 1}};
   DiagnosisLog diagnoses_;
@@ -221,15 +219,16 @@ class BoardDevicesTest : public testing::Test {
 TEST_F(BoardDevicesTest, TheConsoleTransmitsUntilItsBufferIsFull) {
   Console().Write({0, kData, 4}, 'a');
   EXPECT_EQ(Console().Read({0, kFlags, 4}) & kFull, 0u);
-  EXPECT_EQ(console_.Take(), "a");
-  for (size_t i = 0; i < ConsoleBuffer::kCapacity; ++i) console_.Put('x');
+  EXPECT_EQ(console_.output.Take(), "a");
+  for (size_t i = 0; i < ConsoleBuffer::kCapacity; ++i)
+    console_.output.Put('x');
   EXPECT_EQ(Console().Read({0, kFlags, 4}) & kFull, kFull);
 }
 
 TEST_F(BoardDevicesTest, TheConsoleReceivesAndInterrupts) {
   Console().Write({0, kInterrupts, 4}, kReceives);
   const uint8_t typed[] = {'h', 'i'};
-  EXPECT_EQ(input_(typed), 2u);
+  EXPECT_EQ(console_.input(typed), 2u);
   EXPECT_THAT(levels_, testing::Contains(true));
   EXPECT_EQ(Console().Read({0, kData, 4}) & 0xff, uint64_t{'h'});
   EXPECT_EQ(Console().Read({0, kData, 4}) & 0xff, uint64_t{'i'});

@@ -21,6 +21,8 @@
 #include "psci-emul/psci_abi.h"
 #include "tests/support/fake_machine.h"
 #include "tests/support/scratch.h"
+#include "tools/guest/init/command_file.h"
+#include "vmm/command/command_abi.h"
 #include "vmm/devices/mark_abi.h"
 
 namespace vmm {
@@ -136,6 +138,7 @@ class SessionTest : public testing::Test {
     };
     if (!real_time_ && !keep_clock_) deps_.now_ns = [this] { return clock_(); };
     deps_.output = output_.writer();
+    deps_.error = error_.writer();
     testing::internal::CaptureStderr();
     auto result = RunSession(spec_, options_, deps_);
     said_ = testing::internal::GetCapturedStderr();
@@ -154,7 +157,7 @@ class SessionTest : public testing::Test {
   FakeClock clock_;
   const int64_t begin_ = clock_.ns;
   SessionDeps deps_;
-  Pipe input_, output_;
+  Pipe input_, output_, error_;
   std::string said_;     // On stderr.
   std::string printed_;  // By the guest, on stdout.
   size_t made_ = 0;
@@ -328,7 +331,8 @@ TEST_F(SessionTest, SignalsAreAsTheyWereAfterwards) {
     kPowerOff(machine);
   }});
   for (int signal = 1; signal < SIGSYS; ++signal) {
-    const bool ours = signal == SIGINT || signal == SIGTERM || signal == SIGHUP;
+    const bool ours = signal == SIGINT || signal == SIGTERM ||
+                      signal == SIGHUP || signal == SIGWINCH;
     EXPECT_EQ(sigismember(&mask, signal), ours) << strsignal(signal);
   }
   pthread_sigmask(SIG_SETMASK, nullptr, &mask);
@@ -759,6 +763,98 @@ TEST_F(SessionTest, TheEndOfInputIsNotTheEndOfTheRun) {
     if (++rounds == 20) machine.RequestStop({.kind = Kind::kPowerOff});
   }});
   EXPECT_EQ(result.conclusion.code, ExitCode::kOk);
+}
+
+// --- A command in the guest
+
+FakeMachine::Step Frame(char type, std::string payload) {
+  return [=](FakeMachine& machine) {
+    machine.Send(guest_init::MakeFrame(type, payload));
+  };
+}
+const FakeMachine::Step kHello = Frame(COMMAND_HELLO, "");
+
+FakeMachine::Step Exit(char status) {
+  return Frame(COMMAND_EXIT, std::string(1, status));
+}
+
+void Linked(FakeMachine& machine) { machine.has_link = true; }
+
+class CommandSessionTest : public SessionTest {
+ protected:
+  CommandSessionTest() { options_.command = true; }
+};
+
+TEST_F(CommandSessionTest, ItsStreamsAreTheProcesss) {
+  const SessionResult result =
+      Run({Print("Booting Linux\n"), kHello, Frame(COMMAND_STDOUT, "out"),
+           Frame(COMMAND_STDERR, "err"), Exit(7), kPowerOff},
+          Linked);
+  EXPECT_EQ(result.conclusion.code, static_cast<ExitCode>(7));
+  EXPECT_EQ(printed_, "out");
+  EXPECT_EQ(ReadAll(error_.reader()), "err");
+  // It says by itself what went wrong.
+  EXPECT_THAT(said_, Not(HasSubstr("Booting")));
+}
+
+TEST_F(CommandSessionTest, TheConsoleIsShownIfAskedFor) {
+  options_.verbose = true;
+  Run({Print("Booting Linux\n"), kHello, Exit(0), kPowerOff}, Linked);
+  EXPECT_EQ(printed_, "");
+  EXPECT_EQ(ReadAll(error_.reader()), "Booting Linux\n");
+}
+
+TEST_F(CommandSessionTest, TheConsoleIsShownIfTheGuestPanics) {
+  const SessionResult result = Run(
+      {Print("Kernel panic - not syncing: why\n"), Nothing, kReset}, Linked);
+  EXPECT_EQ(result.conclusion.id, "guest-panic");
+  EXPECT_THAT(said_, HasSubstr("not syncing: why"));
+}
+
+TEST_F(CommandSessionTest, InputGoesToItAsItTakesIt) {
+  ASSERT_EQ(write(input_.writer(), "typed", 5), 5);
+  input_.CloseWriter();
+  std::string sent;
+  Run({kHello, Frame(COMMAND_CREDIT, std::string("\3\0", 2)), Nothing,
+       Frame(COMMAND_CREDIT, std::string("\7\0", 2)), Nothing, Exit(0),
+       [&](FakeMachine& machine) {
+         sent = machine.link_input;
+         EXPECT_EQ(machine.input, "");
+         kPowerOff(machine);
+       }},
+      Linked);
+  EXPECT_EQ(sent, guest_init::MakeFrame(COMMAND_INPUT, "typ") +
+                      guest_init::MakeFrame(COMMAND_INPUT, "ed") +
+                      guest_init::MakeFrame(COMMAND_INPUT_END, ""));
+}
+
+TEST_F(CommandSessionTest, TheLastWordsOfItAreWritten) {
+  const std::string words(4000, 'x');
+  Run({kHello, Exit(0), kPowerOff}, [&](FakeMachine& machine) {
+    machine.has_link = true;
+    machine.at_join = Frame(COMMAND_STDOUT, words);
+  });
+  EXPECT_EQ(printed_, words);
+}
+
+TEST_F(CommandSessionTest, WhatTheRunWaitedForIsTheCommand) {
+  options_.timeout = absl::Seconds(2);
+  SessionResult result = Run({Print("Booting\n"), Nothing}, Linked);
+  EXPECT_EQ(result.conclusion.id, "boot-timeout");
+  EXPECT_EQ(result.stop.detail, "waited 2s for the command to start");
+  result = Run({kHello, Nothing}, Linked);
+  EXPECT_EQ(result.conclusion.id, "timeout");
+  EXPECT_EQ(result.stop.detail, "waited 2s for the command to end");
+}
+
+TEST_F(CommandSessionTest, AnOutputOfItsThatIsLostHasACode) {
+  output_.CloseReader();
+  const SessionResult result =
+      Run({kHello, Frame(COMMAND_STDOUT, "out"), Nothing, Exit(0), kPowerOff},
+          Linked);
+  EXPECT_EQ(result.conclusion.code, ExitCode::kOutputLost);
+  EXPECT_THAT(result.conclusion.sentence,
+              HasSubstr("cannot write the command's output to stdout"));
 }
 
 TEST_F(SessionTest, ComplaintsOfAKernelFailTheRunUnlessAllowed) {

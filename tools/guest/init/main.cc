@@ -14,11 +14,13 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "tools/guest/init/command.h"
 #include "tools/guest/init/command_line.h"
 #include "tools/guest/init/kexec.h"
 #include "tools/guest/init/plan.h"
@@ -26,6 +28,7 @@
 #include "tools/guest/init/steps.h"
 #include "tools/guest/init/system.h"
 #include "tools/guest/init/text.h"
+#include "vmm/command/command_abi.h"
 #include "vmm/devices/mark_abi.h"
 
 namespace guest_init {
@@ -124,8 +127,8 @@ double Now() {
          static_cast<double>(now.tv_nsec) / 1e9;
 }
 
-Step NextStep(const Options& options) {
-  if (options.plan.empty()) return {.kernel = kKernel, .words = {}};
+Step NextStep(const Options& options, const char* kernel) {
+  if (options.plan.empty()) return {.kernel = kernel, .words = {}};
   const auto plan = ReadFile(options.plan);
   if (!plan) FailErrno("cannot read " + options.plan);
   auto step = StepOf(*plan, options.cycle);
@@ -172,8 +175,9 @@ void StartLoad(const std::vector<std::string>& words, size_t cpus) {
   Say("every CPU is busy with " + words.front());
 }
 
-NextKernel NextOf(const Options& options, const std::string& command_line) {
-  const Step step = NextStep(options);
+NextKernel NextOf(const Options& options, const std::string& command_line,
+                  const char* kernel) {
+  const Step step = NextStep(options, kernel);
   return {.call = options.kexec,
           .crash = options.crash,
           .permute = options.permute,
@@ -222,7 +226,8 @@ void EndMachine(End end) {
 
 void Run() {
   MountAll();
-  const bool marks = OpenMarkDevice();
+  const std::optional<Command> command = FindCommand();
+  const bool marks = OpenMarkDevice(command ? Marks::kWelcome : Marks::kNeeded);
   if (!marks) Say("no mark device: this run has no marks");
   const std::string command_line = CommandLine();
   const Options options = OptionsIn(command_line);
@@ -231,7 +236,9 @@ void Run() {
   Mark(MARK_CODE_UP, cpus);
   SayUp(options, cpus);
   const bool kexecs = options.cycle < options.cycles;
-  const NextKernel next = kexecs ? NextOf(options, command_line) : NextKernel();
+  const NextKernel next =
+      kexecs ? NextOf(options, command_line, command ? COMMAND_KERNEL : kKernel)
+             : NextKernel();
   // Before anything runs that may take long.
   if (kexecs) RequireKexec(next);
   if (options.steps && options.cycle == 0) SayStepNames();
@@ -240,6 +247,7 @@ void Run() {
   if (options.shell) RunShell();
   if (!options.program.empty()) RunProgram(options.program, kProgramDeadlineMs);
   if (!options.check.empty()) RunCheck(options.check);
+  if (command && RunCommand(*command) != 0) EndMachine(options.end);
   if (kexecs) {
     if (!options.load.empty()) StartLoad(options.load, cpus);
     KexecOnce(options, next);

@@ -70,14 +70,16 @@ std::optional<Range> FindRegisters() {
   return std::nullopt;
 }
 
-void MapRegisters(const Range& registers) {
+bool MapRegisters(const Range& registers, Marks marks) {
   const vmm::UniqueFd memory(open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC));
+  if (!memory.valid() && marks == Marks::kWelcome) return false;
   if (!memory.valid()) FailErrno("cannot open /dev/mem for the mark device");
   void* mapped =
       mmap(nullptr, registers.size(), PROT_READ | PROT_WRITE, MAP_SHARED,
            memory.get(), static_cast<off_t>(registers.begin));
   if (mapped == MAP_FAILED) FailErrno("cannot map the mark device");
   mark_registers = static_cast<uint8_t*>(mapped);
+  return true;
 }
 
 }  // namespace
@@ -87,10 +89,9 @@ void OpenConsole() {
   if (opened >= 0) console = opened;
 }
 
-bool OpenMarkDevice() {
+bool OpenMarkDevice(Marks marks) {
   const auto registers = FindRegisters();
-  if (!registers) return false;
-  MapRegisters(*registers);
+  if (!registers || !MapRegisters(*registers, marks)) return false;
   if (Load32(MARK_REG_MAGIC) != MARK_MAGIC) {
     mark_registers = nullptr;
     Fail("the mark device of the devicetree does not have the right magic");

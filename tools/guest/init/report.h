@@ -14,8 +14,10 @@ namespace guest_init {
 void OpenConsole();
 
 // Finds and maps the mark device. False if this machine has none, and then
-// Mark() does nothing. Needs /sys and /dev.
-bool OpenMarkDevice();
+// Mark() does nothing. Needs /sys and /dev. A kernel without /dev/mem fails the
+// run if the marks are needed.
+enum class Marks { kNeeded, kWelcome };
+bool OpenMarkDevice(Marks marks);
 
 // From here on Mark() does nothing, and Fail() gives no verdict.
 void CloseMarkDevice();

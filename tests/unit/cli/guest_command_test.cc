@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vmm/cli/guest_command.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_split.h"
+#include "tests/support/scratch.h"
+#include "vmm/command/command_abi.h"
+
+namespace vmm {
+namespace {
+
+using testing::Contains;
+using testing::EndsWith;
+using testing::HasSubstr;
+using testing::Not;
+using Bytes = std::vector<uint8_t>;
+
+class GuestCommandTest : public testing::Test {
+ protected:
+  GuestCommandTest() {
+    spec_.kernel.content = Content(Bytes{'I', 'm', 'a', 'g', 'e'});
+    spec_.command_line = "console=ttyAMA0 -- theirs";
+    options_.command = {"sh", "-c", "true"};
+  }
+  std::string Initrd() const {
+    const Bytes bytes = spec_.initrd.ReadAll().value();
+    return {bytes.begin(), bytes.end()};
+  }
+  std::vector<std::string> Strings() const {
+    return absl::StrSplit(Initrd(), '\0');
+  }
+
+  RunOptions options_;
+  MachineSpec spec_;
+};
+
+TEST_F(GuestCommandTest, WithoutOneNothingChanges) {
+  options_.command.clear();
+  ASSERT_TRUE(AddCommand(options_, spec_).ok());
+  EXPECT_FALSE(spec_.command_link);
+  EXPECT_TRUE(spec_.initrd.empty());
+  EXPECT_EQ(spec_.command_line, "console=ttyAMA0 -- theirs");
+}
+
+TEST_F(GuestCommandTest, LiesBeforeTheUsersInitrd) {
+  const std::string theirs = "070701theirs";
+  spec_.initrd = Content(Bytes(theirs.begin(), theirs.end()));
+  ASSERT_TRUE(AddCommand(options_, spec_).ok());
+  EXPECT_TRUE(spec_.command_link);
+  EXPECT_EQ(spec_.command_line,
+            "rdinit=/.parkvmm/init console=ttyAMA0 -- theirs");
+  EXPECT_THAT(Initrd(),
+              EndsWith(std::string("TRAILER!!!\0\0\0\0", 14) + theirs));
+  EXPECT_THAT(Initrd(), Not(HasSubstr(COMMAND_KERNEL)));
+}
+
+TEST_F(GuestCommandTest, ToKexecItTakesTheKernelAlong) {
+  options_.kexec = 3;
+  ASSERT_TRUE(AddCommand(options_, spec_).ok());
+  EXPECT_THAT(spec_.command_line, HasSubstr("retain_initrd park.cycles=3 "));
+  EXPECT_THAT(Strings(), Contains("Image"));
+}
+
+TEST_F(GuestCommandTest, HasTheCallersEnvironmentAndAPathToTheUsualFolders) {
+  setenv("TRIAL", "a\nb", 1);
+  setenv("PATH", "/mine:/bin", 1);
+  setenv("PARKVMM_UNLOCKED", "x", 1);
+  ASSERT_TRUE(AddCommand(options_, spec_).ok());
+  EXPECT_THAT(Strings(), Contains("TRIAL=a\nb"));
+  EXPECT_THAT(
+      Strings(),
+      Contains("PATH=/mine:/bin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin"));
+  EXPECT_THAT(Initrd(), Not(HasSubstr("PARKVMM_UNLOCKED")));
+}
+
+TEST_F(GuestCommandTest, TheEnvironmentMayBeInAFile) {
+  const std::string path = ScratchPath("environment");
+  std::ofstream(path) << std::string("A=1\0B=2\0", 8);
+  setenv("PARKVMM_ENVIRONMENT", path.c_str(), 1);
+  setenv("TRIAL", "not this", 1);
+  ASSERT_TRUE(AddCommand(options_, spec_).ok());
+  EXPECT_THAT(Strings(), Contains("A=1"));
+  EXPECT_THAT(Strings(), Contains("B=2"));
+  EXPECT_THAT(Initrd(), Not(HasSubstr("TRIAL")));
+  unsetenv("PARKVMM_ENVIRONMENT");
+}
+
+TEST_F(GuestCommandTest, WhatCannotBeIsRefused) {
+  const auto refusal = [&] {
+    const absl::Status status = AddCommand(options_, spec_);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    return std::string(status.message());
+  };
+  options_.initrd = "disk.img";
+  spec_.initrd = Content(Bytes(2048));
+  EXPECT_THAT(refusal(), HasSubstr("disk.img is no cpio archive"));
+  options_.raw = true;
+  EXPECT_THAT(refusal(), HasSubstr("--raw cannot run a command"));
+  options_.command.clear();
+  options_.kexec = 1;
+  EXPECT_THAT(refusal(), HasSubstr("--kexec needs a command"));
+}
+
+TEST_F(GuestCommandTest, ATerminalIsWhatTheUserSays) {
+  options_.tty = "on";
+  EXPECT_TRUE(CommandHasTerminal(options_));
+  ASSERT_TRUE(AddCommand(options_, spec_).ok());
+  EXPECT_THAT(Strings(), Contains(COMMAND_TERMINAL));
+  options_.tty = "off";
+  EXPECT_FALSE(CommandHasTerminal(options_));
+}
+
+}  // namespace
+}  // namespace vmm
