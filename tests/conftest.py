@@ -11,6 +11,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "support"))
 
 import arm64_host  # noqa: E402
+from terminals import Terminals  # noqa: E402
 
 
 @pytest.fixture
@@ -18,6 +19,13 @@ def host(tmp_path: pathlib.Path) -> arm64_host.Host:
     """An arm64 machine with KVM."""
     arm64_host.require()
     return arm64_host.Host(tmp_path)
+
+
+@pytest.fixture
+def terminals() -> Iterator[Terminals]:
+    opened = Terminals()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -2,24 +2,21 @@
 """tools/vmm with the real VMM in a real host: files, stdin, a terminal, signals."""
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
-import pty
 import select
 import shutil
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Iterator
 
 import pytest
 from arm64_host import ROOT, needs_emulation
 from payload_runs import STUB, WALL_CLOCK
+from terminals import Terminals
 
 TOOL = ROOT / "tools" / "vmm"
 EMULATED = ("--host", "emulated")
@@ -132,59 +129,9 @@ def until(what: str) -> Iterator[None]:
 
 # --- a terminal --------------------------------------------------------------------
 
-class Terminal:
-    """A terminal of 33 rows and 101 columns, and a program that it belongs to."""
-
-    def __init__(self, *words: str) -> None:
-        self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 33, 101, 0, 0))
-        self._theirs = theirs
-        self.before = self.modes()
-        self.process = subprocess.Popen(
-            words, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
-
-    def modes(self) -> list:
-        return termios.tcgetattr(self._theirs)
-
-    def type(self, keys: bytes) -> None:
-        os.write(self._ours, keys)
-
-    def resize(self, rows: int, columns: int) -> None:
-        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
-
-    def shows(self, what: bytes) -> bytes:
-        """Waits for something to be shown. Returns that and all before it."""
-        text, end = b"", time.monotonic() + DEADLINE
-        while what not in text:
-            assert time.monotonic() < end, f"waited {DEADLINE} s for {what!r}: {text!r}"
-            if select.select([self._ours], [], [], 0.1)[0]:
-                text += os.read(self._ours, 1 << 12)
-        return text
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._ours)
-        os.close(self._theirs)
-
-
-@pytest.fixture
-def terminals() -> Iterator[list[Terminal]]:
-    opened: list[Terminal] = []
-    yield opened
-    for terminal in opened:
-        terminal.close()
-
-
-def open_terminal(terminals: list[Terminal], *words: str) -> Terminal:
+def test_a_terminals_keys_are_the_guests_and_ctrl_a_x_ends_it(terminals: Terminals) -> None:
     needs_emulation(EMULATED)
-    terminals.append(Terminal(*words))
-    return terminals[-1]
-
-
-def test_a_terminals_keys_are_the_guests_and_ctrl_a_x_ends_it(terminals) -> None:
-    window = open_terminal(terminals, str(TOOL), *EMULATED, "run", "--raw", payload("echo"),
+    window = terminals.open(str(TOOL), *EMULATED, "run", "--raw", payload("echo"),
                            *TIMEOUT)
     window.shows(b"ready\r\n")
     assert window.modes() != window.before
@@ -196,15 +143,17 @@ def test_a_terminals_keys_are_the_guests_and_ctrl_a_x_ends_it(terminals) -> None
     assert window.modes() == window.before
 
 
-def test_ctrl_a_x_ends_a_guest_that_reads_nothing_and_sigkill_mends_the_terminal(terminals) -> None:
+def test_ctrl_a_x_ends_a_guest_that_reads_nothing_and_sigkill_mends_the_terminal(
+        terminals: Terminals) -> None:
+    needs_emulation(EMULATED)
     hang = (str(TOOL), *EMULATED, "run", "--raw", payload("hang"), *TIMEOUT)
-    window = open_terminal(terminals, *hang)
+    window = terminals.open(*hang)
     window.shows(b"PASS hang\r\n")
     window.type(b"z" * 600)
     window.type(b"\x01x")
     window.shows(b"[interrupted]\r\n")
     assert window.process.wait(DEADLINE) == 130
-    killed = open_terminal(terminals, *hang)
+    killed = terminals.open(*hang)
     killed.shows(b"PASS hang\r\n")
     assert killed.modes() != killed.before
     killed.process.kill()
@@ -228,9 +177,9 @@ command.run()
 """
 
 
-def test_the_terminal_in_there_has_the_windows_size(terminals) -> None:
+def test_the_terminal_in_there_has_the_windows_size(terminals: Terminals) -> None:
     """A shell in the place of vmm says what vmm would find."""
-    window = open_terminal(terminals, sys.executable, "-c", SHELL)
+    window = terminals.open(sys.executable, "-c", SHELL)
     window.shows(b"33 101\r\n")
     window.resize(40, 120)
     window.type(b"\n")

@@ -78,7 +78,7 @@ def test_words_are_read_as_the_program_reads_them() -> None:
         ("--cpus", "4")]
     assert found("--results=", "r", "-") == [("--results", "r"), ("KERNEL", "-")]
     assert found("K", "--", "-i", "--frob", "x") == [("KERNEL", "K")]
-    assert found("-v", "--", "-K", "x") == [("--verbose", "true"), ("KERNEL", "-K")]
+    assert found("-v", "--", "-K", "x") == [("--verbose", "true")]
     assert found("--config", "c", "--", "x") == [("--config", "c")]
     assert found("-v", "--") == [("--verbose", "true")]
     assert found("-v", "K", "--", "x") == [("--verbose", "true"), ("KERNEL", "K")]
@@ -128,7 +128,7 @@ def test_a_file_of_another_kind_of_folder_gets_another_path(here: pathlib.Path) 
     assert taken.outputs[0].path == given[3].removeprefix("--events=")
     with open("a") as source:
         path = f"/proc/self/fd/{source.fileno()}"
-        assert files.files_of(["--raw", "--", path]).words == ["--raw", "--", "/.host/others/1"]
+        assert files.files_of(["--raw", path]).words == ["--raw", "/.host/others/1"]
 
 
 def test_what_is_the_same_there_is_left_to_vmm(here: pathlib.Path) -> None:
@@ -407,3 +407,40 @@ def test_closed_streams_are_no_reason_for_a_traceback() -> None:
         done = subprocess.run(["sh", "-c", f"exec {TOOL} {words_} {closed}"], capture_output=True,
                               text=True, timeout=60, check=False)
         assert done.returncode == status and "Traceback" not in done.stderr, (words_, closed)
+
+
+# --- a command for the guest ------------------------------------------------------
+
+def test_the_words_of_a_command_are_no_files_and_no_options(here: pathlib.Path) -> None:
+    taken = files.files_of(["a", "--", "sh", "-i", "b", "--results", "/proc/x"])
+    assert taken.command and not taken.outputs
+    assert [file.path for file in taken.inputs] == [f"{here}/a"]
+    assert taken.words == ["a", "--", "sh", "-i", "b", "--results", "/proc/x"]
+    assert not files.files_of(["a"]).command and not files.files_of(["a", "--"]).command
+
+
+@pytest.mark.parametrize("given, is_terminal, has, first", [
+    (["K", "--", "x"], True, True, "--tty=on"),
+    (["K", "--", "x"], False, False, "--tty=off"),
+    (["--tty=auto", "K", "--", "x"], True, True, "--tty=on"),
+    (["--tty=on", "K", "--", "x"], False, True, "--tty=on"),
+    (["--tty=off", "K", "--", "x"], True, False, "--tty=off"),
+])
+def test_whether_a_command_has_a_terminal_is_settled_here(given, is_terminal, has, first) -> None:
+    taken = list(given)
+    assert words.settle_tty(taken, words.values_of(taken), is_terminal) == has
+    assert taken[0] == first and taken[-3:] == ["K", "--", "x"]
+
+
+def test_a_command_gets_the_callers_environment(here: pathlib.Path, monkeypatch) -> None:
+    monkeypatch.setenv("TRIAL", "a 'b'\nc")
+    taken = files.files_of(["a", "--", "x"])
+    text = contents.script("vmm", taken, "", (0, 0), True)
+    assert f"export PARKVMM_ENVIRONMENT={contents.ENVIRONMENT}\n" in text
+    tree = contents.tree_of(text, taken, here)
+    assert contents.ENVIRONMENT[1:] in tree
+    assert b"TRIAL=a 'b'\nc" in (here / "environment").read_bytes().split(b"\0")
+    taken = files.files_of(["a"])
+    text = contents.script("vmm", taken, "", (0, 0), True)
+    assert "ENVIRONMENT" not in text
+    assert contents.ENVIRONMENT[1:] not in contents.tree_of(text, taken, here)

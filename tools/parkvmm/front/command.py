@@ -17,6 +17,8 @@ from parkvmm.failure import INTERNAL, INTERRUPTED, OUTPUT_LOST, UNAVAILABLE, Fai
 from parkvmm.front.files import Files, files_of
 from parkvmm.front.options import HELP, host_of, parse
 from parkvmm.front.session import ENDING, Front, Interrupted
+from parkvmm.front.terminal import is_ours
+from parkvmm.front.words import settle_tty
 from parkvmm.host import messages
 from parkvmm.host.contents import HOST_UNPACK
 from parkvmm.host.emulated import run_emulated
@@ -71,8 +73,9 @@ def main(argv: list[str]) -> int:
             print(HELP, end="", flush=True)
         return 0
     # A kernel's name stands for its file.
+    end = words.index("--") if "--" in words else len(words)
     words = [str(kernels.path_of(word)) if kernels.NAME.fullmatch(word) else word
-             for word in words]
+             for word in words[:end]] + words[end:]
     lacking = kvm_here() if chosen.host == "native" else lacking_here()
     if chosen.host == "native" and lacking:
         raise Failure(UNAVAILABLE, f"{lacking}; --host emulated does without")
@@ -81,6 +84,9 @@ def main(argv: list[str]) -> int:
     if lacking and platform.machine() == "aarch64":
         say(f"{lacking}: emulating a machine; --host native insists on this one")
     files = files_of(words[1:]) if words[0] == "run" else Files(words[1:], [], [], [])
+    if files.command:
+        ours = is_ours(0) and os.isatty(1) and not chosen.deterministic
+        files.tty = settle_tty(files.words, files.values, ours)
     files.words.insert(0, words[0])
     require(ELSEWHERE, BIN / "vmm", HOST_UNPACK, IMAGE, BUSYBOX)
     if not shutil.which(QEMU):

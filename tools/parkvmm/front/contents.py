@@ -31,6 +31,9 @@ def place(target: str, path: str) -> str:
             f"ln -sfn {target} {shlex.quote(path)}\n")
 
 
+ENVIRONMENT = "/.host/environment"
+
+
 def script(program: str, files: Files, source: str, size: tuple[int, int],
            deterministic: bool) -> str:
     """Returns the shell script that runs the program with the files' words. `source` is what
@@ -45,6 +48,7 @@ def script(program: str, files: Files, source: str, size: tuple[int, int],
     lines += f"mkdir -p -- {folder} && cd {folder} || exit 70\n"
     lines += f"export PATH={PROGRAMS}:/bin\n"
     lines += f"export PARKVMM_UNLOCKED={shlex.quote(others)}\n" if others else ""
+    lines += f"export PARKVMM_ENVIRONMENT={ENVIRONMENT}\n" if files.command else ""
     lines += ORDERS
     lines += {"tty": TTY, "pipe": STDIN}.get(source, "")
     if source == "tty" and all(size):
@@ -57,6 +61,11 @@ def tree_of(text: str, files: Files, run: pathlib.Path) -> Tree:
     tree: Tree = {f"{PROGRAMS[1:]}/vmm": cpio.regular(stripped(BIN / "vmm"), True)}
     for number, file in enumerate(files.inputs):
         tree[f".host/files/{number}"] = cpio.regular(pathlib.Path(file.path), False)
+    if files.command:
+        environment = run / "environment"
+        environment.write_bytes(b"".join(name + b"=" + value + b"\0"
+                                         for name, value in os.environb.items()))
+        tree[ENVIRONMENT[1:]] = cpio.regular(environment)
     path = run / "command"
     path.write_bytes(text.encode(errors="surrogateescape"))
     tree[".host/command"] = cpio.regular(path)

@@ -11,8 +11,8 @@ import stat
 
 from parkvmm.failure import USAGE, Failure
 from parkvmm.front.table import INPUTS, KERNEL, OUTPUTS, Kind
-from parkvmm.front.words import (SEE, Value, absolute, replaced, said, values_of,
-                                 values_of_config)
+from parkvmm.front.words import (SEE, Value, absolute, has_command, replaced, said,
+                                 values_of, values_of_config)
 from parkvmm.host.machine import FILES
 
 LARGEST = (1 << 32) - 1  # bytes of a file that QEMU's fw_cfg device has
@@ -43,6 +43,8 @@ class Files:
     values: list[Value]
     inputs: list[Input]
     outputs: list[Output]
+    command: bool = False  # The guest runs one,
+    tty: bool = False  # and it has a terminal.
 
 
 def shown(text: str) -> str:
@@ -152,8 +154,9 @@ def files_of(given: list[str]) -> Files:
         if value.option.kind is Kind.CONFIG and value.text:
             values = [*values, *values_of_config(value.text, values)]
     files.values = values
+    files.command = has_command(given)
     if not dry and not any(value.option is KERNEL for value in values):
-        raise Failure(USAGE, f"which kernel? vmm run [options] KERNEL; {SEE}")
+        raise Failure(USAGE, "which kernel? vmm run [options] KERNEL [-- COMMAND]; " + SEE)
     for number, value in enumerate(values):
         if not value.text or value.text in ("-", *SAME):
             continue

@@ -94,6 +94,8 @@ class Front(Session):
         self._source = ""
         if reads and not options.deterministic:
             self._source = "tty" if is_ours(0) else "" if os.isatty(0) else "pipe"
+        if files.command and not files.tty:
+            self._source = "pipe" if self._source else ""
         if self._source == "tty":
             self._terminal = Terminal(0)
         self._keys = Keys()

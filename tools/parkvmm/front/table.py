@@ -57,6 +57,8 @@ OPTIONS = (
     Option(("--on-reset",), Kind.VALUE),
     Option(("--panic-grace",), Kind.VALUE),
     Option(("--expect-kexecs",), Kind.VALUE),
+    Option(("--kexec",), Kind.VALUE),
+    Option(("--tty",), Kind.VALUE),
     Option(("--arm",), Kind.VALUE),
     Option(("--label",), Kind.VALUE),
     Option(("--events",), Kind.STREAM),

@@ -35,8 +35,7 @@ def unknown(word: str) -> Failure:
 
 
 def values_of(words: list[str]) -> list[Value]:
-    """Returns what the words say. Those behind `--` are the guest's, but for a kernel that was
-    not named before."""
+    """Returns what the words say. Those behind `--` are a command for the guest."""
     found: list[Value] = []
     number = 0
 
@@ -75,9 +74,6 @@ def values_of(words: list[str]) -> list[Value]:
         else:
             found.append(Value(KERNEL, word, number))
         number += 1
-    if number + 1 < len(words) and not any(
-            value.option is KERNEL or value.option.kind is Kind.CONFIG for value in found):
-        found.append(Value(KERNEL, words[number + 1], number + 1))  # Behind `--`.
     return found
 
 
@@ -107,6 +103,25 @@ def values_of_config(path: str, values: list[Value]) -> Iterator[Value]:
         text = config.get(option.key)
         if isinstance(text, str) and text and said(values, option.names[0]) is None:
             yield Value(option, text, None)
+
+
+def has_command(words: list[str]) -> bool:
+    """Whether the guest runs a command."""
+    return "--" in words[:-1]
+
+
+def settle_tty(words: list[str], values: list[Value], is_terminal: bool) -> bool:
+    """Says whether the command has a terminal, if that is left open: the emulated host's vmm
+    cannot know. Returns whether it has."""
+    value = next((value for value in reversed(values) if "--tty" in value.option.names), None)
+    if value and value.text != "auto":
+        return value.text == "on"
+    text = "on" if is_terminal else "off"
+    if value and value.word is not None:
+        replaced(words, value, text)
+    else:
+        words[0:0] = [f"--tty={text}"]
+    return is_terminal
 
 
 def replaced(words: list[str], value: Value, text: str) -> None:

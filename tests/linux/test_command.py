@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vmm run KERNEL -- COMMAND, in Debian's unmodified kernel (faults B2, B4)."""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+
+import pytest
+from arm64_host import IMAGE, ROOT, Host, needs_emulation
+from payload_runs import WALL_CLOCK
+from terminals import Terminals
+
+ROOT_FILES = "build/guest/initramfs.cpio"  # busybox, and things that nobody here uses
+DEADLINE = 240  # seconds for a call, which may have to boot a host
+EMULATED = ("--host", "emulated")
+
+# Each line is a case: what the command is, and what vmm exits with. $1: its CPUs.
+STATUSES = {
+    "exit 7": 7,
+    "kill -9 $$": 128 + 9,
+    "exec /no/such/program": 127,
+    "busybox sleep 1000 & exit 4": 4,
+    "busybox mkdir /d; exec /d": 126,
+    "echo c >/proc/sysrq-trigger": 64,
+    "busybox poweroff -f": 1,
+    "busybox reboot -f": 67,
+    "busybox sleep 1000": 124,
+}
+CASES = """
+run() {
+  expected=$1
+  shift
+  status=0
+  vmm run --seed 1 --timeout 8s --panic-grace 1s -m 512M -i "$INITRD" "$IMAGE" "$@" \
+    >/dev/null 2>/tmp/said || status=$?
+  echo "$expected $status $(tail -n 1 /tmp/said)"
+}
+"""
+
+
+def test_b4_the_status_of_a_command_is_vmms(host: Host) -> None:
+    lines = [f"IMAGE={IMAGE} INITRD={ROOT_FILES}", CASES]
+    lines += [f"run {status} -- sh -c '{text}'" for text, status in STATUSES.items()]
+    lines += ["run 127 -- /no/such", "run 126 -- /dev",
+              "run 7 -p panic=-1 -- sh -c 'exit 7'",
+              "run 0 --allow-splat lkdtm -- sh -c 'echo BUG: lkdtm >/dev/kmsg'",
+              "run 1 -- sh -c 'echo BUG: said >/dev/kmsg'",
+              "run 5 -- sh -c 'echo BUG: said >/dev/kmsg; exit 5'"]
+    outcome = host.script("\n".join(lines), files=(IMAGE, ROOT_FILES), deadline=280)
+    assert outcome.status == 0, outcome.explain()
+    said = outcome.stdout.splitlines()
+    assert len(said) == len(lines) - 2
+    for line in said:
+        expected, status, *_ = line.split()
+        assert expected == status, outcome.stdout
+    # A command that failed says so itself; what else went wrong is said.
+    assert not said[0].endswith("]")
+    for which, identifier in {5: "guest-panic", 6: "command-unfinished", 7: "reset",
+                              8: "timeout", 9: "command-not-run"}.items():
+        assert said[which].endswith(f"[{identifier}]"), said[which]
+
+
+def vmm(*words: str, **how) -> subprocess.CompletedProcess:
+    needs_emulation(EMULATED)
+    return subprocess.run([ROOT / "tools/vmm", *EMULATED, "run", "--timeout", "100s", "-i",
+                           ROOT_FILES, *words], cwd=ROOT, capture_output=True, timeout=DEADLINE,
+                          check=False, **how)
+
+
+@pytest.mark.usefixtures("host")
+@pytest.mark.xdist_group(WALL_CLOCK)
+def test_b4_words_environment_and_streams_arrive_intact() -> None:
+    given = bytes(range(256)) * 400
+    environment = os.environ | {"LONG": "e" * 100_000, "ODD": 'x "y"\n\'z\' '}
+    done = vmm(IMAGE, "--", "sh", "-c", """
+        printf '%s|' "$@" "$ODD" "${#LONG}"
+        busybox md5sum
+        echo to stderr >&2
+        # Whatever the kernel prints meanwhile.
+        while :; do echo flood; done >/dev/kmsg &
+        busybox dd if=/dev/zero bs=1024 count=1024 2>/dev/null
+        exit 3""", "sh", "a 'b'", 'c"d', "e\nf", "", "--", "-x", input=given, env=environment)
+    assert done.returncode == 3, done.stderr[-3000:]
+    words, _, rest = done.stdout.partition(b"  -\n")
+    sum_of_input = hashlib.md5(given, usedforsecurity=False).hexdigest()
+    assert words.decode() == f"a 'b'|c\"d|e\nf||--|-x|{environment['ODD']}|100000|{sum_of_input}"
+    assert rest == bytes(1 << 20)
+    assert done.stderr.count(b"to stderr\n") == 1 and b"flood" not in done.stderr
+
+
+def test_b4_a_command_runs_in_each_kernel(host: Host) -> None:
+    outcome = host.run(["vmm", "run", "--seed", "1", "-c", "2", "-m", "1G", "-i", ROOT_FILES,
+                        "--kexec", "2", "--results", "@RESULTS@/results.json", IMAGE, "--",
+                        "sh", "-c", "busybox nproc; busybox grep -o park.cycle=. /proc/cmdline"])
+    assert outcome.status == 0, outcome.explain()
+    assert outcome.stdout == "2\n2\npark.cycle=1\n2\npark.cycle=2\n"
+    assert [(kexec["cpus"], kexec["cpus_back"]) for kexec in outcome.json()["kexecs"]] == [
+        (2, 2)] * 2
+
+
+def test_b4_a_command_that_fails_is_the_last(host: Host) -> None:
+    outcome = host.run(["vmm", "run", "--seed", "1", "-m", "1G", "-i", ROOT_FILES, "--kexec", "2",
+                        "--results", "@RESULTS@/results.json", IMAGE, "--", "sh", "-c",
+                        "! busybox grep -q park.cycle=1 /proc/cmdline || exit 9"])
+    assert outcome.status == 9, outcome.explain()
+    assert len(outcome.json()["kexecs"]) == 1
+    assert outcome.json()["stop"]["id"] == "command-failed"
+
+
+@pytest.mark.usefixtures("host")
+@pytest.mark.xdist_group(WALL_CLOCK)
+def test_b2_a_shell_has_the_callers_terminal(terminals: Terminals) -> None:
+    needs_emulation(EMULATED)
+    window = terminals.open(str(ROOT / "tools/vmm"), *EMULATED, "run", "-i",
+                            str(ROOT / ROOT_FILES), str(ROOT / IMAGE), "--", "sh")
+    window.type(b"busybox stty size; tty=$(busybox tty); echo $((6 * 7)) $tty\n")
+    shown = window.shows(b"42 /dev/pts/0\r\n")
+    assert b"33 101\r\n" in shown
+    window.resize(40, 120)
+    window.type(b"until busybox stty size | busybox grep '^40 120$'; do :; done\n")
+    window.shows(b"\n40 120\r\n")
+    window.type(b"busybox cat\nz\x03")  # ctrl-c is the guest's.
+    window.type(b"exit 6\n")
+    assert window.process.wait(DEADLINE) == 6
+    assert window.modes() == window.before
+
+
+def test_what_cannot_be_is_said_before_anything_boots(tmp_path: pathlib.Path) -> None:
+    other = tmp_path / "disk"
+    other.write_bytes(bytes(4096))
+    for words, what in ((["--kexec", "2", IMAGE], "--kexec needs a command"),
+                        (["--raw", IMAGE, "--", "x"], "--raw cannot run a command"),
+                        (["-i", str(other), IMAGE, "--", "x"], "is no cpio archive")):
+        done = subprocess.run([ROOT / "build/host/bin/vmm", "run", *words], cwd=ROOT,
+                              capture_output=True, text=True, timeout=20, check=False)
+        assert done.returncode == 2 and what in done.stderr
