@@ -3,7 +3,6 @@
 
 import hashlib
 import os
-import pathlib
 import subprocess
 
 import pytest
@@ -71,28 +70,39 @@ def vmm(*words: str, **how) -> subprocess.CompletedProcess:
 @pytest.mark.usefixtures("host")
 @pytest.mark.xdist_group(WALL_CLOCK)
 def test_b4_words_environment_and_streams_arrive_intact() -> None:
-    given = bytes(range(256)) * 400
+    given = bytes(range(256)) * 60
     environment = os.environ | {"LONG": "e" * 100_000, "ODD": 'x "y"\n\'z\' '}
     done = vmm(IMAGE, "--", "sh", "-c", """
         printf '%s|' "$@" "$ODD" "${#LONG}"
         busybox md5sum
         echo to stderr >&2
-        # Whatever the kernel prints meanwhile.
-        while :; do echo flood; done >/dev/kmsg &
-        busybox dd if=/dev/zero bs=1024 count=1024 2>/dev/null
         exit 3""", "sh", "a 'b'", 'c"d', "e\nf", "", "--", "-x", input=given, env=environment)
     assert done.returncode == 3, done.stderr[-3000:]
-    words, _, rest = done.stdout.partition(b"  -\n")
+    words = done.stdout.removesuffix(b"  -\n")
     sum_of_input = hashlib.md5(given, usedforsecurity=False).hexdigest()
     assert words.decode() == f"a 'b'|c\"d|e\nf||--|-x|{environment['ODD']}|100000|{sum_of_input}"
-    assert rest == bytes(1 << 20)
-    assert done.stderr.count(b"to stderr\n") == 1 and b"flood" not in done.stderr
+    assert done.stderr.count(b"to stderr\n") == 1
+
+
+def test_b4_all_of_an_output_arrives_whatever_the_kernel_prints(host: Host) -> None:
+    outcome = host.script(f"""
+        status=0
+        vmm run --seed 1 -c 2 -i {ROOT_FILES} {IMAGE} -- sh -c '
+          while :; do echo flood; done >/dev/kmsg &
+          busybox seq -w 4096
+          exit 3' >/tmp/out 2>/tmp/err || status=$?
+        echo "$status $(md5sum </tmp/out) $(grep -c flood /tmp/err)"
+        """, files=(IMAGE, ROOT_FILES))
+    assert outcome.status == 0, outcome.explain()
+    numbers = "".join(f"{number:04}\n" for number in range(1, 4097)).encode()
+    sum_of_numbers = hashlib.md5(numbers, usedforsecurity=False).hexdigest()
+    assert outcome.stdout.split() == ["3", sum_of_numbers, "-", "0"], outcome.explain()
 
 
 def test_b4_a_command_runs_in_each_kernel(host: Host) -> None:
     outcome = host.run(["vmm", "run", "--seed", "1", "-c", "2", "-m", "1G", "-i", ROOT_FILES,
                         "--kexec", "2", "--results", "@RESULTS@/results.json", IMAGE, "--",
-                        "sh", "-c", "busybox nproc; busybox grep -o park.cycle=. /proc/cmdline"])
+                        "sh", "-c", "busybox nproc; busybox grep -o park.cycle=. /proc/cmdline || :"])
     assert outcome.status == 0, outcome.explain()
     assert outcome.stdout == "2\n2\npark.cycle=1\n2\npark.cycle=2\n"
     assert [(kexec["cpus"], kexec["cpus_back"]) for kexec in outcome.json()["kexecs"]] == [
@@ -115,23 +125,15 @@ def test_b2_a_shell_has_the_callers_terminal(terminals: Terminals) -> None:
     window = terminals.open(str(ROOT / "tools/vmm"), *EMULATED, "run", "-i",
                             str(ROOT / ROOT_FILES), str(ROOT / IMAGE), "--", "sh")
     window.type(b"busybox stty size; tty=$(busybox tty); echo $((6 * 7)) $tty\n")
-    shown = window.shows(b"42 /dev/pts/0\r\n")
-    assert b"33 101\r\n" in shown
+    shown = window.shows(b"\n42 /dev/pts/0\r")
+    assert b"\n33 101\r" in shown
     window.resize(40, 120)
     window.type(b"until busybox stty size | busybox grep '^40 120$'; do :; done\n")
-    window.shows(b"\n40 120\r\n")
-    window.type(b"busybox cat\nz\x03")  # ctrl-c is the guest's.
+    window.shows(b"\n40 120\r")
+    window.type(b"busybox sh -c 'echo is read; exec busybox cat'\n")
+    window.shows(b"\nis read\r")
+    window.type(b"z\x03")  # ctrl-c is the guest's.
+    window.shows(b"# ")
     window.type(b"exit 6\n")
     assert window.process.wait(DEADLINE) == 6
     assert window.modes() == window.before
-
-
-def test_what_cannot_be_is_said_before_anything_boots(tmp_path: pathlib.Path) -> None:
-    other = tmp_path / "disk"
-    other.write_bytes(bytes(4096))
-    for words, what in ((["--kexec", "2", IMAGE], "--kexec needs a command"),
-                        (["--raw", IMAGE, "--", "x"], "--raw cannot run a command"),
-                        (["-i", str(other), IMAGE, "--", "x"], "is no cpio archive")):
-        done = subprocess.run([ROOT / "build/host/bin/vmm", "run", *words], cwd=ROOT,
-                              capture_output=True, text=True, timeout=20, check=False)
-        assert done.returncode == 2 and what in done.stderr
