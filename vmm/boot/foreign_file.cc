@@ -15,7 +15,6 @@ namespace {
 constexpr absl::string_view kBuildForArm64 =
     "build the kernel with ARCH=arm64 and pass arch/arm64/boot/Image";
 constexpr absl::string_view kPassImage = "pass arch/arm64/boot/Image";
-constexpr absl::string_view kUnpack = "unpack it first";
 
 struct Signature {
   size_t offset;
@@ -30,12 +29,15 @@ constexpr Signature kSignatures[] = {
     {0x24, "\x18\x28\x6f\x01", "a 32-bit Arm kernel (zImage)", kBuildForArm64},
     {0, "\x27\x05\x19\x56", "a U-Boot uImage", kPassImage},
     {0, "\xd0\x0d\xfe\xed", "a devicetree blob or a FIT image", kPassImage},
-    {0, "\x1f\x8b", "gzip-compressed once more", kUnpack},
-    {0, "\x28\xb5\x2f\xfd", "zstd-compressed once more", kUnpack},
-    {0, "\x02\x21\x4c\x18", "lz4-compressed", kUnpack},
-    {0, "\x04\x22\x4d\x18", "lz4-compressed", kUnpack},
-    {0, "BZh", "bzip2-compressed", kUnpack},
-    {0, "\xfd\x37zXZ", "xz-compressed", kUnpack},
+    {0, "\x1f\x8b", "gzip-compressed once more", "unpack it with gzip -dc"},
+    {0, "\x28\xb5\x2f\xfd", "zstd-compressed once more",
+     "unpack it with zstd -dc"},
+    {0, "\x02\x21\x4c\x18", "lz4-compressed", "unpack it with lz4 -dc"},
+    {0, "\x04\x22\x4d\x18", "lz4-compressed", "unpack it with lz4 -dc"},
+    {0, "\x89LZO", "lzo-compressed", "unpack it with lzop -dc"},
+    {0, "BZh", "bzip2-compressed", "unpack it with bzip2 -dc"},
+    {0, {"\x5d\0\0", 3}, "lzma-compressed", "unpack it with xz -dc"},
+    {0, "\xfd\x37zXZ", "xz-compressed", "unpack it with xz -dc"},
     {0, "070701", "an initramfs (cpio)", "pass it as the initrd"},
 };
 

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/types/span.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/boot/decompress.h"
@@ -48,6 +49,14 @@ uint32_t PageSize(uint64_t flags) {
   constexpr uint32_t kSizes[] = {0, 4096, 16384, 65536};
   return kSizes[flags >> 1 & 3];
 }
+
+// A file, or a part of one that begins at `offset` in it.
+struct Part {
+  absl::string_view name;  // For messages.
+  absl::string_view path;  // Of the whole file.
+  uint64_t offset = 0;
+  Content content;
+};
 
 // Where the last section ends in a file that is an EFI application; else 0.
 // `head` is what it begins with.
@@ -126,26 +135,70 @@ absl::StatusOr<KernelImage> ParseUnpacked(absl::string_view name,
                     Content(*std::move(content)), std::move(format));
 }
 
-absl::StatusOr<KernelImage> ParseZboot(absl::string_view name,
-                                       absl::Span<const uint8_t> file,
-                                       const ZbootHeader& header) {
-  if (uint64_t{header.payload_offset} + header.payload_size > file.size()) {
-    return Refused(name, "is a zboot file that is cut short", kCopyAgain);
+// How the packings of zboot files that are not read here are unpacked, by the
+// words of Linux's libstub/Makefile.zboot.
+constexpr struct {
+  absl::string_view compression;
+  absl::string_view unpack;
+} kUnpackers[] = {{"lz4", "lz4 -dc"},
+                  {"lzma", "xz -dc"},
+                  {"lzo", "lzop -dc"},
+                  {"xzkern", "xz -dc"}};
+
+std::string HowToUnpack(const Part& file, const ZbootHeader& header,
+                        absl::string_view compression) {
+  for (const auto& known : kUnpackers) {
+    if (known.compression != compression) continue;
+    return absl::StrFormat("unpack it: tail -c +%d %s | head -c %d | %s >Image",
+                           file.offset + header.payload_offset + 1, file.path,
+                           header.payload_size, known.unpack);
   }
-  const auto payload = file.subspan(header.payload_offset, header.payload_size);
+  return "build it with CONFIG_KERNEL_GZIP=y or pass arch/arm64/boot/Image";
+}
+
+absl::StatusOr<KernelImage> ParseZboot(const Part& file,
+                                       absl::Span<const uint8_t> bytes,
+                                       const ZbootHeader& header) {
+  if (uint64_t{header.payload_offset} + header.payload_size > bytes.size()) {
+    return Refused(file.name, "is a zboot file that is cut short", kCopyAgain);
+  }
+  const auto payload =
+      bytes.subspan(header.payload_offset, header.payload_size);
   const std::string compression(
       header.compression,
       strnlen(header.compression, sizeof(header.compression)));
   const std::string format = absl::StrCat("zboot (", compression, ")");
+  // Some builds of Linux append sizes to the payload.
   if (compression == "gzip") {
-    return ParseUnpacked(name, Gunzip(payload, kMaxKernelBytes), format);
+    return ParseUnpacked(
+        file.name, Gunzip(payload, kMaxKernelBytes, Tail::kIgnored), format);
   }
   if (absl::StartsWith(compression, "zstd")) {
-    return ParseUnpacked(name, Unzstd(payload, kMaxKernelBytes), format);
+    return ParseUnpacked(
+        file.name, Unzstd(payload, kMaxKernelBytes, Tail::kIgnored), format);
   }
   return Refused(
-      name, absl::StrCat("is a zboot file packed with \"", compression, "\""),
-      "build it with CONFIG_KERNEL_GZIP=y or pass arch/arm64/boot/Image");
+      file.name,
+      absl::StrCat("is a zboot file packed with \"", compression, "\""),
+      HowToUnpack(file, header, compression));
+}
+
+absl::StatusOr<KernelImage> ParsePart(const Part& file,
+                                      absl::Span<const uint8_t> head) {
+  const bool is_gzip = HasMagic(head, 0, "\x1f\x8b");
+  const bool is_zstd = HasMagic(head, 0, "\x28\xb5\x2f\xfd");
+  const auto zboot = HasMagic(head, 0, "MZ") && HasMagic(head, 4, "zimg")
+                         ? HeaderAt<ZbootHeader>(head, 0)
+                         : std::nullopt;
+  if (!is_gzip && !is_zstd && !zboot) {
+    return ParseImage(file.name, file.content, "Image");
+  }
+  ASSIGN_OR_RETURN(const Bytes packed, file.content.ReadAll());
+  if (zboot) return ParseZboot(file, packed, *zboot);
+  return is_gzip ? ParseUnpacked(file.name, Gunzip(packed, kMaxKernelBytes),
+                                 "Image (gzip)")
+                 : ParseUnpacked(file.name, Unzstd(packed, kMaxKernelBytes),
+                                 "Image (zstd)");
 }
 
 }  // namespace
@@ -154,18 +207,7 @@ absl::StatusOr<KernelImage> ParseKernel(absl::string_view name,
                                         const Content& file) {
   RETURN_IF_ERROR(CheckSize(name, file));
   ASSIGN_OR_RETURN(const Bytes head, HeadOf(file));
-  const bool is_gzip = HasMagic(head, 0, "\x1f\x8b");
-  const bool is_zstd = HasMagic(head, 0, "\x28\xb5\x2f\xfd");
-  const auto zboot = HasMagic(head, 0, "MZ") && HasMagic(head, 4, "zimg")
-                         ? HeaderAt<ZbootHeader>(head, 0)
-                         : std::nullopt;
-  if (!is_gzip && !is_zstd && !zboot) return ParseImage(name, file, "Image");
-  ASSIGN_OR_RETURN(const Bytes packed, file.ReadAll());
-  if (zboot) return ParseZboot(name, packed, *zboot);
-  return is_gzip ? ParseUnpacked(name, Gunzip(packed, kMaxKernelBytes),
-                                 "Image (gzip)")
-                 : ParseUnpacked(name, Unzstd(packed, kMaxKernelBytes),
-                                 "Image (zstd)");
+  return ParsePart({.name = name, .path = name, .content = file}, head);
 }
 
 absl::StatusOr<KernelImage> ParseRaw(absl::string_view name,

@@ -200,7 +200,8 @@ TEST(KernelImageTest, SaysWhatAFileIsInstead) {
       {FileWithMagic("\x18\x28\x6f\x01", 0x24), "is a 32-bit Arm kernel"},
       {FileWithMagic("\xd0\x0d\xfe\xed", 0), "is a devicetree blob"},
       {FileWithMagic("070701", 0), "is an initramfs (cpio); pass it as the"},
-      {FileWithMagic("\xfd\x37zXZ", 0), "is xz-compressed; unpack it first"},
+      {FileWithMagic("\xfd\x37zXZ", 0),
+       "is xz-compressed; unpack it with xz -dc"},
       {Elf(ELFDATA2LSB, EM_X86_64), "is an ELF file for x86-64; build"},
       {Elf(ELFDATA2LSB, EM_AARCH64),
        "is an ELF file for arm64 (vmlinux); use arch/arm64/boot/Image"},
@@ -261,9 +262,42 @@ TEST(KernelImageTest, NamesWhatIsPackedInAFile) {
               StartsWith("what is packed in boot/k is gzip-compressed once"));
 }
 
-TEST(KernelImageTest, RefusesAZbootPackingItDoesNotKnow) {
-  EXPECT_THAT(Refusal(Zboot("lzma", Bytes(100))),
-              StartsWith("boot/k is a zboot file packed with \"lzma\"; "));
+TEST(KernelImageTest, B12SaysHowToUnpackAZbootFile) {
+  EXPECT_EQ(Refusal(Zboot("xzkern", Bytes(100))),
+            "boot/k is a zboot file packed with \"xzkern\"; unpack it: "
+            "tail -c +513 boot/k | head -c 100 | xz -dc >Image");
+  EXPECT_THAT(Refusal(Zboot("lz4", Bytes(7))),
+              HasSubstr(" | head -c 7 | lz4 -dc >Image"));
+  EXPECT_THAT(Refusal(Zboot("lzma", Bytes(7))), HasSubstr(" | xz -dc >Image"));
+  EXPECT_THAT(Refusal(Zboot("lzo", Bytes(7))), HasSubstr(" | lzop -dc >Image"));
+  EXPECT_THAT(Refusal(Zboot("brotli", Bytes(7))),
+              StartsWith("boot/k is a zboot file packed with \"brotli\"; "
+                         "build it with CONFIG_KERNEL_GZIP=y"));
+}
+
+TEST(KernelImageTest, B12TakesAGzipImageOfTwoMembersWhole) {
+  const Bytes file = FileWith(Header());
+  const Bytes half(file.begin(), file.begin() + 0x800);
+  const Bytes rest(file.begin() + 0x800, file.end());
+  for (const auto pack : {Gzipped, Zstandard}) {
+    Bytes packed = pack(half);
+    const Bytes second = pack(rest);
+    packed.insert(packed.end(), second.begin(), second.end());
+    EXPECT_EQ(Parsed(packed).content.ReadAll().value(), file);
+    packed.push_back(1);
+    EXPECT_THAT(Refusal(packed), HasSubstr("is followed by something else"));
+  }
+}
+
+// Linux appends sizes to what it packs in a zboot file.
+TEST(KernelImageTest, B12WhatFollowsTheStreamInAZbootFileIsIgnored) {
+  const Bytes file = FileWith(Header());
+  for (const auto& [name, pack] :
+       {std::pair{"gzip", &Gzipped}, std::pair{"zstd", &Zstandard}}) {
+    Bytes payload = pack(file);
+    payload.insert(payload.end(), {0, 0x10, 0, 0});
+    EXPECT_EQ(Parsed(Zboot(name, payload)).content.ReadAll().value(), file);
+  }
 }
 
 // Offset and size are 32 bits each; their sum is not.
