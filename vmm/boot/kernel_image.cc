@@ -16,6 +16,7 @@
 #include "vmm/boot/decompress.h"
 #include "vmm/boot/foreign_file.h"
 #include "vmm/boot/image_headers.h"
+#include "vmm/boot/pe_sections.h"
 
 namespace vmm {
 namespace {
@@ -57,23 +58,6 @@ struct Part {
   uint64_t offset = 0;
   Content content;
 };
-
-// Where the last section ends in a file that is an EFI application; else 0.
-// `head` is what it begins with.
-uint64_t EndOfSections(absl::Span<const uint8_t> head, uint64_t pe_offset) {
-  const auto pe = HeaderAt<PeHeader>(head, pe_offset);
-  if (!pe || !HasMagic(head, 0, "MZ") || !HasMagic(head, pe_offset, "PE")) {
-    return 0;
-  }
-  uint64_t end = 0;
-  uint64_t offset = pe_offset + sizeof(PeHeader) + pe->optional_header_size;
-  for (unsigned i = 0; i < pe->sections; ++i, offset += sizeof(PeSection)) {
-    const auto section = HeaderAt<PeSection>(head, offset);
-    if (!section) return offset + sizeof(PeSection);
-    end = std::max(end, uint64_t{section->file_offset} + section->file_size);
-  }
-  return end;
-}
 
 absl::Status CheckHeader(absl::string_view name, const Content& file,
                          absl::Span<const uint8_t> head,
@@ -201,12 +185,48 @@ absl::StatusOr<KernelImage> ParsePart(const Part& file,
                                  "Image (zstd)");
 }
 
+// Takes the kernel out of a unified kernel image.
+absl::StatusOr<KernelImage> ParseUki(absl::string_view name,
+                                     const Content& file,
+                                     const PeSection& linux_section) {
+  // The size in the file is rounded up, the one in memory is not.
+  const uint64_t size =
+      std::min(linux_section.memory_size, linux_section.file_size);
+  if (uint64_t{linux_section.file_offset} + linux_section.file_size >
+      file.size()) {
+    return Refused(name, "is a unified kernel image that is cut short",
+                   kCopyAgain);
+  }
+  const std::string part_name = absl::StrCat("the .linux section of ", name);
+  Bytes bytes(size);
+  RETURN_IF_ERROR(
+      file.ReadAt(linux_section.file_offset, absl::MakeSpan(bytes)));
+  const Part part = {.name = part_name,
+                     .path = name,
+                     .offset = linux_section.file_offset,
+                     .content = Content(std::move(bytes))};
+  RETURN_IF_ERROR(CheckSize(part_name, part.content));
+  ASSIGN_OR_RETURN(const Bytes head, HeadOf(part.content));
+  ASSIGN_OR_RETURN(KernelImage image, ParsePart(part, head));
+  image.format = absl::StrCat("UKI, ", image.format);
+  image.note = absl::StrCat(
+      name,
+      " is a unified kernel image: its .linux is taken, its .initrd and "
+      ".cmdline are not; to get one: aarch64-linux-gnu-objcopy --dump-section "
+      ".initrd=initrd ",
+      name, " copy.efi");
+  return image;
+}
+
 }  // namespace
 
 absl::StatusOr<KernelImage> ParseKernel(absl::string_view name,
                                         const Content& file) {
   RETURN_IF_ERROR(CheckSize(name, file));
   ASSIGN_OR_RETURN(const Bytes head, HeadOf(file));
+  if (const auto section = LinuxSectionOfUki(head)) {
+    return ParseUki(name, file, *section);
+  }
   return ParsePart({.name = name, .path = name, .content = file}, head);
 }
 

@@ -27,13 +27,15 @@ struct KernelImage {
   uint32_t page_size = 0;
   bool raw = false;    // A flat binary, of which nothing is known.
   std::string format;  // For a log line, such as "Image" or "zboot (gzip)".
+  std::string note;    // A line for the user; empty: there is none.
 };
 
 // Takes what arm64 kernels come as: an Image, plain or packed with gzip or
-// zstd, or an EFI zboot file around one. kInvalidArgument for everything else:
-// one line with `name`, what is wrong and what to do. A plain Image that was
-// cut short is noticed only if it is an EFI application too. Errors as
-// Content::ReadAt()'s, too. Any thread.
+// zstd, an EFI zboot file around one, or a systemd unified kernel image around
+// any of them, of which the kernel alone is taken. kInvalidArgument for
+// everything else: one line with `name`, what is wrong and what to do. A plain
+// Image that was cut short is noticed only if it is an EFI application too.
+// Errors as Content::ReadAt()'s, too. Any thread.
 absl::StatusOr<KernelImage> ParseKernel(absl::string_view name,
                                         const Content& file);
 

@@ -59,6 +59,7 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   ASSIGN_OR_RETURN(spec.kernel,
                    AsAsked(options.raw ? ParseRaw(options.kernel, file)
                                        : ParseKernel(options.kernel, file)));
+  if (!spec.kernel.note.empty()) LogInfo(spec.kernel.note);
   if (!options.initrd.empty()) {
     ASSIGN_OR_RETURN(spec.initrd,
                      Content::Open(options.initrd, kMaxInitrdBytes));

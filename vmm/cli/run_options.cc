@@ -100,7 +100,7 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
   command.option_defaults()->always_capture_default();
   command
       .add_option("kernel", options.kernel,
-                  "arm64 Image (plain, gzip, zstd) or EFI zboot file")
+                  "arm64 Image (plain, gzip, zstd), EFI zboot file or UKI")
       ->type_name("KERNEL");
   command.add_option("-i,--initrd", options.initrd, "initial RAM disk")
       ->type_name("FILE");

@@ -322,5 +322,137 @@ TEST(KernelImageTest, RefusesASectionWhoseEndWraps) {
   EXPECT_THAT(Refusal(file), HasSubstr("is cut short"));
 }
 
+// A unified kernel image as ukify makes it: sections begin at 0x400.
+Bytes Uki(const Bytes& kernel, const char* name = ".linux") {
+  constexpr uint32_t kPeOffset = 128;
+  constexpr uint16_t kOptionalHeader = 240;
+  constexpr uint32_t kCommandLine = 0x400;
+  constexpr uint32_t kKernel = 0x600;
+  const auto size = static_cast<uint32_t>(kernel.size());
+  const uint32_t padded = (size + 0x1ff) & ~0x1ffu;
+  Bytes file(kKernel + padded);
+  PutText("MZ", 0, file);
+  Put(kPeOffset, offsetof(ImageHeader, pe_offset), file);
+  Put(PeHeader{.magic = {'P', 'E'},
+               .machine = 0xaa64,
+               .sections = 2,
+               .unused = {},
+               .optional_header_size = kOptionalHeader,
+               .characteristics = 0},
+      kPeOffset, file);
+  PeSection command_line = {.name = {'.', 'c', 'm', 'd', 'l', 'i', 'n', 'e'},
+                            .memory_size = 5,
+                            .memory_offset = 0x1000,
+                            .file_size = 0x200,
+                            .file_offset = kCommandLine,
+                            .unused = {}};
+  PeSection section = {.name = {},
+                       .memory_size = size,
+                       .memory_offset = 0x2000,
+                       .file_size = padded,
+                       .file_offset = kKernel,
+                       .unused = {}};
+  std::memcpy(section.name, name, strnlen(name, sizeof(section.name)));
+  const size_t table = kPeOffset + sizeof(PeHeader) + kOptionalHeader;
+  Put(command_line, table, file);
+  Put(section, table + sizeof(PeSection), file);
+  std::copy(kernel.begin(), kernel.end(), file.begin() + kKernel);
+  return file;
+}
+
+constexpr size_t kUkiPe = 128;
+constexpr size_t kUkiLinux = 128 + sizeof(PeHeader) + 240 + sizeof(PeSection);
+
+TEST(KernelImageTest, A17TakesTheKernelOfAUnifiedKernelImage) {
+  const Bytes file = FileWith(Header(), 0x1001);
+  struct Case {
+    Bytes kernel;
+    const char* format;
+  };
+  for (const Case& c :
+       {Case{file, "UKI, Image"}, Case{Gzipped(file), "UKI, Image (gzip)"},
+        Case{Zboot("zstd", Zstandard(file)), "UKI, zboot (zstd)"}}) {
+    const KernelImage image = Parsed(Uki(c.kernel));
+    EXPECT_EQ(image.content.ReadAll().value(), file);
+    EXPECT_EQ(image.format, c.format);
+    EXPECT_EQ(image.note,
+              "Image is a unified kernel image: its .linux is taken, its "
+              ".initrd and .cmdline are not; to get one: "
+              "aarch64-linux-gnu-objcopy --dump-section .initrd=initrd Image "
+              "copy.efi");
+  }
+  EXPECT_EQ(Parsed(file).note, "");
+}
+
+TEST(KernelImageTest, A17SaysWhatIsInAUnifiedKernelImageInstead) {
+  EXPECT_THAT(Refusal(Uki(FileWithMagic("HdrS", 0x202))),
+              StartsWith("the .linux section of boot/k is an x86 kernel"));
+  EXPECT_THAT(Refusal(Uki({})),
+              StartsWith("the .linux section of boot/k is empty"));
+  // One in another is no kernel.
+  EXPECT_THAT(
+      Refusal(Uki(Uki(FileWith(Header())))),
+      StartsWith("the .linux section of boot/k is not an arm64 kernel"));
+  EXPECT_THAT(Refusal(Uki(FileWith(Header()), ".linuxx")),
+              StartsWith("boot/k is not an arm64 kernel"));
+  EXPECT_EQ(
+      Refusal(Uki(Zboot("xzkern", Bytes(100)))),
+      "the .linux section of boot/k is a zboot file packed with "
+      "\"xzkern\"; unpack it: tail -c +2049 boot/k | head -c 100 | xz -dc "
+      ">Image");
+}
+
+TEST(KernelImageTest, A17RefusesAUnifiedKernelImageThatIsCutShort) {
+  Bytes file = Uki(FileWith(Header()));
+  file.pop_back();
+  EXPECT_EQ(Refusal(file),
+            "boot/k is a unified kernel image that is cut short; copy or "
+            "download the file again");
+}
+
+TEST(KernelImageTest, A17TrustsNoHeaderOfAUnifiedKernelImage) {
+  const Bytes good = Uki(FileWith(Header()));
+  PeSection section;
+  std::memcpy(&section, good.data() + kUkiLinux, sizeof(section));
+  const auto with = [&](const PeSection& changed) {
+    Bytes file = good;
+    Put(changed, kUkiLinux, file);
+    return file;
+  };
+  // Their sum wraps in 32 bits.
+  PeSection wraps = section;
+  wraps.file_size = UINT32_MAX - wraps.file_offset + 2;
+  wraps.memory_size = UINT32_MAX;
+  EXPECT_THAT(Refusal(with(wraps)), HasSubstr("that is cut short"));
+  PeSection outside = section;
+  outside.file_offset = UINT32_MAX;
+  EXPECT_THAT(Refusal(with(outside)), HasSubstr("that is cut short"));
+  // More in memory than in the file: what the file has.
+  PeSection larger = section;
+  larger.memory_size = UINT32_MAX;
+  EXPECT_EQ(Parsed(with(larger)).content.size(), section.file_size);
+  PeSection nothing = section;
+  nothing.memory_size = 0;
+  EXPECT_THAT(Refusal(with(nothing)), HasSubstr("is empty"));
+
+  // A PE header, or a table, that is not in the file.
+  for (const uint32_t pe_offset :
+       {UINT32_MAX, static_cast<uint32_t>(good.size()) - 4}) {
+    Bytes file = good;
+    Put(pe_offset, offsetof(ImageHeader, pe_offset), file);
+    EXPECT_THAT(Refusal(file), StartsWith("boot/k is not an arm64 kernel"));
+  }
+  Bytes many = good;
+  std::memset(many.data() + kUkiLinux, 'x', sizeof(section.name));
+  PeHeader header;
+  std::memcpy(&header, many.data() + kUkiPe, sizeof(header));
+  header.sections = UINT16_MAX;
+  Put(header, kUkiPe, many);
+  EXPECT_THAT(Refusal(many), StartsWith("boot/k is not an arm64 kernel"));
+  header.optional_header_size = UINT16_MAX;
+  Put(header, kUkiPe, many);
+  EXPECT_THAT(Refusal(many), StartsWith("boot/k is not an arm64 kernel"));
+}
+
 }  // namespace
 }  // namespace vmm

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -25,6 +26,14 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
+
+// In a section's header, after its name.
+struct PeSizes {
+  uint32_t memory;
+  uint32_t memory_offset = 0;
+  uint32_t file;
+  uint32_t file_offset;
+};
 
 class DryRunTest : public testing::Test {
  protected:
@@ -69,6 +78,31 @@ TEST_F(DryRunTest, WhatItPrintsIsAConfigFile) {
   app.parse("--config " + path);
   ASSERT_TRUE(ApplyConfigFile(app, again).ok());
   EXPECT_EQ(ToJson(again), ToJson(options_));
+}
+
+// The smallest unified kernel image: one section, which is a bare header.
+std::string SmallUki() {
+  std::string file(0x140, '\0');
+  const auto put = [&](size_t offset, const auto& value) {
+    std::memcpy(&file[offset], &value, sizeof(value));
+  };
+  file.replace(0, 2, "MZ");
+  put(0x3c, uint32_t{0x40});
+  file.replace(0x40, 2, "PE");
+  put(0x46, uint16_t{1});
+  file.replace(0x58, 6, ".linux");
+  put(0x60, PeSizes{.memory = 0x40, .file = 0x40, .file_offset = 0x100});
+  put(0x110, uint64_t{0x200000});
+  file.replace(0x138, 4, "ARMd");
+  return file;
+}
+
+TEST_F(DryRunTest, A17SaysWhatIsNotTakenOfAUnifiedKernelImage) {
+  options_.raw = false;
+  std::ofstream(kernel_, std::ios::binary) << SmallUki();
+  EXPECT_EQ(Run(ExitCode::kOk)["plan"]["kernel"]["base"], "0x40000000");
+  EXPECT_THAT(errors_, HasSubstr("its .linux is taken, its .initrd and "
+                                 ".cmdline are not; to get one: aarch64-"));
 }
 
 TEST_F(DryRunTest, WithoutAKernelThereIsNoPlan) {
