@@ -39,6 +39,26 @@ def test_demo_shows_three_kexecs_in_wall_clock_time(tmp_path) -> None:
     assert outcome.json()["label"] in ("kvm", "kvm-on-vm", "kvm-on-tcg")
 
 
+def test_b3_all_of_a_pipe_reaches_a_shell(tmp_path) -> None:
+    init = tmp_path / "init"
+    init.write_text('#!/bin/sh\nsh\necho "status $?"\n/bin/busybox poweroff -f\n')
+    init.chmod(0o755)
+    initrd = tmp_path / "initrd"
+    subprocess.run(["tools/guest-image", "--no-kernel", "--init", init, "--output", initrd],
+                   cwd=ROOT, check=True, timeout=60)
+    # More than the device's queue holds.
+    lines = "".join(f"echo line $((1000+{number}))\n" for number in range(100))
+    done = subprocess.run(
+        ["tools/vmm", "run", "--timeout", "120s", "-p", PARAMS, "-i", initrd, IMAGE],
+        cwd=ROOT, text=True, input=lines + "exit 3\n", capture_output=True, timeout=280,
+        check=False)
+    assert done.returncode == OK, done.stdout + done.stderr
+    answers = [line.strip() for line in done.stdout.splitlines()]
+    assert [line for line in answers if line.startswith("line 1")] == [
+        f"line {1000 + number}" for number in range(100)]
+    assert "status 3" in answers
+
+
 def test_demo_is_in_virtual_time_where_it_emulates(tmp_path) -> None:
     results = tmp_path / "results.json"
     demo = subprocess.run(

@@ -23,6 +23,7 @@ enum Register : uint64_t {
   kMaskedInterrupt = 0x040,
   kInterruptClear = 0x044,
 };
+constexpr uint32_t kControlListens = 1u << 0 | 1u << 9;  // UARTEN, RXE.
 constexpr uint32_t kFlagReceiveEmpty = 1u << 4;
 constexpr uint32_t kFlagTransmitFull = 1u << 5;
 constexpr uint32_t kFlagReceiveFull = 1u << 6;
@@ -42,6 +43,7 @@ Pl011::Pl011(Host host, std::string label)
 
 size_t Pl011::Receive(absl::Span<const uint8_t> bytes) {
   MutexLock lock(mutex_);
+  if ((control_ & kControlListens) != kControlListens) return 0;
   const size_t taken =
       std::min(bytes.size(), kReceiveCapacity - received_.size());
   received_.insert(received_.end(), bytes.begin(),
@@ -53,10 +55,14 @@ size_t Pl011::Receive(absl::Span<const uint8_t> bytes) {
   return taken;
 }
 
-uint32_t Pl011::Flags() const {
+uint32_t Pl011::Flags() {
   uint32_t flags = 0;
-  if (received_.empty()) flags |= kFlagReceiveEmpty;
-  if (received_.size() == kReceiveCapacity) flags |= kFlagReceiveFull;
+  const bool hidden = std::exchange(drains_, false);
+  if (received_.empty() || hidden) {
+    flags |= kFlagReceiveEmpty;
+  } else if (received_.size() == kReceiveCapacity) {
+    flags |= kFlagReceiveFull;
+  }
   flags |= host_.can_transmit() ? kFlagTransmitEmpty : kFlagTransmitFull;
   return flags;
 }
@@ -125,6 +131,7 @@ AfterWrite Pl011::Write(const MmioAccess& access, uint64_t value) {
       break;
     case kControl:
       control_ = word;
+      fresh_ = true;
       break;
     case kFifoLevel:
       fifo_level_ = word & 0x3f;
@@ -134,6 +141,9 @@ AfterWrite Pl011::Write(const MmioAccess& access, uint64_t value) {
       break;
     case kInterruptClear:
       raw_interrupts_ &= ~word;
+      if ((word & kInterruptReceive) != 0 && std::exchange(fresh_, false)) {
+        drains_ = true;
+      }
       if (!received_.empty()) raw_interrupts_ |= kInterruptReceive;
       break;
     default:

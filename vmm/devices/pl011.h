@@ -32,7 +32,8 @@ class Pl011 : public MmioDevice {
   // `label`: the device tree's for it; empty for none.
   explicit Pl011(Host host, std::string label = "");
 
-  // Puts bytes into the receive queue; returns how many fit. Any thread.
+  // Puts bytes into the receive queue; returns how many fit: none until the
+  // guest has enabled the UART and its receiver. Any thread.
   size_t Receive(absl::Span<const uint8_t> bytes);
 
   absl::string_view Name() const override { return kNeeds.name; }
@@ -42,7 +43,7 @@ class Pl011 : public MmioDevice {
                 const fdt::DevicePlace& place) const override;
 
  private:
-  uint32_t Flags() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  uint32_t Flags() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint32_t ReadData() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateInterrupt() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -58,6 +59,15 @@ class Pl011 : public MmioDevice {
   uint32_t interrupt_mask_ ABSL_GUARDED_BY(mutex_) = 0;
   uint32_t raw_interrupts_ ABSL_GUARDED_BY(mutex_) = 0;
   bool asserted_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // Linux enables the receiver when somebody opens its tty, then clears the
+  // receive interrupts, empties the FIFO and unmasks them: the first bytes of a
+  // pipe would be lost. So the FIFO looks empty once after the first clear that
+  // follows a write to the control register, as if the bytes came a moment
+  // later. A guest that polls looks again, and one that waits for the interrupt
+  // gets it.
+  bool fresh_ ABSL_GUARDED_BY(mutex_) = false;   // Control was written.
+  bool drains_ ABSL_GUARDED_BY(mutex_) = false;  // The next look finds nothing.
 };
 
 }  // namespace vmm

@@ -24,11 +24,6 @@ constexpr size_t kTypedLimit = 4096;
 constexpr uint16_t kRows = 24;
 constexpr uint16_t kColumns = 80;
 
-// A background job that read its terminal would be stopped for it.
-bool IsOurs(int input) {
-  return !isatty(input) || tcgetpgrp(input) == getpgrp();
-}
-
 absl::Span<const uint8_t> BytesOf(absl::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
@@ -44,7 +39,7 @@ GuestStreams::GuestStreams(const Descriptors& descriptors, Kind kind,
                                       ? "the guest's console to stdout"
                                       : "the command's output to stdout"),
       error_(descriptors.error, "what the guest said to stderr"),
-      input_open_(IsOurs(descriptors.input)) {
+      input_open_(IsForUs(descriptors.input)) {
   if (kind == Kind::kConsole) return;
   link_.emplace();
   if (terminal) link_->SetSize(kRows, kColumns);

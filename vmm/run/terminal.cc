@@ -31,6 +31,10 @@ void RestoreAndDie(int number) {
 
 }  // namespace
 
+bool IsForUs(int input) {
+  return !isatty(input) || tcgetpgrp(input) == getpgrp();
+}
+
 RawTerminal::RawTerminal(int fd) {
   if (!isatty(fd) || tcgetpgrp(fd) != getpgrp()) return;
   if (tcgetattr(fd, &saved_terminal) != 0) return;

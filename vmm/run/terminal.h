@@ -9,6 +9,10 @@
 
 namespace vmm {
 
+// Returns whether `input` may be read: a background job that read its terminal
+// would be stopped for it.
+bool IsForUs(int input);
+
 // Puts the terminal `fd`, if it is one and ours, into raw mode so that every
 // key goes to the guest, and puts it back on every way out: destruction,
 // exit(), and fatal signals. One at a time.

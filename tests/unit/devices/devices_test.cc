@@ -32,6 +32,21 @@ class Pl011Test : public testing::Test {
   static constexpr uint64_t kReceiveEmpty = 1 << 4, kTransmitFull = 1 << 5,
                             kTransmitEmpty = 1 << 7;
 
+  static constexpr uint64_t kControl = 0x30, kEnabled = 0x301;
+
+  void Enable() { uart_.Write(At(kControl), kEnabled); }
+  bool LooksEmpty() { return (uart_.Read(At(kFlag)) & kReceiveEmpty) != 0; }
+  size_t Receive(const std::string& typed) {
+    return uart_.Receive(std::vector<uint8_t>(typed.begin(), typed.end()));
+  }
+  std::string ReadAll() {
+    std::string bytes;
+    while (!LooksEmpty()) {
+      bytes.push_back(static_cast<char>(uart_.Read(At(kData))));
+    }
+    return bytes;
+  }
+
   std::string sent_;
   bool room_ = true;
   std::vector<bool> interrupt_;
@@ -69,6 +84,7 @@ TEST_F(Pl011Test, TransmitInterruptFollowsAWriteAndIsClearedByTheGuest) {
 }
 
 TEST_F(Pl011Test, TypedBytesInterruptUntilTheyAreRead) {
+  Enable();
   uart_.Write(At(kMask), kReceive | kTimeout);
   const uint8_t typed[] = {'a', 'b'};
   EXPECT_EQ(uart_.Receive(typed), 2u);
@@ -82,6 +98,7 @@ TEST_F(Pl011Test, TypedBytesInterruptUntilTheyAreRead) {
 }
 
 TEST_F(Pl011Test, AFullReceiveQueueTakesNoMore) {
+  Enable();
   const std::vector<uint8_t> flood(1000, 'x');
   const size_t taken = uart_.Receive(flood);
   EXPECT_EQ(taken, 256u);
@@ -140,6 +157,7 @@ TEST_F(Pl011Test, NothingTypedInterruptsNobody) {
 }
 
 TEST_F(Pl011Test, BytesAreReadInTheOrderInWhichTheyWereTyped) {
+  Enable();
   const uint8_t typed[] = {'a', 'b', 'c'};
   EXPECT_EQ(uart_.Receive(typed), 3u);
   for (const char c : std::string("abc")) {
@@ -150,6 +168,7 @@ TEST_F(Pl011Test, BytesAreReadInTheOrderInWhichTheyWereTyped) {
 }
 
 TEST_F(Pl011Test, AFullReceiveQueueIsFlagged) {
+  Enable();
   constexpr uint64_t kReceiveFull = 1 << 6;
   const std::vector<uint8_t> flood(255, 'x');
   uart_.Receive(flood);
@@ -163,6 +182,98 @@ TEST_F(Pl011Test, BesideItsIdentificationThereIsNothing) {
   for (const uint64_t offset : {0xfdcu, 0xfe1u, 0xff2u, 0x1000u}) {
     EXPECT_EQ(uart_.Read(At(offset)), 0u) << std::hex << offset;
   }
+}
+
+TEST_F(Pl011Test, B3InputWaitsUntilTheGuestEnablesTheReceiver) {
+  // At reset, RXE alone is set. Linux's console sets and takes back UARTEN.
+  for (const uint64_t control : {0x300u, 0x001u, 0x200u, 0x101u, 0u}) {
+    if (control != 0x300) uart_.Write(At(kControl), control);
+    EXPECT_EQ(Receive("typed"), 0u) << std::hex << control;
+    EXPECT_TRUE(LooksEmpty());
+    EXPECT_EQ(uart_.Read(At(kRaw)), 0u);
+  }
+  Enable();
+  EXPECT_EQ(Receive("typed"), 5u);
+  EXPECT_EQ(ReadAll(), "typed");
+}
+
+// pl011_startup() of Linux, between each two steps of which bytes may come.
+TEST_F(Pl011Test, B3WhatCameEarlyOutlivesTheStartOfLinux) {
+  for (const bool is_console : {false, true}) {
+    std::string given;
+    const auto come = [&] {
+      const std::string bytes(1, static_cast<char>('a' + given.size()));
+      if (Receive(bytes) == 1) given += bytes;
+    };
+    std::string got;
+    const auto take_interrupt = [&] {
+      while ((uart_.Read(At(kMasked)) & (kReceive | kTimeout)) != 0) {
+        got += ReadAll();
+      }
+    };
+    const auto print = [&] {
+      const uint64_t before = uart_.Read(At(kControl));
+      uart_.Write(At(kControl), before | 0x101);
+      come();
+      uart_.Write(At(kData), 'x');
+      uart_.Write(At(kControl), before);
+      come();
+    };
+    uart_.Write(At(kMask), 0);
+    uart_.Write(At(kClear), 0xffff);
+    come();
+    uart_.Write(At(kClear), 0x7d0);
+    uart_.Write(At(kMask), is_console ? kReceive | kTimeout : 0);
+    print();
+    print();
+    uart_.Write(At(kClear), 0x7d0);
+    uart_.Write(At(kControl), kEnabled);
+    come();
+    take_interrupt();
+    come();
+    uart_.Read(At(kFlag));
+    uart_.Write(At(kClear), kReceive | kTimeout);
+    come();
+    std::string lost;
+    for (int i = 0; i < 32 && !LooksEmpty(); ++i) {
+      lost.push_back(static_cast<char>(uart_.Read(At(kData))));
+    }
+    EXPECT_EQ(lost, "");
+    come();
+    uart_.Write(At(kMask), kReceive | kTimeout);
+    come();
+    // set_termios().
+    uart_.Write(At(kControl), 0);
+    uart_.Write(At(kControl), kEnabled);
+    come();
+    take_interrupt();
+    EXPECT_GT(given.size(), 6u);
+    EXPECT_EQ(got, given);
+  }
+}
+
+TEST_F(Pl011Test, B3AHandlerThatClearsFirstFindsTheBytesOnItsSecondCall) {
+  Enable();
+  uart_.Write(At(kMask), kReceive);
+  EXPECT_EQ(Receive("ab"), 2u);
+  std::string got;
+  for (int call = 0; call < 2; ++call) {
+    EXPECT_EQ(uart_.Read(At(kMasked)), kReceive);
+    uart_.Write(At(kClear), 0x7ff);
+    got += ReadAll();
+  }
+  EXPECT_EQ(got, "ab");
+  // From then on at once.
+  EXPECT_EQ(Receive("c"), 1u);
+  uart_.Write(At(kClear), 0x7ff);
+  EXPECT_EQ(ReadAll(), "c");
+}
+
+TEST_F(Pl011Test, B3AGuestThatClearsNothingHasItsBytesAtOnce) {
+  Enable();
+  EXPECT_EQ(Receive("a"), 1u);
+  uart_.Write(At(kClear), kTransmit);
+  EXPECT_EQ(ReadAll(), "a");
 }
 
 TEST(Pl031Test, ReadsTheHostsSeconds) {

@@ -204,6 +204,7 @@ class BoardDevicesTest : public testing::Test {
   static constexpr uint64_t kData = 0x00;        // UARTDR.
   static constexpr uint64_t kFlags = 0x18;       // UARTFR.
   static constexpr uint64_t kFull = 1 << 5;      // Its TXFF.
+  static constexpr uint64_t kControl = 0x30;     // UARTCR.
   static constexpr uint64_t kInterrupts = 0x38;  // UARTIMSC.
   static constexpr uint64_t kReceives = 1 << 4;  // Its RXIM.
   SerialLine console_;
@@ -226,6 +227,7 @@ TEST_F(BoardDevicesTest, TheConsoleTransmitsUntilItsBufferIsFull) {
 }
 
 TEST_F(BoardDevicesTest, TheConsoleReceivesAndInterrupts) {
+  Console().Write({0, kControl, 4}, 0x301);  // UARTEN, TXE, RXE.
   Console().Write({0, kInterrupts, 4}, kReceives);
   const uint8_t typed[] = {'h', 'i'};
   EXPECT_EQ(console_.input(typed), 2u);

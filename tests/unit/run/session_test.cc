@@ -151,6 +151,7 @@ class SessionTest : public testing::Test {
     AddMachine(std::move(script), std::move(prepare));
     return Run();
   }
+  std::string OnATerminal(const std::string& keys, size_t input_room);
 
   MachineSpec spec_;
   SessionOptions options_;
@@ -727,8 +728,10 @@ TEST_F(SessionTest, BytesOfAPipeAreNoCommands) {
   EXPECT_EQ(got, "\x01x");
 }
 
-// In a child, whose terminal it is.
-TEST_F(SessionTest, OnATerminalCtrlACommands) {
+// Types `keys` on the terminal of a session in a child, whose guest takes
+// `input_room` bytes. Returns what that got, why it ended and what was said.
+std::string SessionTest::OnATerminal(const std::string& keys,
+                                     size_t input_room) {
   Pipe report;
   int terminal = -1;
   const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
@@ -738,22 +741,33 @@ TEST_F(SessionTest, OnATerminalCtrlACommands) {
     real_time_ = true;
     options_.timeout = absl::Seconds(20);
     const SessionResult result = Run({Nothing}, [&](FakeMachine& machine) {
+      machine.input_room = input_room;
       machine.at_join = [&](FakeMachine& ended) { input = ended.input; };
     });
     const std::string told = input + "|" + result.stop.detail + "|" + said_;
     _exit(write(report.writer(), told.data(), told.size()) < 0 ? 1 : 0);
   }
-  ASSERT_EQ(write(terminal, "ls\x01h", 4), 4);
-  ASSERT_EQ(write(terminal, "\x01x", 2), 2);
+  EXPECT_EQ(write(terminal, keys.data(), keys.size()),
+            static_cast<ssize_t>(keys.size()));
   int status = 0;
   EXPECT_EQ(waitpid(child, &status, 0), child);
   EXPECT_EQ(status, 0);
   close(terminal);
-  const std::string told = ReadAll(report.reader());
+  return ReadAll(report.reader());
+}
+
+TEST_F(SessionTest, OnATerminalCtrlACommands) {
+  const std::string told = OnATerminal("ls\x01h\x01x", SIZE_MAX);
   EXPECT_THAT(told, StartsWith("ls|ctrl-a x|"));
   EXPECT_THAT(told, HasSubstr("vmm: ctrl-a x ends the run, ctrl-a h helps\n"));
   EXPECT_THAT(told, HasSubstr("vmm: ctrl-a x: end the run; ctrl-a ctrl-a: send "
                               "ctrl-a\n"));
+}
+
+// More than is read at once comes before the command.
+TEST_F(SessionTest, B3CtrlACommandsThoughTheGuestTakesNoInput) {
+  EXPECT_THAT(OnATerminal(std::string(300, 'l') + "\x01x", 0),
+              StartsWith("|ctrl-a x|"));
 }
 
 TEST_F(SessionTest, TheEndOfInputIsNotTheEndOfTheRun) {
