@@ -136,6 +136,16 @@ TEST_F(ResetImageTest, AReadOnlyRegisterIsLeftOut) {
   }
 }
 
+TEST_F(ResetImageTest, ARegisterIsNotReadOnlyForOneRefusal) {
+  const int vcpu = Create({kSctlrEl1});
+  kvm_.FailNext(uapi::kSetOneReg, EINVAL);
+  const auto image = ResetImage::Capture(vcpu);
+  ASSERT_TRUE(image.ok()) << image.status();
+  kvm_.Forget();
+  EXPECT_TRUE(image->Restore(vcpu).ok());
+  EXPECT_EQ(kvm_.writes().size(), 1u);
+}
+
 TEST_F(ResetImageTest, AnotherErrorLeavesItUnknownAndIsOne) {
   const int vcpu = Create({kSctlrEl1});
   kvm_.vcpus.back().registers[kSctlrEl1].write_error = ENOENT;

@@ -102,8 +102,19 @@ FakeKvm::~FakeKvm() {
 std::vector<std::string> FakeKvm::calls() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> names;
-  for (const auto& [number, name] : calls_) names.push_back(name);
+  for (const Point& call : calls_) names.push_back(call.name);
   return names;
+}
+
+std::vector<FakeKvm::Point> FakeKvm::points() const {
+  const std::lock_guard lock(mutex_);
+  return calls_;
+}
+
+int FakeKvm::Count(const std::string& name, const std::string& who) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = counts_.find({name, who});
+  return found == counts_.end() ? 0 : found->second;
 }
 
 std::vector<std::string> FakeKvm::writes() const {
@@ -114,6 +125,7 @@ std::vector<std::string> FakeKvm::writes() const {
 void FakeKvm::Forget() {
   const std::lock_guard lock(mutex_);
   calls_.clear();
+  counts_.clear();
   writes_.clear();
 }
 
@@ -125,6 +137,24 @@ int FakeKvm::NewFd(Kind kind) {
   const int fd = memfd_create("fake-kvm", MFD_CLOEXEC);
   if (fd >= 0) fds_[fd] = kind;
   return fd;
+}
+
+std::string FakeKvm::WhoIs(int fd) const {
+  const auto found = fds_.find(fd);
+  if (found == fds_.end()) return "nobody";
+  switch (found->second) {
+    case Kind::kKvm:
+      return "KVM";
+    case Kind::kVm:
+      return "VM";
+    case Kind::kGic:
+      return "GIC";
+    case Kind::kVcpu:
+      break;
+  }
+  size_t index = 0;
+  while (index < vcpus.size() && vcpus[index].fd != fd) ++index;
+  return absl::StrFormat("vCPU %d", index);
 }
 
 int FakeKvm::Open() {
@@ -144,13 +174,17 @@ int FakeKvm::ReadLog(char* buffer, size_t size) const {
 int FakeKvm::Ioctl(int fd, unsigned long request, uintptr_t argument) {
   std::unique_lock lock(mutex_);
   const size_t index = calls_.size();
-  calls_.emplace_back(request, NameOf(request));
+  Point point = {NameOf(request), WhoIs(fd), 0};
+  point.count = ++counts_[{point.name, point.who}];
+  calls_.push_back(point);
   int result = 0;
   if (auto& errors = failures_by_request_[request]; !errors.empty()) {
     result = -errors.front();
     errors.pop_front();
   } else if (failures_.contains(index)) {
     result = -failures_[index];
+  } else if (failure_at_ && failure_at_->first == point) {
+    result = -failure_at_->second;
   } else {
     lock.unlock();
     result = Answer(fd, request, argument);

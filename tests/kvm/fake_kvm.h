@@ -2,11 +2,13 @@
 #ifndef PARKVMM_TESTS_KVM_FAKE_KVM_H_
 #define PARKVMM_TESTS_KVM_FAKE_KVM_H_
 
+#include <compare>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -53,8 +55,23 @@ class FakeKvm {
   void FailNext(uapi::Request<Argument> request, int error) {
     failures_by_request_[request.number()].push_back(error);
   }
+  // A call by what was asked of whom, for the how manieth time: with several
+  // vCPUs it is found again in another run, where its index in calls() is not.
+  struct Point {
+    std::string name;
+    std::string who;  // "KVM", "VM", "GIC", "vCPU 0".
+    int count;        // From 1.
+    friend auto operator<=>(const Point&, const Point&) = default;
+  };
+  // Makes one call fail.
+  void FailAt(Point point, int error) {
+    failure_at_ = {std::move(point), error};
+  }
   // Names of the requests that were answered or refused, in order.
   std::vector<std::string> calls() const;
+  std::vector<Point> points() const;  // The same.
+  // How often this was asked so far.
+  int Count(const std::string& name, const std::string& who) const;
   // Registers that were written, in order, in hexadecimal: "6030...=12".
   std::vector<std::string> writes() const;
   void Forget();  // What calls() and writes() return.
@@ -114,11 +131,14 @@ class FakeKvm {
   int Run(Vcpu& vcpu);
   int Capability(unsigned long number) const;
   int NewFd(Kind kind);
+  std::string WhoIs(int fd) const;
 
   mutable std::mutex mutex_;
   std::map<size_t, int> failures_;
   std::map<unsigned long, std::deque<int>> failures_by_request_;
-  std::vector<std::pair<unsigned long, std::string>> calls_;
+  std::optional<std::pair<Point, int>> failure_at_;
+  std::vector<Point> calls_;
+  std::map<std::pair<std::string, std::string>, int> counts_;
   std::vector<std::string> writes_;
   std::map<int, Kind> fds_;
   bool has_vm_ = false;

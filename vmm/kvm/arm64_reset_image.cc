@@ -80,12 +80,15 @@ absl::Status Access(int vcpu_fd, uapi::Request<kvm_one_reg> request,
 }
 
 // Returns whether the register takes its own value, which one that is read-only
-// on this host does not.
+// on this host does not, as often as it is tried. A register that was taken for
+// read-only by mistake would never be reset.
 absl::StatusOr<bool> IsWritable(int vcpu_fd, uint64_t id, const void* value) {
   kvm_one_reg reg = {id, reinterpret_cast<uintptr_t>(value)};
-  if (PatientIoctl(vcpu_fd, uapi::kSetOneReg, &reg) == 0) return true;
-  if (MeansReadOnly(errno)) return false;
-  return IoctlError(uapi::kSetOneReg);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (PatientIoctl(vcpu_fd, uapi::kSetOneReg, &reg) == 0) return true;
+    if (!MeansReadOnly(errno)) return IoctlError(uapi::kSetOneReg);
+  }
+  return false;
 }
 
 }  // namespace

@@ -136,9 +136,10 @@ absl::Status Arm64Vcpu::WritePc(uint64_t value) {
 absl::Status Arm64Vcpu::FinishAccess() {
   if (run_->exit_reason != KVM_EXIT_MMIO) return absl::OkStatus();
   SetImmediateExit(1);
-  if (RawIoctl(fd_.get(), uapi::kRun, 0) == 0 || errno != EINTR) {
-    return absl::InternalError("KVM did not finish an access to a device");
+  if (RawIoctl(fd_.get(), uapi::kRun, 0) == 0) {
+    return absl::InternalError("KVM_RUN did not finish an access to a device");
   }
+  if (errno != EINTR) return IoctlError(uapi::kRun);
   ClearImmediateExit();  // The next Run() hears a nudge, this did not.
   return absl::OkStatus();
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_format.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/base/unique_fd.h"
@@ -31,6 +32,18 @@ constexpr bool IsUnknownToKvm(int error) {
   return error == EINVAL || error == ENOTTY || error == ENXIO;
 }
 
+// Turns errno of a request that failed into a status. KVM lacks something only
+// if the request says so and `has`, a question of its own, does as well: it
+// would fail in the same way if we asked for nonsense.
+template <typename Argument>
+absl::Status LacksOrFailed(uapi::Request<Argument> request,
+                           absl::FunctionRef<bool()> has, const char* lack) {
+  const int error = errno;
+  const absl::Status failed = IoctlError(request);
+  return IsUnknownToKvm(error) && !has() ? absl::FailedPreconditionError(lack)
+                                         : failed;
+}
+
 absl::Status ForwardPsci(int vm_fd) {
   for (const uapi::SmcccFilter& filter : kFilters) {
     kvm_device_attr attribute = {};
@@ -38,12 +51,13 @@ absl::Status ForwardPsci(int vm_fd) {
     attribute.attr = uapi::kArmVmSmcccFilter;
     attribute.addr = reinterpret_cast<uintptr_t>(&filter);
     if (PatientIoctl(vm_fd, uapi::kSetDeviceAttr, &attribute) == 0) continue;
-    if (IsUnknownToKvm(errno)) {
-      return absl::FailedPreconditionError(
-          "this host's KVM has no SMCCC filter: PSCI cannot be answered by the "
-          "VMM; use Linux 6.4 or newer, or --psci kvm");
-    }
-    return IoctlError(uapi::kSetDeviceAttr);
+    const auto has_filter = [&] {
+      return RawIoctl(vm_fd, uapi::kHasDeviceAttr, &attribute) == 0;
+    };
+    return LacksOrFailed(
+        uapi::kSetDeviceAttr, has_filter,
+        "this host's KVM has no SMCCC filter: PSCI cannot be answered by the "
+        "VMM; use Linux 6.4 or newer, or --psci kvm");
   }
   return absl::OkStatus();
 }
@@ -182,8 +196,11 @@ absl::Status ReportUndecodableAccesses(int vm_fd) {
   if (PatientIoctl(vm_fd, uapi::kEnableCap, &nisv) == 0) {
     return absl::OkStatus();
   }
-  if (!IsUnknownToKvm(errno)) return IoctlError(uapi::kEnableCap);
-  return absl::FailedPreconditionError(
+  const auto has_it = [vm_fd] {
+    return RawIoctl(vm_fd, uapi::kCheckExtension, KVM_CAP_ARM_NISV_TO_USER) > 0;
+  };
+  return LacksOrFailed(
+      uapi::kEnableCap, has_it,
       "this host's KVM does not report accesses that it cannot decode; use "
       "Linux 5.5 or newer");
 }

@@ -92,9 +92,7 @@ absl::Status Machine::CreateDevices() {
 
 void Machine::SetSpi(uint32_t spi, bool level) {
   const absl::Status set = vm_->SetSpi(spi, level);
-  if (set.ok()) return;
-  RequestStop({.kind = StopReason::Kind::kVmmError,
-               .detail = std::string(set.message())});
+  if (!set.ok()) RequestStop(StopReasonOf(set));
 }
 
 absl::StatusOr<std::unique_ptr<Parking>> Machine::CreateParking(

@@ -7,6 +7,14 @@
 
 namespace vmm {
 
+StopReason StopReasonOf(const absl::Status& error, uint32_t vcpu) {
+  return {.kind = absl::IsResourceExhausted(error)
+                      ? StopReason::Kind::kHostError
+                      : StopReason::Kind::kVmmError,
+          .detail = std::string(error.message()),
+          .vcpu = vcpu};
+}
+
 StopLatch::StopLatch() : event_(eventfd(0, EFD_CLOEXEC)) {}
 
 bool StopLatch::Set(StopReason reason) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "vmm/base/mutex.h"
 #include "vmm/base/unique_fd.h"
 
@@ -24,6 +25,7 @@ struct StopReason {
     kHalted,     // The guest's kernel halted, and is silent since.
     kTimeout,    // `detail` says what was waited for.
     kInterrupt,  // The user: a signal, or ctrl-a x.
+    kHostError,  // The host ran out of something; `detail` says what.
     kVmmError,   // Our fault; `detail` says what.
   };
   // The guest ended on purpose.
@@ -40,6 +42,10 @@ struct StopReason {
   uint64_t code = 0;
   uint64_t value = 0;
 };
+
+// Returns why a machine stops that cannot go on for `error`, which is no
+// guest's: kHostError if the host has too little of something, else kVmmError.
+StopReason StopReasonOf(const absl::Status& error, uint32_t vcpu = 0);
 
 // The first reason wins; the others came because of it.
 class StopLatch {

@@ -118,9 +118,7 @@ void VcpuThread::Main() {
   // Deadlines of ours are to be met, not gathered.
   if (deps_.firmware != nullptr) prctl(PR_SET_TIMERSLACK, 1);
   if (const absl::Status status = Live(); !status.ok()) {
-    deps_.request_stop({.kind = StopReason::Kind::kVmmError,
-                        .detail = std::string(status.message()),
-                        .vcpu = psci::Index(id_)});
+    deps_.request_stop(StopReasonOf(status, psci::Index(id_)));
   }
 }
 

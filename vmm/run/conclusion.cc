@@ -79,6 +79,11 @@ std::optional<Conclusion> OurFault(const RunFacts& facts) {
   return Conclusion{ExitCode::kVmmBug, "vmm-bug", facts.stop.detail};
 }
 
+std::optional<Conclusion> HostFailed(const RunFacts& facts) {
+  if (facts.stop.kind != Kind::kHostError) return std::nullopt;
+  return Conclusion{ExitCode::kHostCannot, "host-failed", facts.stop.detail};
+}
+
 std::optional<Conclusion> Interrupted(const RunFacts& facts) {
   if (facts.stop.kind != Kind::kInterrupt) return std::nullopt;
   return Conclusion{ExitCode::kInterrupted, "interrupted", facts.stop.detail};
@@ -223,9 +228,9 @@ std::optional<Conclusion> CommandUnfinished(const RunFacts& facts) {
 // reset or the silence after it. What the guest did comes before what became of
 // our outputs, for it is still to be said.
 constexpr Rule kRules[] = {
-    OurFault,     Interrupted,     ParkedCpuMistreated, CpusLost, CommandFailed,
-    GuestVerdict, VcpuStuck,       GuestPanicked,       TimedOut, GuestReset,
-    AllCpusOff,   PowerOffInKexec, CommandUnfinished,
+    OurFault,      HostFailed,   Interrupted,     ParkedCpuMistreated, CpusLost,
+    CommandFailed, GuestVerdict, VcpuStuck,       GuestPanicked,       TimedOut,
+    GuestReset,    AllCpusOff,   PowerOffInKexec, CommandUnfinished,
 };
 
 }  // namespace

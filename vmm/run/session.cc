@@ -180,10 +180,7 @@ void Session::RunMachine() {
   streams_.Attach(*machine_);
   machine_->Start();
   const absl::Status status = Loop();
-  if (!status.ok()) {
-    machine_->RequestStop(
-        {.kind = Kind::kVmmError, .detail = std::string(status.message())});
-  }
+  if (!status.ok()) machine_->RequestStop(StopReasonOf(status));
   machine_->Join();
   Hear(streams_.TakeLast());
   watch_->End();

@@ -362,6 +362,14 @@ TEST_F(MachineTest, AnInterruptThatKvmRefusesEndsTheMachine) {
   EXPECT_EQ(reason.detail, "no line");
 }
 
+TEST(StopReasonOfTest, WhatTheHostRunsOutOfIsTheHosts) {
+  const StopReason host = StopReasonOf(absl::ResourceExhaustedError("full"), 3);
+  EXPECT_EQ(host.kind, Kind::kHostError);
+  EXPECT_EQ(host.detail, "full");
+  EXPECT_EQ(host.vcpu, 3u);
+  EXPECT_EQ(StopReasonOf(absl::InternalError("ours")).kind, Kind::kVmmError);
+}
+
 // KVM holds those that are off.
 TEST_F(MachineTest, WhereKvmAnswersPsciAllEnterTheGuest) {
   MachineSpec spec = Spec(2);

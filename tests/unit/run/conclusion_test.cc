@@ -258,6 +258,10 @@ INSTANTIATE_TEST_SUITE_P(
              {.stop = {Kind::kVmmError, "ioctl"}, .panic = "Kernel panic"},
              ExitCode::kVmmBug,
              "vmm-bug"},
+        Case{"HostError",
+             {.stop = {Kind::kHostError, "ioctl"}, .panic = "Kernel panic"},
+             ExitCode::kHostCannot,
+             "host-failed"},
         Case{"OutputLost",
              {.stop = {Kind::kPowerOff}, .lost_output = "cannot write"},
              ExitCode::kOutputLost,
@@ -305,6 +309,7 @@ TEST(ConclusionOrderTest, WhatComesFirstIsSaidFirst) {
     return Conclude(facts).id;
   };
   EXPECT_EQ(id(Kind::kVmmError), "vmm-bug");
+  EXPECT_EQ(id(Kind::kHostError), "host-failed");
   EXPECT_EQ(id(Kind::kInterrupt), "interrupted");
   for (const Kind kind : {Kind::kVerdict, Kind::kStuck, Kind::kTimeout,
                           Kind::kReset, Kind::kAllOff, Kind::kPowerOff}) {
