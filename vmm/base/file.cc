@@ -2,6 +2,7 @@
 #include "vmm/base/file.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -73,20 +74,6 @@ bool LacksReader(const std::string& path) {
 
 std::string TemporaryFor(const std::string& path) { return path + ".tmp"; }
 
-// `fd` is open without blocking: what takes nothing for too long is an error,
-// with errno ETIMEDOUT.
-absl::Status WriteTo(int fd, const std::string& path,
-                     absl::string_view content) {
-  return WriteAll(path, content, [fd](const char* bytes, size_t size) {
-    const ssize_t taken = write(fd, bytes, size);
-    if (taken >= 0 || errno != EAGAIN) return taken;
-    pollfd reader = {fd, POLLOUT, 0};
-    const int ready = poll(&reader, 1, kReaderPatienceMs);
-    errno = ready == 0 ? ETIMEDOUT : EINTR;  // Tried again.
-    return ssize_t{-1};
-  });
-}
-
 // Returns whether a new file may take the place of `path`: it is a regular
 // file, or nothing at all. An error says why nothing can be written there.
 absl::StatusOr<bool> IsReplaceable(const std::string& path) {
@@ -140,17 +127,43 @@ absl::Status Replace(const std::string& path, absl::string_view content) {
 absl::Status WriteAll(
     const std::string& path, absl::string_view content,
     absl::FunctionRef<ssize_t(const char* bytes, size_t size)> write_some) {
+  const size_t size = content.size();
   while (!content.empty()) {
     const ssize_t taken = write_some(content.data(), content.size());
     if (taken < 0 && errno == EINTR) continue;
     if (taken < 0) return CannotWrite(path);
     if (taken == 0) {
-      return absl::DataLossError(
-          absl::StrCat("cannot write ", path, ": it takes no more"));
+      return absl::DataLossError(absl::StrFormat(
+          "cannot write %s: only %d of %d bytes could be written", path,
+          size - content.size(), size));
     }
     content.remove_prefix(static_cast<size_t>(taken));
   }
   return absl::OkStatus();
+}
+
+absl::Status WriteTo(int fd, const std::string& path,
+                     absl::string_view content) {
+  struct stat info = {};
+  // A pipe that polls writable takes this much without blocking.
+  const size_t most = fstat(fd, &info) == 0 && S_ISREG(info.st_mode)
+                          ? content.size()
+                          : PIPE_BUF;
+  bool stalled = false;
+  const auto write_some = [&, fd, most](const char* bytes, size_t size) {
+    pollfd reader = {fd, POLLOUT, 0};
+    const int ready = poll(&reader, 1, kReaderPatienceMs);
+    stalled = ready == 0;
+    if (ready <= 0) return ssize_t{-1};
+    const ssize_t taken = write(fd, bytes, std::min(size, most));
+    if (taken < 0 && errno == EAGAIN) errno = EINTR;  // Tried again.
+    return taken;
+  };
+  absl::Status status = WriteAll(path, content, write_some);
+  if (!stalled) return status;
+  return absl::DeadlineExceededError(
+      absl::StrFormat("cannot write %s: its reader took nothing for %d s", path,
+                      kReaderPatienceMs / 1000));
 }
 
 absl::Status WriteFile(const std::string& path, absl::string_view content) {
@@ -161,8 +174,11 @@ absl::Status WriteFile(const std::string& path, absl::string_view content) {
   for (int waited_ms = 0;; waited_ms += kOpenAgainMs) {
     file = UniqueFd(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK));
     if (file.valid()) break;
-    if (!LacksReader(path) || waited_ms >= kReaderPatienceMs) {
-      return CannotWrite(path);
+    if (!LacksReader(path)) return CannotWrite(path);
+    if (waited_ms >= kReaderPatienceMs) {
+      return absl::DeadlineExceededError(
+          absl::StrFormat("cannot write %s: waited %d s for its reader", path,
+                          kReaderPatienceMs / 1000));
     }
     usleep(kOpenAgainMs * 1000);
   }

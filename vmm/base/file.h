@@ -61,6 +61,12 @@ class FileStream {
   absl::Status status_;
 };
 
+// Appends all of `content` to what is open as `fd`, blocking or not. Whoever
+// reads it has kReaderPatienceMs each time to take something; then it is an
+// error, as one of write() is. The error calls it `path`.
+absl::Status WriteTo(int fd, const std::string& path,
+                     absl::string_view content);
+
 // Calls `write_some`, which is write() or a test's, until it has taken all of
 // `content`; an interrupted call is made again. It returns how many bytes it
 // took, or -1 with errno set. The error names `path`.

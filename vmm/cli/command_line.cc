@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <numeric>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "vmm/base/log.h"
 #include "vmm/cli/blame.h"
 #include "vmm/cli/doctor_command.h"
+#include "vmm/cli/output.h"
 #include "vmm/cli/run_command.h"
 #include "vmm/cli/run_options.h"
 #include "vmm/run/version.h"
@@ -105,8 +107,9 @@ ExitCode RunCommandLine(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version
-    app.exit(asked);
-    return ExitCode::kOk;
+    std::ostringstream answer;
+    app.exit(asked, answer, answer);
+    return Print(answer.str());
   } catch (const CLI::ExtrasError& error) {
     const CLI::App& command = run.parsed() ? run : app;
     LogError(absl::StrCat(WhatIsUnknown(command, app.remaining(true)),

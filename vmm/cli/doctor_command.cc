@@ -1,26 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/cli/doctor_command.h"
 
-#include <iostream>
+#include <string>
 
 #include "absl/strings/str_format.h"
 #include "nlohmann/json.hpp"
+#include "vmm/cli/output.h"
 
 namespace vmm {
 namespace {
 
-void PrintLines(const HostReport& report) {
+std::string Lines(const HostReport& report) {
+  std::string lines;
   for (const HostCheck& check : report.checks) {
-    std::cout << absl::StrFormat("%-8s %-16s %s\n",
-                                 check.remedy.empty() ? "ok" : "MISSING",
-                                 check.title, check.value);
+    absl::StrAppendFormat(&lines, "%-8s %-16s %s\n",
+                          check.remedy.empty() ? "ok" : "MISSING", check.title,
+                          check.value);
     if (!check.remedy.empty()) {
-      std::cout << absl::StrFormat("%25s -> %s\n", "", check.remedy);
+      absl::StrAppendFormat(&lines, "%25s -> %s\n", "", check.remedy);
     }
   }
+  return lines;
 }
 
-void PrintJson(const HostReport& report) {
+std::string Json(const HostReport& report) {
   nlohmann::json checks = nlohmann::json::array();
   for (const HostCheck& check : report.checks) {
     checks.push_back({{"id", check.id},
@@ -29,18 +32,15 @@ void PrintJson(const HostReport& report) {
                       {"ok", check.remedy.empty()},
                       {"remedy", check.remedy}});
   }
-  std::cout << nlohmann::json{{"schema_version", 1},
-                              {"usable", report.usable()},
-                              {"checks", checks}}
-                   .dump(2)
-            << "\n";
+  return JsonText(
+      {{"schema_version", 1}, {"usable", report.usable()}, {"checks", checks}});
 }
 
 }  // namespace
 
 ExitCode DoctorCommand(const HostReport& report, bool as_json) {
-  as_json ? PrintJson(report) : PrintLines(report);
-  return report.usable() ? ExitCode::kOk : ExitCode::kHostCannot;
+  return Print(as_json ? Json(report) : Lines(report),
+               report.usable() ? ExitCode::kOk : ExitCode::kHostCannot);
 }
 
 }  // namespace vmm

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <cstddef>
 #include <exception>
-#include <iostream>
 
+#include "vmm/base/log.h"
 #include "vmm/cli/command_line.h"
 #include "vmm/run/exit_code.h"
 
@@ -26,13 +29,25 @@ void TakeLittleMemory() {
   pthread_attr_destroy(&attributes);
 }
 
+// Opens what is missing of stdin, stdout and stderr, so that no file of ours
+// takes its place. It takes no output, and whoever writes to it is told. So is
+// whoever writes to a pipe without a reader, or beyond a limit of file sizes.
+void PrepareForOutputs() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) < 0) open("/dev/null", O_RDONLY);
+  }
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
+}
+
 }  // namespace
 
 // Our own code throws nothing; the standard library may run out of memory.
 int main(int argc, char** argv) try {
+  PrepareForOutputs();
   TakeLittleMemory();
   return static_cast<int>(vmm::RunCommandLine(argc, argv));
 } catch (const std::exception& exception) {
-  std::cerr << "vmm: error: " << exception.what() << "\n";
+  vmm::LogError(exception.what());
   return static_cast<int>(vmm::ExitCode::kVmmBug);
 }

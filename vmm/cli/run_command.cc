@@ -5,7 +5,6 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include <iostream>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -20,6 +19,7 @@
 #include "vmm/base/status_macros.h"
 #include "vmm/cli/blame.h"
 #include "vmm/cli/guest_command.h"
+#include "vmm/cli/output.h"
 #include "vmm/cli/quantities.h"
 #include "vmm/machine/plan.h"
 #include "vmm/run/results.h"
@@ -178,7 +178,7 @@ absl::Status WriteResults(const RunOptions& options, const MachineSpec& spec,
   const nlohmann::json results = ResultsJson(
       {.config = ToJson(options), .arm = options.arm, .label = options.label},
       spec, result);
-  return WriteFile(options.results, absl::StrCat(results.dump(2), "\n"));
+  return WriteFile(options.results, JsonText(results));
 }
 
 absl::StatusOr<nlohmann::json> PlanJson(const RunOptions& options) {
@@ -197,8 +197,8 @@ ExitCode DryRun(const RunOptions& options) {
     status = plan.status();
     if (plan.ok()) config["plan"] = *plan;
   }
-  std::cout << config.dump(2) << "\n";
-  return status.ok() ? ExitCode::kOk : Blame(status);
+  const ExitCode printed = Print(JsonText(config));
+  return status.ok() ? printed : Blame(status);
 }
 
 }  // namespace
@@ -268,6 +268,7 @@ ExitCode RunCommand(const RunOptions& options, SessionRunner run_session) {
   if (conclusion.code != ExitCode::kOk && !conclusion.IsCommands()) {
     LogError(absl::StrCat(conclusion.sentence, " [", conclusion.id, "]"));
   }
+  if (code == ExitCode::kOk && !LogStatus().ok()) code = ExitCode::kOutputLost;
   return code;
 }
 

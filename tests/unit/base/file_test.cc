@@ -178,6 +178,16 @@ TEST_F(WriteFileTest, APipesReaderMayComeLate) {
   EXPECT_EQ(got, "piped");
 }
 
+TEST(WriteToTest, AReaderThatStandsStillIsWaitedForAndNamed) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);  // Blocking, as stderr usually is.
+  const absl::Status status = WriteTo(ends[1], "f", std::string(1 << 17, 'x'));
+  EXPECT_EQ(status, absl::DeadlineExceededError(
+                        "cannot write f: its reader took nothing for 5 s"));
+  close(ends[0]);
+  close(ends[1]);
+}
+
 TEST_F(WriteFileTest, AFullDeviceIsNamedAndStays) {
   EXPECT_EQ(WriteFile("/dev/full", "x"),
             absl::ResourceExhaustedError(
@@ -236,9 +246,14 @@ TEST(WriteAllTest, EndsWithTheFirstError) {
 }
 
 TEST(WriteAllTest, DoesNotTryForEverWhereNothingIsTaken) {
+  int calls = 0;
   const absl::Status status =
-      WriteAll("f", "x", [](const char*, size_t) -> ssize_t { return 0; });
-  EXPECT_EQ(status.message(), "cannot write f: it takes no more");
+      WriteAll("f", "0123456789", [&](const char*, size_t) -> ssize_t {
+        errno = E2BIG;  // Of an earlier call.
+        return ++calls == 1 ? 4 : 0;
+      });
+  EXPECT_EQ(status, absl::DataLossError(
+                        "cannot write f: only 4 of 10 bytes could be written"));
 }
 
 class FileStreamTest : public WriteFileTest {
@@ -404,7 +419,8 @@ TEST(WriteAllTest, NothingTakenIsNoInterruption) {
         errno = EINTR;  // Of an earlier call.
         return ++calls == 1 ? 0 : 1;
       });
-  EXPECT_EQ(status, absl::DataLossError("cannot write f: it takes no more"));
+  EXPECT_EQ(status, absl::DataLossError(
+                        "cannot write f: only 0 of 1 bytes could be written"));
   EXPECT_EQ(calls, 1);
 }
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/cli/run_command.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -16,6 +18,7 @@
 
 #include "nlohmann/json.hpp"
 #include "tests/support/scratch.h"
+#include "vmm/base/log.h"
 
 namespace vmm {
 namespace {
@@ -418,6 +421,35 @@ TEST_F(RunCommandTest, ResultsAreWhatHappened) {
   EXPECT_EQ(results["arm"], "stop");
   EXPECT_THAT(text, HasSubstr("kvm-on-tcg-icount"));
   unlink(options_.results.c_str());
+}
+
+// faults.md C7.
+TEST_F(RunCommandTest, WhatIsNoUtf8LosesNoResults) {
+  options_.results = ScratchPath("results");
+  options_.arm = "a\xff";
+  EXPECT_EQ(Run(), ExitCode::kOk);
+  std::ifstream file(options_.results);
+  EXPECT_EQ(json::parse(file)["arm"], "a\ufffd");
+  unlink(options_.results.c_str());
+}
+
+// faults.md C8.
+TEST_F(RunCommandTest, WhatTheUserNamesReachesNoTerminalAsItIs) {
+  options_.kernel = "/nowhere/\x1b[2J";
+  EXPECT_THAT(Refused(), HasSubstr("/nowhere/\\x1b[2J"));
+}
+
+// In processes of their own, because it lasts.
+TEST_F(RunCommandTest, WhatStderrDidNotTakeIsAnOutputThatIsLost) {
+  const auto run = [this] {
+    dup2(open("/dev/full", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
+    LogInfo("lost");
+    _exit(static_cast<int>(
+        RunCommand(options_, [this](auto&&...) { return result_; })));
+  };
+  EXPECT_EXIT(run(), testing::ExitedWithCode(74), "");
+  result_->conclusion = {.code = ExitCode::kGuestPanic};
+  EXPECT_EXIT(run(), testing::ExitedWithCode(64), "");
 }
 
 TEST_F(RunCommandTest, APathWhereNoResultsCanBeIsRefusedBeforeTheRun) {

@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Links packages statically whose Debian CMake files name only the shared
-# library, although the archive lies beside it (Abseil), or whose code is in
-# their headers as well (fmt, spdlog). Runs at the end of the top CMakeLists.txt,
-# when every find_package() has been called.
+# library, although the archive lies beside it (Abseil). Runs at the end of the
+# top CMakeLists.txt, when every find_package() has been called.
 include_guard(GLOBAL)
 
 function(parkvmm_link_archives)
   get_directory_property(targets DIRECTORY ${CMAKE_SOURCE_DIR} IMPORTED_TARGETS)
-  # An archive without members, for what needs no library at all.
-  set(empty ${CMAKE_BINARY_DIR}/empty.a)
-  file(WRITE ${empty} "!<arch>\n")
   foreach(target ${targets})
     get_target_property(type ${target} TYPE)
     get_target_property(library ${target} LOCATION)
@@ -18,19 +14,8 @@ function(parkvmm_link_archives)
     endif()
     string(REGEX REPLACE "\\.so[.0-9]*$" ".a" archive ${library})
     if(NOT EXISTS ${archive})
-      set(archive "")
-      foreach(twin ${target}-header-only ${target}_header_only)
-        if(TARGET ${twin})
-          set(archive ${empty})
-          get_target_property(definitions ${twin} INTERFACE_COMPILE_DEFINITIONS)
-          set_target_properties(${target} PROPERTIES
-            INTERFACE_COMPILE_DEFINITIONS "${definitions}")
-        endif()
-      endforeach()
-    endif()
-    if(NOT archive)
-      message(FATAL_ERROR "${target}: ${library} has no archive beside it and no "
-        "header-only twin, so it cannot go into a static binary")
+      message(FATAL_ERROR "${target}: ${library} has no archive beside it, so it "
+        "cannot go into a static binary")
     endif()
     get_target_property(configurations ${target} IMPORTED_CONFIGURATIONS)
     foreach(configuration ${configurations})

@@ -39,7 +39,7 @@ SYMMETRIC = {"min", "max", "swap", "memcmp"}
 # The order of what these write means nothing: a devicetree's properties and nodes.
 UNORDERED = re.compile(r"tree\.|Write\w*\(tree|fdt::WritePlace")
 # What only tells, or tells a compiler or a test something.
-UNTOLD = re.compile(r"static_cast<void>|\w+\.reserve\(|hook_\.|log::|LOG|spdlog::|Log[A-Z]|"
+UNTOLD = re.compile(r"static_cast<void>|\w+\.reserve\(|hook_\.|log::|LOG|Log[A-Z]|"
                     r"std::fputs|fmt::print")
 # What tests/model is told of a step: the code under test does not see it.
 SCAFFOLD = re.compile(r"hook_\.")
