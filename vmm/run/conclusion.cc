@@ -233,6 +233,13 @@ constexpr Rule kRules[] = {
     GuestReset,    AllCpusOff,   PowerOffInKexec, CommandUnfinished,
 };
 
+Conclusion ConcludeGuest(const RunFacts& facts) {
+  for (const Rule rule : kRules) {
+    if (auto conclusion = rule(facts)) return *std::move(conclusion);
+  }
+  return JudgeKexecs(facts);
+}
+
 }  // namespace
 
 std::optional<CommandFacts> CommandFacts::Of(const CommandLink* link) {
@@ -249,10 +256,7 @@ bool Conclusion::NeedsPostMortem() const {
 }
 
 Conclusion Conclude(const RunFacts& facts) {
-  for (const Rule rule : kRules) {
-    if (auto conclusion = rule(facts)) return *std::move(conclusion);
-  }
-  Conclusion conclusion = JudgeKexecs(facts);
+  Conclusion conclusion = ConcludeGuest(facts);
   if (conclusion.code == ExitCode::kOk && !facts.lost_output.empty()) {
     conclusion = {ExitCode::kOutputLost, "output-lost", facts.lost_output};
   }

@@ -90,6 +90,7 @@ class Session {
   int64_t active_ns_ = 0;  // When anything was last seen to happen.
   bool asleep_ = false;
   std::string panic_;  // The last machine's, once that has ended.
+  absl::Status dtb_status_;
   absl::Status events_status_;
   bool heading_printed_ = false;
   SessionResult result_;
@@ -118,8 +119,10 @@ absl::Status Session::Prepare() {
         machine_->events().WriteTo(options_.events_path, result_.resets > 0)));
   }
   if (!options_.dump_dtb_path.empty()) {
-    RETURN_IF_ERROR(
-        AboutNamedFile(WriteFile(options_.dump_dtb_path, machine_->dtb())));
+    const absl::Status written =
+        AboutNamedFile(WriteFile(options_.dump_dtb_path, machine_->dtb()));
+    if (absl::IsInvalidArgument(written)) return written;
+    dtb_status_.Update(written);
   }
   result_.mpidrs = machine_->mpidrs();
   if (options_.whole_result) {
@@ -150,6 +153,7 @@ absl::StatusOr<SessionResult> Session::Run() {
     ++result_.resets;
     LogInfo("the guest reset; booting again");
   }
+  const std::string lost = LostOutput();
   result_.conclusion = Conclude({.stop = result_.stop,
                                  .panic = panic_,
                                  .splat = watch_->splat(),
@@ -163,10 +167,11 @@ absl::StatusOr<SessionResult> Session::Run() {
                                  .expected_kexecs = options_.expected_kexecs,
                                  .diagnoses = result_.diagnoses,
                                  .command = CommandFacts::Of(streams_.link()),
-                                 .lost_output = LostOutput(),
+                                 .lost_output = lost,
                                  .reset_is_end = options_.reset_is_end,
                                  .strict = options_.strict,
                                  .raw = spec_.kernel.raw});
+  if (result_.conclusion.sentence != lost && !lost.empty()) LogError(lost);
   if (result_.conclusion.NeedsPostMortem() &&
       result_.stop.kind != Kind::kInterrupt) {
     ReportPostMortem(watch_->LastLines(), machine_->PostMortem(),
@@ -309,9 +314,10 @@ void Session::ReportBoot(std::optional<size_t> place) {
 }
 
 std::string Session::LostOutput() const {
-  const absl::Status status =
-      events_status_.ok() ? streams_.status() : events_status_;
-  return std::string(status.message());
+  absl::Status first = dtb_status_;
+  first.Update(events_status_);
+  first.Update(streams_.status());
+  return std::string(first.message());
 }
 
 std::string Session::AwaitedThing() const {

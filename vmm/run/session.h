@@ -78,7 +78,7 @@ struct SessionResult {
 //
 // Errors are those of `deps.create`, and of output files that cannot be opened:
 // kInvalidArgument if another path would do, else kAborted. What goes wrong
-// with them later is in the conclusion.
+// with them later is in the conclusion, and so is a device tree that was lost.
 absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
                                          const SessionOptions& options,
                                          const SessionDeps& deps);

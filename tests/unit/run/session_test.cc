@@ -985,13 +985,20 @@ TEST_F(SessionTest, FilesThatCannotBeOpenedAreTheUsersErrors) {
   }
 }
 
-TEST_F(SessionTest, AFullDiskIsNoUsersError) {
+TEST_F(SessionTest, ADeviceTreeThatIsLostDoesNotEndTheRun) {
   options_.dump_dtb_path = "/dev/full";
-  deps_.create = [this] {
-    return std::make_unique<FakeMachine>(clock_,
-                                         FakeMachine::Script{kPowerOff});
-  };
-  EXPECT_TRUE(absl::IsAborted(RunSession(spec_, options_, deps_).status()));
+  const SessionResult result = Run({kPowerOff});
+  EXPECT_EQ(result.conclusion.code, ExitCode::kOutputLost);
+  EXPECT_THAT(result.conclusion.sentence, HasSubstr("/dev/full"));
+}
+
+TEST_F(SessionTest, WhatIsLostOfAGuestThatFailedIsToldToo) {
+  options_.dump_dtb_path = "/dev/full";
+  const SessionResult result = Run({kVersion, kUp, kReset});
+  EXPECT_THAT(said_,
+              HasSubstr("vmm: error: cannot write /dev/full: No space left on "
+                        "device\n"));
+  EXPECT_EQ(result.conclusion.id, "reset");
 }
 
 TEST_F(SessionTest, TheDeviceTreeIsWritten) {
