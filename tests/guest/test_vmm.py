@@ -132,7 +132,7 @@ def until(what: str) -> Iterator[None]:
 def test_a_terminals_keys_are_the_guests_and_ctrl_a_x_ends_it(terminals: Terminals) -> None:
     needs_emulation(EMULATED)
     window = terminals.open(str(TOOL), *EMULATED, "run", "--raw", payload("echo"),
-                           *TIMEOUT)
+                            *TIMEOUT)
     window.shows(b"ready\r\n")
     assert window.modes() != window.before
     window.type(b"hi\x03\x1a\r\x01\x01.")

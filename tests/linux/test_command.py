@@ -102,7 +102,8 @@ def test_b4_all_of_an_output_arrives_whatever_the_kernel_prints(host: Host) -> N
 def test_b4_a_command_runs_in_each_kernel(host: Host) -> None:
     outcome = host.run(["vmm", "run", "--seed", "1", "-c", "2", "-m", "1G", "-i", ROOT_FILES,
                         "--kexec", "2", "--results", "@RESULTS@/results.json", IMAGE, "--",
-                        "sh", "-c", "busybox nproc; busybox grep -o park.cycle=. /proc/cmdline || :"])
+                        "sh", "-c",
+                        "busybox nproc; busybox grep -o park.cycle=. /proc/cmdline || :"])
     assert outcome.status == 0, outcome.explain()
     assert outcome.stdout == "2\n2\npark.cycle=1\n2\npark.cycle=2\n"
     assert [(kexec["cpus"], kexec["cpus_back"]) for kexec in outcome.json()["kexecs"]] == [

@@ -13,8 +13,8 @@
 /* In the initramfs. */
 #define COMMAND_FOLDER "/.parkvmm"
 #define COMMAND_INIT COMMAND_FOLDER "/init"
-#define COMMAND_KERNEL COMMAND_FOLDER "/Image" /* What to kexec into, if so. \
-                                                */
+/* What to kexec into, if it does. */
+#define COMMAND_KERNEL COMMAND_FOLDER "/Image"
 /*
  * Strings, each with a NUL behind it: COMMAND_FILE_MAGIC; COMMAND_PIPES or
  * COMMAND_TERMINAL; the number of words; the words; the environment.
@@ -34,18 +34,20 @@
 #define COMMAND_FRAME_HEADER 3
 #define COMMAND_FRAME_PAYLOAD 4096 /* At most. */
 
-/* From the guest. */
-#define COMMAND_HELLO 'H'  /* A command starts. No payload. */
-#define COMMAND_STDOUT 'O' /* What it printed. */
+/* From the guest. HELLO: a command starts; no payload. CREDIT: so many bytes
+ * more of INPUT may come, 16 bits. EXIT: it has ended; its status, one byte.
+ * BROKEN: it could not be run; why, in words. */
+#define COMMAND_HELLO 'H'
+#define COMMAND_STDOUT 'O'
 #define COMMAND_STDERR 'E'
-#define COMMAND_CREDIT 'C' /* So many bytes more of INPUT may come: 16 bits. \
-                            */
-#define COMMAND_EXIT 'X'   /* It has ended: its status, one byte. */
-#define COMMAND_BROKEN 'B' /* It could not be run: why, in words. */
+#define COMMAND_CREDIT 'C'
+#define COMMAND_EXIT 'X'
+#define COMMAND_BROKEN 'B'
 
-/* To the guest. */
+/* To the guest. INPUT_END: no payload. SIZE: of the terminal; rows and columns,
+ * 16 bits each. */
 #define COMMAND_INPUT 'I'
-#define COMMAND_INPUT_END 'Z' /* No payload. */
-#define COMMAND_SIZE 'S'      /* The terminal's: rows, columns, 16 bits each. */
+#define COMMAND_INPUT_END 'Z'
+#define COMMAND_SIZE 'S'
 
 #endif /* PARKVMM_VMM_COMMAND_COMMAND_ABI_H_ */
