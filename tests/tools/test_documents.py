@@ -164,8 +164,8 @@ def of_vmm(text: str) -> set[str]:
     them."""
     words = [command.partition("vmm " + name)[2] for command in commands_of(text)
              for name in ("run ", "doctor ")]
-    # What is in quotes is the guest's.
-    words = [re.sub(r'"[^"]*"', "", word) for word in words]
+    # What is in quotes, or behind two hyphens, is the guest's.
+    words = [re.sub(r'"[^"]*"', "", word).partition(" -- ")[0] for word in words]
     words += re.findall(r"^\| (`-(?:\\\||[^|])*) \|", text, re.MULTILINE)
     return {option for word in words for option in OPTION.findall(word.partition("#")[0])}
 
