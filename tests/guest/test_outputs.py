@@ -77,7 +77,7 @@ for fault in FAULTS; do
       set -e
       seconds=$(($(up) - begin))
       lines=$(grep -c "SAYS" said || true)
-      lost=$(grep -cE "^vmm: error: (cannot write|waited 5 s for whoever)" said || true)
+      lost=$(grep -cE "^vmm: error: (cannot write|waited 5 s for (whoever|a reader))" said || true)
       echo "cell $fault $output $payload $code $seconds $lines $lost"
       sed "s/^/  /" said
       rm -f disk/file disk/file.tmp

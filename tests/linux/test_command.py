@@ -18,9 +18,7 @@ EMULATED = ("--host", "emulated")
 STATUSES = {
     "exit 7": 7,
     "kill -9 $$": 128 + 9,
-    "exec /no/such/program": 127,
     "busybox sleep 1000 & exit 4": 4,
-    "busybox mkdir /d; exec /d": 126,
     "echo c >/proc/sysrq-trigger": 64,
     "busybox poweroff -f": 1,
     "busybox reboot -f": 67,
@@ -31,7 +29,8 @@ run() {
   expected=$1
   shift
   status=0
-  vmm run --seed 1 --timeout 8s --panic-grace 1s -m 512M -i "$INITRD" "$IMAGE" "$@" \
+  vmm run --seed 1 --timeout 8s --panic-grace 1s -m 512M -p cryptomgr.notests \
+    -i "$INITRD" "$IMAGE" "$@" \
     >/dev/null 2>/tmp/said || status=$?
   echo "$expected $status $(tail -n 1 /tmp/said)"
 }
@@ -43,7 +42,6 @@ def test_b4_the_status_of_a_command_is_vmms(host: Host) -> None:
     lines += [f"run {status} -- sh -c '{text}'" for text, status in STATUSES.items()]
     lines += ["run 127 -- /no/such", "run 126 -- /dev",
               "run 7 -p panic=-1 -- sh -c 'exit 7'",
-              "run 0 --allow-splat lkdtm -- sh -c 'echo BUG: lkdtm >/dev/kmsg'",
               "run 1 -- sh -c 'echo BUG: said >/dev/kmsg'",
               "run 5 -- sh -c 'echo BUG: said >/dev/kmsg; exit 5'"]
     outcome = host.script("\n".join(lines), files=(IMAGE, ROOT_FILES), deadline=280)
@@ -55,8 +53,8 @@ def test_b4_the_status_of_a_command_is_vmms(host: Host) -> None:
         assert expected == status, outcome.stdout
     # A command that failed says so itself; what else went wrong is said.
     assert not said[0].endswith("]")
-    for which, identifier in {5: "guest-panic", 6: "command-unfinished", 7: "reset",
-                              8: "timeout", 9: "command-not-run"}.items():
+    for which, identifier in {3: "guest-panic", 4: "command-unfinished", 5: "reset",
+                              6: "timeout", 7: "command-not-run"}.items():
         assert said[which].endswith(f"[{identifier}]"), said[which]
 
 
