@@ -106,8 +106,7 @@ absl::Status CheckInitramfs(const Content& initrd) {
       "\x1f\x8b",
       "\x1f\x9e",
       "\x28\xb5\x2f\xfd",
-      "\xfd"
-      "7zXZ",
+      "\xfd\x37zXZ",
       "BZh",
       "\x89LZO",
       "\x02\x21\x4c\x18",

@@ -119,7 +119,7 @@ absl::Status Session::Prepare() {
         machine_->events().WriteTo(options_.events_path, result_.resets > 0)));
   }
   if (!options_.dump_dtb_path.empty()) {
-    const absl::Status written =
+    absl::Status written =
         AboutNamedFile(WriteFile(options_.dump_dtb_path, machine_->dtb()));
     if (absl::IsInvalidArgument(written)) return written;
     dtb_status_.Update(written);

@@ -92,9 +92,7 @@ TEST(CommandArchive, HasNoKernelUnlessItIsToKexec) {
 TEST(CheckInitramfs, KnowsWhatLinuxUnpacks) {
   for (const absl::string_view known :
        {"070701000", "070702000", "\x1f\x8b\x08", "\x28\xb5\x2f\xfd\x04",
-        "\xfd"
-        "7zXZ",
-        "BZh9", "\x02\x21\x4c\x18"}) {
+        "\xfd\x37zXZ", "BZh9", "\x02\x21\x4c\x18"}) {
     EXPECT_TRUE(CheckInitramfs(Content(BytesOf(known))).ok()) << known;
   }
   EXPECT_TRUE(CheckInitramfs(Content(Bytes{0x5d, 0, 0, 0})).ok());  // LZMA
