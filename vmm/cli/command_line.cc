@@ -97,6 +97,7 @@ ExitCode RunCommandLine(int argc, const char* const* argv) {
       "Run a guest kernel, or a command in it: vmm run [OPTIONS] KERNEL "
       "[-- COMMAND [ARGUMENT]...]");
   DefineRunOptions(run, options);
+  const int words = argc;
   options.command = TakeCommand(argc, argv);
 
   bool doctor_json = false;
@@ -118,6 +119,10 @@ ExitCode RunCommandLine(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     LogError(absl::StrCat(error.what(), "; see vmm ",
                           run.parsed() ? "run " : "", "--help"));
+    return ExitCode::kUsage;
+  }
+  if (words > argc && (doctor.parsed() || options.command.empty())) {
+    LogError("-- precedes a command for the guest: vmm run KERNEL -- COMMAND");
     return ExitCode::kUsage;
   }
   if (doctor.parsed()) return DoctorCommand(ExamineHost(), doctor_json);

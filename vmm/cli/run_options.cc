@@ -221,7 +221,8 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
   command.add_flag("--skip-if-no-kvm", options.skip_if_no_kvm,
                    "exit 77, not 69, where this host cannot run it");
   command.add_flag("-v,--verbose", options.verbose,
-                   "after each kexec, where each CPU's time went");
+                   "after each kexec, where each CPU's time went; with "
+                   "COMMAND the guest's console, on stderr");
 }
 
 absl::Status ApplyConfigFile(CLI::App& command, RunOptions& options) {

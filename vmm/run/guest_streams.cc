@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "vmm/base/log.h"
 
@@ -73,15 +74,13 @@ void GuestStreams::AddTo(EventLoop& loop, std::function<void()> quit) {
 
 GuestStreams::Heard GuestStreams::Move() {
   Heard heard;
-  if (!Pending()) heard = Take();
+  if (!Pending()) heard = TakeAll();
   Send();
   SetInterest();
   return heard;
 }
 
-GuestStreams::Heard GuestStreams::TakeLast() { return Take(); }
-
-GuestStreams::Heard GuestStreams::Take() {
+GuestStreams::Heard GuestStreams::TakeAll() {
   Heard heard = {.console = machine_->console().Take()};
   switch (kind_) {
     case Kind::kConsole:

@@ -10,7 +10,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 #include "vmm/base/event_loop.h"
 #include "vmm/command/link.h"
 #include "vmm/machine/machine_control.h"
@@ -51,8 +50,8 @@ class GuestStreams {
   void AddTo(EventLoop& loop, std::function<void()> quit);
   // At the end of each round of the loop: moves what can be moved.
   Heard Move();
-  // Once the machine has ended.
-  Heard TakeLast();
+  // Takes what there is, whoever reads it. Once the machine has ended.
+  Heard TakeAll();
   // Writes what was taken, or as much as is read within ConsoleOutput's
   // patience.
   void WriteAll(const std::function<int64_t()>& now_ns);
@@ -70,7 +69,6 @@ class GuestStreams {
   const CommandLink* link() const { return link_ ? &*link_ : nullptr; }
 
  private:
-  Heard Take();
   void TakeCommand(Heard& heard);
   void Read();
   void Send();

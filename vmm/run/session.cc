@@ -187,7 +187,7 @@ void Session::RunMachine() {
   const absl::Status status = Loop();
   if (!status.ok()) machine_->RequestStop(StopReasonOf(status));
   machine_->Join();
-  Hear(streams_.TakeLast());
+  Hear(streams_.TakeAll());
   watch_->End();
   streams_.WriteAll(deps_.now_ns);
   TakeEvents(INT64_MAX);

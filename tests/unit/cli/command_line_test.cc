@@ -136,5 +136,16 @@ TEST_F(CommandLineTest, RunWithoutAKernelAsksForOne) {
             "--help\n");
 }
 
+TEST_F(CommandLineTest, TwoHyphensPrecedeACommandOfTheGuests) {
+  for (const auto& words : std::vector<std::vector<const char*>>{
+           {"run", "Image", "--"}, {"doctor", "--", "x"}}) {
+    EXPECT_EQ(Run(words), ExitCode::kUsage);
+    EXPECT_THAT(errors_, HasSubstr("-- precedes a command for the guest"));
+  }
+  // It is no kernel, and its options are not ours.
+  EXPECT_EQ(Run({"run", "--", "Image", "--frobnicate"}), ExitCode::kUsage);
+  EXPECT_THAT(errors_, HasSubstr("which kernel?"));
+}
+
 }  // namespace
 }  // namespace vmm

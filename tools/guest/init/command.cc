@@ -12,7 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -94,6 +93,7 @@ Stream MakeTerminal() {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  signal(SIGPIPE, SIG_DFL);  // What is ignored stays so in a new program.
   setsid();
   if (terminal) ioctl(streams[0], TIOCSCTTY, 0);
   for (int stream = 0; stream <= STDERR_FILENO; ++stream) {
@@ -158,8 +158,7 @@ int Runner::Run() {
   Start();
   link_.Send(COMMAND_CREDIT, kInputWindow);
   Serve();
-  link_.Send(COMMAND_EXIT,
-             std::string(1, static_cast<char>(status_.value_or(kCannotRun))));
+  link_.Send(COMMAND_EXIT, std::string(1, static_cast<char>(*status_)));
   link_.Drain();
   return *status_;
 }
@@ -226,6 +225,8 @@ void Runner::Serve() {
     if (!pending_.empty()) Feed();
     if (command_.terminal && ready[2].revents != 0) {
       Forward(input_, COMMAND_STDOUT);
+    } else if ((ready[2].revents & POLLERR) != 0) {
+      input_ = UniqueFd();  // Nobody reads it any more.
     }
     if (ready[3].revents != 0) Forward(output_, COMMAND_STDOUT);
     if (ready[4].revents != 0) Forward(error_, COMMAND_STDERR);
@@ -283,8 +284,9 @@ void Runner::Feed() {
   const size_t size = taken < 0 ? pending_.size() : static_cast<size_t>(taken);
   pending_.erase(0, size);
   if (size > 0) link_.Send(COMMAND_CREDIT, static_cast<uint16_t>(size));
-  if (pending_.empty() && input_ended_ && !command_.terminal)
+  if (pending_.empty() && input_ended_ && !command_.terminal) {
     input_ = UniqueFd();
+  }
 }
 
 size_t Runner::Forward(UniqueFd& from, char type) {

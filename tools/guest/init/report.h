@@ -13,10 +13,10 @@ namespace guest_init {
 // Opens /dev/console; before it, and if there is none, lines go to stderr.
 void OpenConsole();
 
-// Finds and maps the mark device. False if this machine has none, and then
-// Mark() does nothing. Needs /sys and /dev. A kernel without /dev/mem fails the
-// run if the marks are needed.
 enum class Marks { kNeeded, kWelcome };
+// Finds and maps the mark device. False if this machine has none, or if this
+// kernel has no /dev/mem and the marks are not needed; then Mark() does
+// nothing. Needs /sys and /dev.
 bool OpenMarkDevice(Marks marks);
 
 // From here on Mark() does nothing, and Fail() gives no verdict.
