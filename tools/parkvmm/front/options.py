@@ -19,7 +19,7 @@ before anything boots. Stdin, the terminal, signals and the exit status are
 those of vmm.
 
     tools/vmm run -c 4 -i "my files/init.cpio" -p console=ttyAMA0 ~/linux/Image
-    tools/vmm run -i my.cpio ~/linux/Image -- sh -c 'exit 7'    a command in it
+    tools/vmm run -i my.cpio ~/linux/Image -- sh -c "exit 7"
     tools/vmm run --help      all options of vmm run
     tools/vmm doctor          what the host can do
 
@@ -40,8 +40,8 @@ Without --deterministic results have the label kvm-on-tcg where the host is
 emulated: counts and verdicts mean something, times do not.
 
 Exit status: vmm's. Of tools/vmm itself: 2 usage, files; 69 something is
-missing; 70 the emulated host died; 74 an output takes no more; 124 the deadline;
-130 interrupted.
+missing; 70 the emulated host died; 74 an output takes no more; 124 the
+deadline; 130 interrupted.
 """
 HOSTS = ("auto", "native", "emulated")
 VALUED = ("--host", "--host-cpus", "--host-memory", "--deadline")
