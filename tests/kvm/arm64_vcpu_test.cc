@@ -141,7 +141,7 @@ TEST_F(Arm64VcpuTest, AKickIsHeardForEver) {
 
 // The fake's KVM_RUN returns only when a signal comes.
 TEST_F(Arm64VcpuTest, AVcpuThatRunsIsInterrupted) {
-  for (const size_t index : {0, 1}) {
+  for (const size_t index : {0u, 1u}) {
     Vcpu& runs = *vcpus_[index];
     kvm_.Then(index, [](kvm_run& run) {
       run.exit_reason = KVM_EXIT_HYPERCALL;
@@ -163,7 +163,7 @@ TEST_F(Arm64VcpuTest, AVcpuThatRunsIsInterrupted) {
 }
 
 TEST_F(Arm64VcpuTest, ArgumentsAreX1AndOn) {
-  for (const uint64_t x : {1, 2, 3}) {
+  for (const uint64_t x : {1u, 2u, 3u}) {
     guest().registers[XRegister(static_cast<unsigned>(x))].value = {
         static_cast<uint8_t>(x), 0, 0, 0, 0, 0, 0, 1};
   }
@@ -242,7 +242,7 @@ TEST_F(Arm64VcpuTest, AnEntryIsPcAndX0) {
   EXPECT_EQ(guest().Read(kPcRegister), 0x40200000u);
   EXPECT_EQ(guest().Read(XRegister(0)), 0xc0ffeeu);
   EXPECT_EQ(kvm_.writes().size(), 2u);
-  for (const size_t call : {0, 1}) {
+  for (const size_t call : {0u, 1u}) {
     kvm_.Forget();
     kvm_.FailCall(call, EINVAL);
     EXPECT_EQ(vcpu().SetEntry(GuestAddress(0), 0).code(),

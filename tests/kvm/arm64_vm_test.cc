@@ -292,7 +292,7 @@ TEST(Arm64VmTest, AVcpuHasWhatTheHostHas) {
 
 TEST(Arm64VmTest, PointerAuthenticationIsAllOrNothing) {
   for (const unsigned long only :
-       {KVM_CAP_ARM_PTRAUTH_ADDRESS, KVM_CAP_ARM_PTRAUTH_GENERIC}) {
+       {KVM_CAP_ARM_PTRAUTH_ADDRESS + 0ul, KVM_CAP_ARM_PTRAUTH_GENERIC + 0ul}) {
     FakeKvm kvm;
     kvm.capabilities[only] = 1;
     ASSERT_TRUE(Build(Spec()).status.ok());

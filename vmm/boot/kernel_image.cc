@@ -23,7 +23,7 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-constexpr uint64_t kTwoMiB = uint64_t{2} << 20;
+constexpr uint64_t kTextOffsetLimit = uint64_t{2} << 20;
 // Where kernels from before 3.17 go, and flat binaries.
 constexpr uint64_t kLegacyTextOffset = 0x80000;
 constexpr uint64_t kBigEndianFlag = 1;
@@ -66,7 +66,8 @@ absl::Status CheckHeader(absl::string_view name, const Content& file,
     return Refused(name, "is a big-endian kernel",
                    "build it with CONFIG_CPU_LITTLE_ENDIAN=y");
   }
-  if (header.text_offset >= kTwoMiB || header.image_size > kMaxKernelBytes) {
+  if (header.text_offset >= kTextOffsetLimit ||
+      header.image_size > kMaxKernelBytes) {
     return Refused(name, "has a damaged arm64 Image header", kCopyAgain);
   }
   const uint64_t end = EndOfSections(head, header.pe_offset);

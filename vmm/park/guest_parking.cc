@@ -20,8 +20,6 @@ using psci::VcpuId;
 
 constexpr std::chrono::microseconds kIdleTick(1000);
 constexpr std::chrono::microseconds kBusyTick(200);
-// As long as the proposal has a kernel wait for a CPU's magic.
-constexpr int64_t kMagicDeadlineNs = 1'000'000'000;
 // A CPU that has left its loop turns its MMU on within microseconds; one that
 // has not after this long is not where anybody wants it.
 constexpr int64_t kLostNs = 100'000'000;

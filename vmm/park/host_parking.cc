@@ -22,8 +22,6 @@ using psci::VcpuId;
 // all CPUs away at once fills this time; one that sends one at a time has time.
 constexpr std::chrono::microseconds kGather(100);
 constexpr int kGatherings = 50;  // Then it waits no more, whoever comes.
-// As long as the proposal has a kernel wait for a CPU's magic.
-constexpr int64_t kMagicDeadlineNs = 1'000'000'000;
 
 }  // namespace
 

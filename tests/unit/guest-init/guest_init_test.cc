@@ -90,7 +90,7 @@ TEST(Frames, AreTakenOutOfPiecesOfAnySize) {
   const std::string long_one(4096, 'x');
   const std::string sent =
       MakeFrame('I', "input") + MakeFrame('Z', "") + MakeFrame('I', long_one);
-  for (const size_t piece : {1, 2, 3, 7, 5000}) {
+  for (const size_t piece : {1u, 2u, 3u, 7u, 5000u}) {
     FrameReader reader;
     std::vector<std::string> got;
     for (size_t at = 0; at < sent.size(); at += piece) {
@@ -193,7 +193,7 @@ TEST(Steps, FourCharactersGoIntoAMark) {
 constexpr std::string_view kPlan = "/boot/a x=1 y\n\n  /boot/b\n";
 
 TEST(Plan, TakesItsStepsInTurn) {
-  for (const uint64_t round : {0, 1, 7}) {
+  for (const uint64_t round : {0u, 1u, 7u}) {
     const auto first = StepOf(kPlan, 2 * round);
     const auto second = StepOf(kPlan, 2 * round + 1);
     EXPECT_EQ(std::get<Step>(first).kernel, "/boot/a");

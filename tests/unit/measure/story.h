@@ -54,8 +54,8 @@ class Story {
   }
   // What Linux asks first.
   bool Probe(int64_t ns, uint32_t vcpu = 0) {
-    return Psci(ns, vcpu, PSCI_VERSION) |
-           Psci(ns + 1, vcpu, PSCI_MIGRATE_INFO_TYPE);
+    const bool is_first = Psci(ns, vcpu, PSCI_VERSION);
+    return Psci(ns + 1, vcpu, PSCI_MIGRATE_INFO_TYPE) || is_first;
   }
   // Starts at `ns`, ends with the up mark at ns + 100.
   void Boot(int64_t ns, uint32_t cpus) {

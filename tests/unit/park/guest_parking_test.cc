@@ -82,7 +82,7 @@ class GuestParkingTest : public testing::Test {
     parking_->Look();
   }
   void Wipe(uint32_t cpu) {
-    for (const uint64_t offset : {0, 8, 16}) Put(PageOfCpu(cpu) + offset, 0);
+    for (const uint64_t offset : {0u, 8u, 16u}) Put(PageOfCpu(cpu) + offset, 0);
   }
   void LookUntil(auto condition) {  // The hazard's own time has to pass.
     const int64_t end = clock_.Now() + 10'000'000'000;

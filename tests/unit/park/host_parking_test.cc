@@ -723,7 +723,7 @@ TEST_F(HostParkingTest, AStoreToAVacantPageOpensIt) {
 TEST_F(HostParkingTest, AStoreToAnOccupiedPageOpensNothing) {
   Prepare();
   ParkAll();
-  for (const uint64_t offset : {PARK_PAGE_MAGIC, PARK_PAGE_TEXT}) {
+  for (const unsigned offset : {PARK_PAGE_MAGIC + 0u, PARK_PAGE_TEXT + 0u}) {
     ASSERT_TRUE(
         StoreAt(0, kEntry, kStoreExit, PageOfCpu(1) + offset, 0x55).ok());
     EXPECT_EQ(Get(PageOfCpu(1) + offset), 0x55u);

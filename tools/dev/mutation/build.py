@@ -60,7 +60,8 @@ def copy_sources(but: Iterable[str] = ()) -> None:
 
 def configure() -> None:
     run(["cmake", "--preset", "host", "-DCMAKE_CXX_FLAGS=-O1 -w -Wno-narrowing "
-         f"-include {TREE / SWITCH}", "-DCMAKE_CXX_FLAGS_DEBUG=", *launchers()], "configure")
+         f"-include {TREE / SWITCH}", "-DCMAKE_CXX_FLAGS_DEBUG=",
+         "-DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON", *launchers()], "configure")
 
 
 def launchers() -> list[str]:
