@@ -2,6 +2,7 @@
 #ifndef PARKVMM_TESTS_KVM_FAKE_KVM_H_
 #define PARKVMM_TESTS_KVM_FAKE_KVM_H_
 
+#include <atomic>
 #include <compare>
 #include <cstdint>
 #include <deque>
@@ -143,7 +144,7 @@ class FakeKvm {
   std::map<int, Kind> fds_;
   bool has_vm_ = false;
   bool gic_ready_ = false;
-  bool has_run_ = false;
+  std::atomic<bool> has_run_ = false;
 };
 
 }  // namespace vmm
