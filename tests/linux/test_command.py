@@ -3,10 +3,13 @@
 
 import hashlib
 import os
+import pathlib
+import shutil
 import subprocess
 
 import pytest
-from arm64_host import IMAGE, ROOT, Host, needs_emulation
+from arm64_host import IMAGE, LESS, ROOT, Host, needs_emulation
+from parkvmm.paths import BUSYBOX
 from payload_runs import WALL_CLOCK
 from terminals import Terminals
 
@@ -23,16 +26,16 @@ STATUSES = {
     "busybox sleep 1000": 124,
     "echo BUG: said >/dev/kmsg; exit 5": 5,
 }
-CASES = """
-run() {
+CASES = f"""
+run() {{
   expected=$1
   shift
   status=0
-  vmm run --seed 1 --timeout 8s --panic-grace 1s -m 512M -p cryptomgr.notests \
+  vmm run --seed 1 --timeout 8s --panic-grace 1s -m 512M -p "{LESS}" \
     -i "$INITRD" "$IMAGE" "$@" \
     >/dev/null 2>/tmp/said || status=$?
   echo "$expected $status $(tail -n 1 /tmp/said)"
-}
+}}
 """
 
 
@@ -56,8 +59,8 @@ def test_b4_the_status_of_a_command_is_vmms(host: Host) -> None:
 
 def vmm(*words: str, **how) -> subprocess.CompletedProcess:
     needs_emulation(EMULATED)
-    return subprocess.run([ROOT / "tools/vmm", *EMULATED, "run", "--timeout", "100s", "-i",
-                           ROOT_FILES, *words], cwd=ROOT, capture_output=True, timeout=DEADLINE,
+    return subprocess.run([ROOT / "tools/vmm", *EMULATED, "run", "--timeout", "100s", "-p", LESS,
+                           *words], cwd=ROOT, capture_output=True, timeout=DEADLINE,
                           check=False, **how)
 
 
@@ -66,7 +69,7 @@ def vmm(*words: str, **how) -> subprocess.CompletedProcess:
 def test_b4_words_environment_and_streams_arrive_intact() -> None:
     given = bytes(range(256)) * 60
     environment = os.environ | {"LONG": "e" * 100_000, "ODD": 'x "y"\n\'z\' '}
-    done = vmm(IMAGE, "--", "sh", "-c", """
+    done = vmm("-i", ROOT_FILES, IMAGE, "--", "sh", "-c", """
         printf '%s|' "$@" "$ODD" "${#LONG}"
         busybox md5sum
         echo to stderr >&2
@@ -78,25 +81,39 @@ def test_b4_words_environment_and_streams_arrive_intact() -> None:
     assert done.stderr.count(b"to stderr\n") == 1
 
 
+@pytest.mark.usefixtures("host")
+@pytest.mark.xdist_group(WALL_CLOCK)
+def test_b4_a_folder_of_the_callers_is_the_guests_root(tmp_path: pathlib.Path) -> None:
+    root = tmp_path / "my root"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy(BUSYBOX, root / "bin/busybox")
+    (root / "bin/sh").symlink_to("busybox")
+    (root / "wörld").write_text("hello\n")
+    os.link(root / "wörld", root / "other")
+    done = vmm("--rootfs", str(root), IMAGE, "--", "sh", "-c",
+               "busybox cat /other; busybox stat -c '%u %g %h' /wörld; exit 5")
+    assert (done.returncode, done.stdout) == (5, b"hello\n0 0 2\n"), done.stderr[-3000:]
+
+
 def test_b4_all_of_an_output_arrives_whatever_the_kernel_prints(host: Host) -> None:
     outcome = host.script(f"""
         status=0
-        vmm run --seed 1 -c 2 -i {ROOT_FILES} {IMAGE} -- sh -c '
+        vmm run --seed 1 -c 2 -p cryptomgr.notests -i {ROOT_FILES} {IMAGE} -- sh -c '
           while :; do echo flood; done >/dev/kmsg &
-          busybox seq -w 1400
+          busybox seq -w 149796
           exit 3' >/tmp/out 2>/tmp/err || status=$?
         echo "$status $(md5sum </tmp/out) $(grep -c flood /tmp/err)"
         """, files=(IMAGE, ROOT_FILES))
     assert outcome.status == 0, outcome.explain()
-    numbers = "".join(f"{number:04}\n" for number in range(1, 1401)).encode()
+    numbers = "".join(f"{number:06}\n" for number in range(1, 149797)).encode()
     sum_of_numbers = hashlib.md5(numbers, usedforsecurity=False).hexdigest()
     assert outcome.stdout.split() == ["3", sum_of_numbers, "-", "0"], outcome.explain()
 
 
 def test_b4_a_command_runs_in_each_kernel(host: Host) -> None:
-    outcome = host.run(["vmm", "run", "--seed", "1", "-c", "2", "-m", "1G", "-i", ROOT_FILES,
-                        "--kexec", "1", "--results", "@RESULTS@/results.json", IMAGE, "--",
-                        "sh", "-c",
+    outcome = host.run(["vmm", "run", "--seed", "1", "-c", "2", "-m", "1G", "-p", LESS, "-i",
+                        ROOT_FILES, "--kexec", "1", "--results", "@RESULTS@/results.json", IMAGE,
+                        "--", "sh", "-c",
                         "busybox nproc; busybox grep -o park.cycle=. /proc/cmdline || :"])
     assert outcome.status == 0, outcome.explain()
     assert outcome.stdout == "2\n2\npark.cycle=1\n"
@@ -105,8 +122,9 @@ def test_b4_a_command_runs_in_each_kernel(host: Host) -> None:
 
 
 def test_b4_a_command_that_fails_is_the_last(host: Host) -> None:
-    outcome = host.run(["vmm", "run", "--seed", "1", "-m", "1G", "-i", ROOT_FILES, "--kexec", "2",
-                        "--results", "@RESULTS@/results.json", IMAGE, "--", "sh", "-c",
+    outcome = host.run(["vmm", "run", "--seed", "1", "-m", "1G", "-p", LESS, "-i", ROOT_FILES,
+                        "--kexec", "2", "--results", "@RESULTS@/results.json", IMAGE, "--",
+                        "sh", "-c",
                         "! busybox grep -q park.cycle=1 /proc/cmdline || exit 9"])
     assert outcome.status == 9, outcome.explain()
     assert len(outcome.json()["kexecs"]) == 1
@@ -126,7 +144,7 @@ def test_init_does_nothing_while_a_command_reads_no_input(host: Host) -> None:
     outcome = host.script(f"""
         mkfifo /tmp/open
         exec 9<>/tmp/open
-        exec vmm run --seed 1 -i {ROOT_FILES} {IMAGE} -- sh -c '{IDLE}' </tmp/open
+        exec vmm run --seed 1 -p '{LESS}' -i {ROOT_FILES} {IMAGE} -- sh -c '{IDLE}' </tmp/open
         """, files=(IMAGE, ROOT_FILES))
     assert outcome.status == 0, outcome.explain()
     of_init, of_command = map(int, outcome.stdout.split())
@@ -137,7 +155,7 @@ def test_init_does_nothing_while_a_command_reads_no_input(host: Host) -> None:
 @pytest.mark.xdist_group(WALL_CLOCK)
 def test_b2_a_shell_has_the_callers_terminal(terminals: Terminals) -> None:
     needs_emulation(EMULATED)
-    window = terminals.open(str(ROOT / "tools/vmm"), *EMULATED, "run", "-i",
+    window = terminals.open(str(ROOT / "tools/vmm"), *EMULATED, "run", "-p", LESS, "-i",
                             str(ROOT / ROOT_FILES), str(ROOT / IMAGE), "--", "sh")
     window.type(b"busybox stty size; tty=$(busybox tty); echo $((6 * 7)) $tty\n")
     shown = window.shows(b"\n42 /dev/pts/0\r")

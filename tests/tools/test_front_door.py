@@ -8,12 +8,14 @@ import platform
 import re
 import shutil
 import subprocess
+import tarfile
 from typing import Any, Callable
 
 import pytest
 from arm64_host import ROOT
 from parkvmm.failure import UNAVAILABLE, USAGE, Failure
-from parkvmm.front import command, contents, files, options, session, table, words
+from parkvmm.front import (command, contents, files, folder, options, session, table,
+                           words)
 from parkvmm.front.table import Kind
 
 TOOL = ROOT / "tools" / "vmm"
@@ -50,7 +52,7 @@ def test_the_table_is_what_vmm_run_takes() -> None:
         what = found.get(option.names, "flag")
         assert (option.kind is Kind.FLAG) == (what == "flag"), option
         is_file = option.kind not in (Kind.FLAG, Kind.VALUE)
-        assert is_file == (what in ("FILE", "KERNEL")), option
+        assert is_file == (what in ("FILE", "KERNEL", "DIR|TAR|CPIO")), option
 
 
 def test_an_option_that_the_table_lacks_would_be_found() -> None:
@@ -164,6 +166,8 @@ def test_a_config_names_files_which_the_command_line_overrules(here: pathlib.Pat
     (["n\no"], "cannot open 'n\\no': No such file"),
     (["a", "-i", "fifo"], "fifo is a pipe or device"),
     (["a", "-i", "sparse"], "sparse is larger than 4 GiB"),
+    (["a", "--rootfs", "fifo"], "fifo is a pipe or device"),
+    (["a", "--rootfs", "large"], "large is larger than 4 GiB"),
     (["a", "--results", "no/r"], "cannot write no/r: No such file or directory; "
      "make the folder {here}/no first"),
     (["a", "--events", "."], "cannot write .: Is a directory"),
@@ -176,6 +180,8 @@ def test_a_file_that_cannot_be_had_is_one_line(here, given, says) -> None:
     os.mkfifo(here / "fifo")
     with open(here / "sparse", "wb") as file:
         file.truncate(1 << 32)
+    (here / "large").mkdir()
+    os.link(here / "sparse", here / "large/file")
     (here.parent / "other").mkdir()
     (here.parent / "a").write_text("another")
     os.symlink(here.parent / "other", here / "link")
@@ -194,6 +200,38 @@ def test_what_is_not_permitted_is_told(here, monkeypatch, given: list[str]) -> N
     if given == ["a"]:
         monkeypatch.setattr(files, "open", shut, raising=False)
     assert "Permission denied; ch" in refused(files.files_of, given)
+
+
+def test_a_root_may_be_a_folder_even_the_callers(here: pathlib.Path, tmp_path: pathlib.Path,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "BIN", tmp_path)
+    (tmp_path / "vmm").write_text("a program")
+    (here / "deep").mkdir()
+    (here / "deep/link").symlink_to("../a")
+    for given in (["--rootfs", ".", "a"], ["--rootfs=.", "a"]):
+        taken = files.files_of(given)
+        root = taken.inputs[0]
+        assert (root.path, root.inside) == (f"{here}/.", "/.host/others/0")
+        assert [word.replace(".", "/.host/others/0") for word in given] == taken.words
+        assert root.is_folder and root.size >= sum(file.stat().st_size for file in here.iterdir())
+    entry = contents.tree_of("text", taken, tmp_path)[".host/files/0"]
+    assert entry.content
+    with tarfile.open(entry.content) as tar:
+        nodes = {node.name: node for node in tar.getmembers()}
+        assert set(nodes) == {".", "./a", "./b, c\nd", "./deep", "./deep/link"}
+        assert nodes["./deep/link"].linkname == "../a"
+        assert {(node.uid, node.gid) for node in nodes.values()} == {(0, 0)}
+
+
+def test_a_root_that_cannot_be_read_is_told(here: pathlib.Path, tmp_path: pathlib.Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may do everything, so this is made up."""
+    def shut(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", f"{here}/a")
+
+    monkeypatch.setattr(tarfile.TarFile, "add", shut)
+    assert "/a' of --rootfs: Permission denied; check" in refused(
+        folder.pack, str(here), tmp_path / "archive")
 
 
 def test_help_looks_at_no_file_and_a_dry_run_at_no_output(here: pathlib.Path) -> None:

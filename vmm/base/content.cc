@@ -60,6 +60,16 @@ absl::StatusOr<Content> Content::Open(const std::string& path,
                  size);
 }
 
+absl::StatusOr<Content> Content::Of(UniqueFd file, const std::string& path) {
+  struct stat info = {};
+  if (fstat(file.get(), &info) != 0) {
+    return ErrnoStatus(absl::StrCat("cannot read ", path));
+  }
+  return Content(std::make_shared<const Source>(
+                     Source{.path = path, .file = std::move(file)}),
+                 static_cast<uint64_t>(info.st_size));
+}
+
 Content Content::Join(std::vector<Content> parts) {
   uint64_t size = 0;
   for (const Content& part : parts) size += part.size();

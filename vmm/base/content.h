@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "vmm/base/unique_fd.h"
 
 namespace vmm {
 
@@ -24,6 +25,9 @@ class Content {
   // Errors as ReadFile()'s.
   static absl::StatusOr<Content> Open(const std::string& path,
                                       uint64_t max_size);
+
+  // All of an open regular file; `path` is for messages.
+  static absl::StatusOr<Content> Of(UniqueFd file, const std::string& path);
 
   // Returns their bytes, one after the other.
   static Content Join(std::vector<Content> parts);

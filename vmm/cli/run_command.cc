@@ -19,6 +19,7 @@
 #include "vmm/base/status_macros.h"
 #include "vmm/cli/blame.h"
 #include "vmm/cli/guest_command.h"
+#include "vmm/cli/guest_root.h"
 #include "vmm/cli/output.h"
 #include "vmm/cli/quantities.h"
 #include "vmm/machine/plan.h"
@@ -26,8 +27,6 @@
 
 namespace vmm {
 namespace {
-
-constexpr uint64_t kMaxInitrdBytes = uint64_t{8} << 30;
 
 absl::StatusOr<GuestAddress> AddressOf(const std::string& text) {
   uint64_t value = 0;
@@ -60,15 +59,8 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
                    AsAsked(options.raw ? ParseRaw(options.kernel, file)
                                        : ParseKernel(options.kernel, file)));
   if (!spec.kernel.note.empty()) LogInfo(spec.kernel.note);
-  if (!options.initrd.empty()) {
-    ASSIGN_OR_RETURN(spec.initrd,
-                     Content::Open(options.initrd, kMaxInitrdBytes));
-    if (spec.initrd.size() == 0) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "--initrd ", options.initrd, " is empty; leave it out, or see why"));
-    }
-  }
   spec.command_line = absl::StrJoin(options.params, " ");
+  RETURN_IF_ERROR(AddRoot(options, spec));
   spec.memory_bytes = options.memory;
   spec.vcpus = options.cpus;
   spec.psci = options.psci == "kvm" ? PsciHandler::kKvm : PsciHandler::kVmm;

@@ -105,6 +105,11 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
   command.add_option("-i,--initrd", options.initrd, "initial RAM disk")
       ->type_name("FILE");
   command
+      .add_option("--rootfs", options.rootfs,
+                  "in place of --initrd: the guest's root file system, a "
+                  "folder or a tar or cpio archive")
+      ->type_name("DIR|TAR|CPIO");
+  command
       .add_option("-p,--params,--append", options.params,
                   "appended to the kernel's command line; repeatable")
       ->type_name("TEXT")
@@ -266,6 +271,7 @@ json ToJson(const RunOptions& options) {
       {"kernel", options.kernel},
       {"command", options.command},
       {"initrd", options.initrd},
+      {"rootfs", options.rootfs},
       {"params", options.params},
       {"cpus", options.cpus},
       {"memory", options.memory},

@@ -18,6 +18,7 @@ struct RunOptions {
   std::string kernel;
   std::vector<std::string> command;  // What stood behind `--`.
   std::string initrd;
+  std::string rootfs;
   std::vector<std::string> params;
   uint32_t cpus = 1;
   uint64_t memory = uint64_t{1} << 30;

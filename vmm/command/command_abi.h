@@ -3,7 +3,9 @@
  * A command that the guest runs, as guest-init and VMM both see it: the files
  * that bring it into the guest, and the link that takes its streams out. The
  * link is a second UART, which any kernel has a driver for that can use the
- * console's. Not the console itself: a printk can tear any line.
+ * console's. Not the console itself: a printk can tear any line. What the guest
+ * sends goes through the stream device (vmm/devices/stream_abi.h) where its
+ * kernel lets it, which takes a tenth of the exits; all of it, or nothing.
  *
  * Preprocessor only, as all headers of this kind.
  */

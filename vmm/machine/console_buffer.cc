@@ -3,12 +3,14 @@
 
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace vmm {
 namespace {
 
 constexpr size_t kWakeAt = 256;
+constexpr size_t kMuch = ConsoleBuffer::kCapacity / 4;
 
 }  // namespace
 
@@ -29,15 +31,33 @@ void ConsoleBuffer::Put(uint8_t byte) {
   }
 }
 
+void ConsoleBuffer::PutMore(absl::Span<const uint8_t> bytes) {
+  MutexLock lock(mutex_);
+  const size_t before = bytes_.size();
+  const auto put = bytes.first(std::min(bytes.size(), kCapacity - before));
+  bytes_.append(put.begin(), put.end());
+  if (before < kMuch && bytes_.size() >= kMuch) {
+    asleep_ = false;
+    eventfd_write(event_.get(), 1);
+  }
+}
+
+void ConsoleBuffer::End() {
+  MutexLock lock(mutex_);
+  if (bytes_.empty()) return;
+  asleep_ = false;
+  eventfd_write(event_.get(), 1);
+}
+
 bool ConsoleBuffer::Sleep() {
   MutexLock lock(mutex_);
   asleep_ = bytes_.empty();
   return asleep_;
 }
 
-bool ConsoleBuffer::Full() const {
+size_t ConsoleBuffer::Room() const {
   MutexLock lock(mutex_);
-  return bytes_.size() == kCapacity;
+  return kCapacity - bytes_.size();
 }
 
 std::string ConsoleBuffer::Take() {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/types/span.h"
 #include "vmm/base/mutex.h"
 #include "vmm/base/unique_fd.h"
 
@@ -26,9 +27,13 @@ class ConsoleBuffer {
 
   explicit ConsoleBuffer(Wake wake = Wake::kByLine);
 
-  // vCPU threads. A byte put into a full buffer is dropped.
+  // vCPU threads. What there is no room for is dropped. What PutMore() puts is
+  // told of by End(), or once it is much.
   void Put(uint8_t byte);
-  bool Full() const;
+  void PutMore(absl::Span<const uint8_t> bytes);
+  void End();
+  size_t Room() const;
+  bool Full() const { return Room() == 0; }
 
   // The writing thread: takes everything.
   std::string Take();

@@ -16,6 +16,7 @@
 #include "vmm/devices/park_device.h"
 #include "vmm/devices/pl011.h"
 #include "vmm/devices/pl031.h"
+#include "vmm/devices/stream_device.h"
 
 namespace vmm {
 namespace {
@@ -44,6 +45,16 @@ std::unique_ptr<MmioDevice> MakeConsole(const DeviceDeps& deps) {
 
 std::unique_ptr<MmioDevice> MakeLink(const DeviceDeps& deps) {
   return MakeUart(*deps.link, deps, COMMAND_LINK_LABEL);
+}
+
+std::unique_ptr<MmioDevice> MakeStream(const DeviceDeps& deps) {
+  ConsoleBuffer& output = deps.link->output;
+  return std::make_unique<StreamDevice>(StreamDevice::Host{
+      .transmit =
+          [&output](absl::Span<const uint8_t> bytes) { output.PutMore(bytes); },
+      .room = [&output] { return output.Room(); },
+      .end = [&output] { output.End(); },
+  });
 }
 
 std::unique_ptr<MmioDevice> MakeRealTimeClock(const DeviceDeps&) {
@@ -146,6 +157,7 @@ std::vector<DeviceEntry> DevicesOf(const MachineSpec& spec) {
   // Behind the console, so that Linux counts it behind, too.
   if (spec.command_link) {
     devices.push_back({.needs = Pl011::kNeeds, .make = MakeLink});
+    devices.push_back({.needs = StreamDevice::kNeeds, .make = MakeStream});
   }
   return devices;
 }

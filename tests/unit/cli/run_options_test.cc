@@ -173,6 +173,7 @@ struct Listed {
 const Listed kListed[] = {
     {"kernel", "KERNEL", ""},
     {"--initrd", "FILE", ""},
+    {"--rootfs", "DIR|TAR|CPIO", ""},
     {"--params", "TEXT", ""},
     {"--cpus", "N", "1"},
     {"--memory", "SIZE", "1073741824"},
@@ -281,7 +282,7 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
   options_.command = {"sh", "-c", "true"};
   EXPECT_EQ(ToJson(options_), json::parse(R"({
     "kernel": "Image", "command": ["sh", "-c", "true"], "kexec": 6, "tty": "off",
-    "initrd": "initrd", "params": [], "cpus": 1,
+    "initrd": "initrd", "rootfs": "", "params": [], "cpus": 1,
     "memory": 1073741824, "psci": "kvm", "firmware": "none", "park": "off",
     "park-base": "0x4f000000", "idle-states": false, "strict": true,
     "allow-splat": ["WARNING: a", "BUG: b"], "raw": true, "seed": 7,
@@ -294,7 +295,7 @@ TEST_F(RunOptionsTest, WhatIsNotSaidIsNullOrEmpty) {
   ASSERT_TRUE(Parse({"Image"}).ok());
   EXPECT_EQ(ToJson(options_), json::parse(R"({
     "kernel": "Image", "command": [], "kexec": null, "tty": "auto",
-    "initrd": "", "params": [], "cpus": 1,
+    "initrd": "", "rootfs": "", "params": [], "cpus": 1,
     "memory": 1073741824, "psci": "vmm", "firmware": "none", "park": "host",
     "park-base": "", "idle-states": false, "strict": false,
     "allow-splat": [], "raw": false, "seed": null,

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace vmm {
 namespace {
@@ -64,6 +66,38 @@ TEST_F(ConsoleBufferTest, WhatIsFullDropsAndSaysSo) {
   EXPECT_EQ(taken.size(), ConsoleBuffer::kCapacity);
   EXPECT_EQ(taken.back(), 'y');
   EXPECT_FALSE(buffer_.Full());
+}
+
+TEST_F(ConsoleBufferTest, ManyBytesAreToldOfAtTheirEnd) {
+  const std::vector<uint8_t> line = {'a', '\n', 'b'};
+  buffer_.End();
+  EXPECT_FALSE(Readable()) << "There is nothing.";
+  EXPECT_TRUE(buffer_.Sleep());
+  buffer_.PutMore(line);
+  EXPECT_FALSE(Readable());
+  buffer_.End();
+  EXPECT_TRUE(Readable());
+  EXPECT_EQ(buffer_.Take(), "a\nb");
+  EXPECT_FALSE(Readable());
+}
+
+TEST_F(ConsoleBufferTest, WhatIsMuchIsToldOfBefore) {
+  const std::vector<uint8_t> half(ConsoleBuffer::kCapacity / 2, 'x');
+  buffer_.PutMore(half);
+  EXPECT_TRUE(Readable());
+}
+
+TEST_F(ConsoleBufferTest, OfManyBytesThoseAreKeptThatThereIsRoomFor) {
+  EXPECT_EQ(buffer_.Room(), ConsoleBuffer::kCapacity);
+  Put(std::string(ConsoleBuffer::kCapacity - 2, 'x'));
+  EXPECT_EQ(buffer_.Room(), 2u);
+  const std::vector<uint8_t> more = {'a', 'b', 'c'};
+  buffer_.PutMore(more);
+  EXPECT_EQ(buffer_.Room(), 0u);
+  buffer_.PutMore(more);
+  const std::string taken = buffer_.Take();
+  EXPECT_EQ(taken.size(), ConsoleBuffer::kCapacity);
+  EXPECT_EQ(taken.substr(taken.size() - 3), "xab");
 }
 
 TEST_F(ConsoleBufferTest, NoProgramThatIsStartedGetsIt) {

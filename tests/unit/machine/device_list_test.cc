@@ -13,6 +13,7 @@
 #include "tests/support/toy_device.h"
 #include "vmm/boot/memory_map.h"
 #include "vmm/devices/mark_abi.h"
+#include "vmm/devices/stream_abi.h"
 
 namespace vmm {
 namespace {
@@ -169,14 +170,15 @@ TEST_F(ParkDeviceTest, AStoreToExitReleasesWhoIsParkedThere) {
               testing::ElementsAre(1, 0x40080000, base_ + PARK_DEVICE_STRIDE));
 }
 
-// The devices that every machine has, for two CPUs.
+// The devices of a machine that has two CPUs and a link.
 class BoardDevicesTest : public testing::Test {
  protected:
   BoardDevicesTest() {
-    for (const PlacedDevice& placed : Placed(DevicesOf({.vcpus = 2}))) {
+    for (const PlacedDevice& placed :
+         Placed(DevicesOf({.command_link = true, .vcpus = 2}))) {
       devices_.push_back(placed.make(
           {.console = console_,
-           .link = nullptr,
+           .link = &link_,
            .events = events_,
            .clock = clock_,
            .request_stop =
@@ -192,6 +194,8 @@ class BoardDevicesTest : public testing::Test {
   }
   MmioDevice& Console() { return *devices_[0]; }
   MmioDevice& Mark() { return *devices_[2]; }
+  MmioDevice& LinkUart() { return *devices_[3]; }
+  MmioDevice& LinkStream() { return *devices_[4]; }
   std::vector<Event> Events() {
     std::vector<Event> events;
     EXPECT_TRUE(events_
@@ -208,6 +212,7 @@ class BoardDevicesTest : public testing::Test {
   static constexpr uint64_t kInterrupts = 0x38;  // UARTIMSC.
   static constexpr uint64_t kReceives = 1 << 4;  // Its RXIM.
   SerialLine console_;
+  SerialLine link_{ConsoleBuffer::Wake::kByByte};
   Clock clock_;
   EventLog events_{{0, 1}};
   DiagnosisLog diagnoses_;
@@ -234,6 +239,16 @@ TEST_F(BoardDevicesTest, TheConsoleReceivesAndInterrupts) {
   EXPECT_THAT(levels_, testing::Contains(true));
   EXPECT_EQ(Console().Read({0, kData, 4}) & 0xff, uint64_t{'h'});
   EXPECT_EQ(Console().Read({0, kData, 4}) & 0xff, uint64_t{'i'});
+}
+
+TEST_F(BoardDevicesTest, TheLinkTakesBytesByUartOrEightAtATime) {
+  LinkUart().Write({0, kData, 4}, 'a');
+  EXPECT_EQ(link_.output.Take(), "a");
+  LinkStream().Write({0, STREAM_REG_WORD, 8}, 0x6867666564636261);
+  EXPECT_EQ(link_.output.Take(), "abcdefgh");
+  EXPECT_EQ(LinkStream().Read({0, STREAM_REG_ROOM, 8}),
+            ConsoleBuffer::kCapacity);
+  EXPECT_EQ(console_.output.Take(), "");
 }
 
 TEST_F(BoardDevicesTest, AMarkIsAnEventOfItsCpu) {

@@ -6,19 +6,24 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string>
 
 #include "tools/guest/init/report.h"
 #include "tools/guest/init/system.h"
 #include "vmm/command/command_abi.h"
+#include "vmm/devices/stream_abi.h"
 
 namespace guest_init {
 namespace {
 
+constexpr useconds_t kPauseUs = 1'000;  // While the VMM's reader is slow.
 constexpr char kTerminals[] = "/sys/class/tty";
 
 // The label of the UART behind a terminal. Which folder above the terminal's is
@@ -64,6 +69,11 @@ Link::Link() {
   if (tcsetattr(port_.get(), TCSANOW, &mode) != 0) {
     FailErrno("cannot set up " + path);
   }
+  Registers::Missing missing;
+  stream_ = Registers::Map("stream", STREAM_COMPATIBLE, missing);
+  if (stream_ && stream_->Load32(STREAM_REG_MAGIC) != STREAM_MAGIC) {
+    stream_.reset();
+  }
 }
 
 void Link::Send(char type, std::string_view payload) {
@@ -73,11 +83,30 @@ void Link::Send(char type, std::string_view payload) {
 void Link::Send(char type, uint16_t value) { SendAll(MakeFrame(type, value)); }
 
 void Link::SendAll(std::string_view bytes) {
+  if (stream_) return SendWide(bytes);
   while (!bytes.empty()) {
     const ssize_t sent = write(port_.get(), bytes.data(), bytes.size());
     if (sent < 0 && errno != EINTR) FailErrno("cannot write to the link");
     if (sent > 0) bytes.remove_prefix(static_cast<size_t>(sent));
   }
+}
+
+void Link::SendWide(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const uint64_t room = stream_->Load64(STREAM_REG_ROOM);
+    if (room == 0) usleep(kPauseUs);
+    const size_t size = std::min<uint64_t>(room, bytes.size());
+    size_t sent = 0;
+    for (uint64_t word; size - sent >= sizeof(word); sent += sizeof(word)) {
+      std::memcpy(&word, bytes.data() + sent, sizeof(word));
+      stream_->Store64(STREAM_REG_WORD, word);
+    }
+    for (; sent < size; ++sent) {
+      stream_->Store8(STREAM_REG_BYTE, static_cast<uint8_t>(bytes[sent]));
+    }
+    bytes.remove_prefix(size);
+  }
+  stream_->Store32(STREAM_REG_END, 0);
 }
 
 void Link::Read() {

@@ -6,15 +6,16 @@
 #include <string_view>
 
 #include "tools/guest/init/command_file.h"
+#include "tools/guest/init/registers.h"
 #include "vmm/base/unique_fd.h"
 
 namespace guest_init {
 
-// The guest's end of the link to the VMM. One thread.
+// The guest's end of the link to the VMM: a terminal, and for what goes out the
+// stream device, where this kernel lets it be mapped. One thread.
 class Link {
  public:
-  // Finds and opens its terminal. Fails the run if there is none. Needs /sys
-  // and /dev.
+  // Fails the run if there is no terminal. Needs /sys and /dev.
   Link();
 
   // For poll().
@@ -26,13 +27,15 @@ class Link {
   void Read();
   // The next frame of what was read.
   std::optional<Frame> Take() { return frames_.Take(); }
-  // Returns once all that was sent has left the UART.
+  // Returns once all that was sent has arrived.
   void Drain();
 
  private:
   void SendAll(std::string_view bytes);
+  void SendWide(std::string_view bytes);
 
   vmm::UniqueFd port_;
+  std::optional<Registers> stream_;
   FrameReader frames_;
 };
 

@@ -91,7 +91,7 @@ def main(argv: list[str]) -> int:
     require(ELSEWHERE, BIN / "vmm", HOST_UNPACK, IMAGE, BUSYBOX)
     if not shutil.which(QEMU):
         raise Failure(UNAVAILABLE, f"{QEMU} is missing; run {ELSEWHERE}")
-    taken = sum(os.path.getsize(file.path) for file in files.inputs)
+    taken = sum(file.size for file in files.inputs)
     options = host_of(chosen, words, files.values, taken)
     front = Front(options, files, reads=words[0] == "run")
     listen(front.on_signal)

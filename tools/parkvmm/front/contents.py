@@ -9,6 +9,7 @@ import time
 from parkvmm import cpio
 from parkvmm.cpio import Tree
 from parkvmm.front.files import Files
+from parkvmm.front.folder import pack
 from parkvmm.host.contents import INSIDE, ORDERS, stripped
 from parkvmm.host.machine import FILE_PORT, STDIN_PORT
 from parkvmm.host.words import unlocked
@@ -57,10 +58,15 @@ def script(program: str, files: Files, source: str, size: tuple[int, int],
 
 
 def tree_of(text: str, files: Files, run: pathlib.Path) -> Tree:
-    """Returns what is unpacked. The script is written into the folder."""
+    """Returns what is unpacked. The script is written into the folder, as is an archive of each
+    that is taken along."""
     tree: Tree = {f"{PROGRAMS[1:]}/vmm": cpio.regular(stripped(BIN / "vmm"), True)}
     for number, file in enumerate(files.inputs):
-        tree[f".host/files/{number}"] = cpio.regular(pathlib.Path(file.path), False)
+        path = pathlib.Path(file.path)
+        if file.is_folder:
+            path = run / f"root{number}.tar"
+            pack(file.path, path)
+        tree[f".host/files/{number}"] = cpio.regular(path, False)
     if files.command:
         environment = run / "environment"
         environment.write_bytes(b"".join(name + b"=" + value + b"\0"

@@ -10,6 +10,7 @@ import os
 import stat
 
 from parkvmm.failure import USAGE, Failure
+from parkvmm.front.folder import size_of
 from parkvmm.front.table import INPUTS, KERNEL, OUTPUTS, Kind
 from parkvmm.front.words import (SEE, Value, absolute, has_command, replaced, said,
                                  values_of, values_of_config)
@@ -27,6 +28,14 @@ SAME = {"/dev/null", "/dev/full", "/dev/zero", "/dev/stdout", "/dev/stderr", "/d
 class Input:
     path: str
     inside: str
+
+    @property
+    def is_folder(self) -> bool:
+        return os.path.isdir(self.path)
+
+    @property
+    def size(self) -> int:
+        return size_of(self.path) if self.is_folder else os.path.getsize(self.path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +78,12 @@ def near(path: str) -> str:
         f"relative paths begin in {shown(os.getcwd())}")
 
 
-def check_input(path: str) -> None:
+def too_large(path: str) -> Failure:
+    return Failure(USAGE, f"{shown(path)} is larger than 4 GiB, which the emulated host cannot "
+                   "take; use a smaller one")
+
+
+def check_input(path: str, may_be_folder: bool) -> None:
     """Raises Failure if a file cannot be read, or not taken along."""
     try:
         status = os.stat(path)
@@ -81,14 +95,17 @@ def check_input(path: str) -> None:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise cannot("open", path, why or "", "check the path and its permissions") from None
+    if stat.S_ISDIR(status.st_mode) and may_be_folder:
+        if size_of(path) > LARGEST:
+            raise too_large(path)
+        return
     if stat.S_ISDIR(status.st_mode):
         raise Failure(USAGE, f"{shown(path)} is a directory, not a file; name a file in it")
     if not stat.S_ISREG(status.st_mode):
         raise Failure(USAGE, f"{shown(path)} is a pipe or device, which the emulated host cannot "
                       "read; write what it holds to a file first")
     if status.st_size > LARGEST:
-        raise Failure(USAGE, f"{shown(path)} is larger than 4 GiB, which the emulated host cannot "
-                      "take; use a smaller one")
+        raise too_large(path)
 
 
 def check_output(path: str) -> bool:
@@ -116,9 +133,10 @@ def check_output(path: str) -> bool:
 
 
 def inside_of(value: Value, words: list[str], number: int) -> str:
-    """Returns a file's path in the emulated host."""
+    """Returns a file's path in the emulated host. A folder is a file there, and others may lie
+    in it."""
     path = absolute(value.text)
-    if not os.path.normpath(path).startswith(FOREIGN):
+    if not (os.path.normpath(path).startswith(FOREIGN) or os.path.isdir(path)):
         return path
     other = f"/.host/others/{number}"
     replaced(words, value, other)
@@ -163,7 +181,7 @@ def files_of(given: list[str]) -> Files:
         if value.option.kind in INPUTS:
             if dry and value.option is KERNEL and not os.path.exists(value.text):
                 continue  # Of such a kernel there is no plan.
-            check_input(value.text)
+            check_input(value.text, value.option.kind is Kind.ROOT)
             files.inputs.append(Input(absolute(value.text), inside_of(value, words, number)))
         elif value.option.kind in OUTPUTS and not dry:
             whole = check_output(value.text) and value.option.kind is Kind.WHOLE

@@ -116,6 +116,8 @@ def host_of(chosen: argparse.Namespace, words: list[str], values: list[Value],
     elif chosen.deterministic and cpus.isdecimal() and 4 < int(cpus) <= 512:
         given += [f"--cpus={cpus}"]
     needed = bytes_of(said(values, "--memory")) + taken + (1 << 30)
+    if said(values, "--rootfs"):
+        needed += 3 * taken  # vmm keeps it unpacked until it is the guest's.
     if chosen.host_memory:
         given += [f"--memory={chosen.host_memory}"]
     elif needed > HOST_MEMORY:

@@ -15,12 +15,13 @@ class Kind(enum.Enum):
     FLAG = "takes no value"
     VALUE = "takes a value"
     INPUT = "takes a file that is read"
+    ROOT = "takes a file or a folder that is read"
     CONFIG = "takes a file that is read and may name others"
     STREAM = "takes a file that is written bit by bit"
     WHOLE = "takes a file that is written whole or not at all"
 
 
-INPUTS = (Kind.INPUT, Kind.CONFIG)
+INPUTS = (Kind.INPUT, Kind.ROOT, Kind.CONFIG)
 OUTPUTS = (Kind.STREAM, Kind.WHOLE)
 
 
@@ -41,6 +42,7 @@ OPTIONS = (
     KERNEL,
     Option(("-h", "--help"), Kind.FLAG),
     Option(("-i", "--initrd"), Kind.INPUT),
+    Option(("--rootfs",), Kind.ROOT),
     Option(("-p", "--params", "--append"), Kind.VALUE),
     Option(("-c", "--cpus", "--smp"), Kind.VALUE),
     Option(("-m", "--memory"), Kind.VALUE),
