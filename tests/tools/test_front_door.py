@@ -214,11 +214,13 @@ def test_a_root_may_be_a_folder_even_the_callers(here: pathlib.Path, tmp_path: p
         assert (root.path, root.inside) == (f"{here}/.", "/.host/others/0")
         assert [word.replace(".", "/.host/others/0") for word in given] == taken.words
         assert root.is_folder and root.size >= sum(file.stat().st_size for file in here.iterdir())
+    (here / "deep/self").symlink_to(here)
+    taken = files.files_of(["--rootfs", "deep/self", "a"])
     entry = contents.tree_of("text", taken, tmp_path)[".host/files/0"]
     assert entry.content
     with tarfile.open(entry.content) as tar:
         nodes = {node.name: node for node in tar.getmembers()}
-        assert set(nodes) == {".", "./a", "./b, c\nd", "./deep", "./deep/link"}
+        assert set(nodes) == {".", "./a", "./b, c\nd", "./deep", "./deep/link", "./deep/self"}
         assert nodes["./deep/link"].linkname == "../a"
         assert {(node.uid, node.gid) for node in nodes.values()} == {(0, 0)}
 

@@ -30,6 +30,8 @@ namespace vmm {
 namespace {
 
 constexpr size_t kReadBytes = 65536;
+// More than any guest unpacks, less than a small archive can be made to hold.
+constexpr int64_t kMaxRootBytes = int64_t{8} << 30;
 // What Linux starts, and what it would start of a root on a disk.
 constexpr absl::string_view kInits[] = {"init", "sbin/init", "etc/init",
                                         "bin/init", "bin/sh"};
@@ -68,6 +70,18 @@ bool IsFolder(const std::string& path) {
   return stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+absl::Status CheckKind(const std::string& path) {
+  struct stat info = {};
+  if (access(path.c_str(), R_OK) != 0 || stat(path.c_str(), &info) != 0) {
+    return ErrnoStatus(absl::StrCat("cannot open --rootfs ", path));
+  }
+  if (S_ISDIR(info.st_mode) || S_ISREG(info.st_mode)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--rootfs ", path,
+      " is a pipe or device, and would have to be read twice; write what it "
+      "holds to a file first"));
+}
+
 absl::Status Complaint(absl::string_view path, archive* reader) {
   const char* const why = archive_error_string(reader);
   return absl::InvalidArgumentError(
@@ -94,6 +108,7 @@ class Source {
   static absl::StatusOr<Source> Open(const std::string& path) {
     if (IsFolder(path)) {
       Reader disk(archive_read_disk_new());
+      archive_read_disk_set_symlink_hybrid(disk.get());  // `path` may be one.
       archive_read_disk_set_behavior(
           disk.get(), ARCHIVE_READDISK_NO_XATTR | ARCHIVE_READDISK_NO_ACL |
                           ARCHIVE_READDISK_NO_FFLAGS);
@@ -191,9 +206,15 @@ absl::StatusOr<Survey> SurveyOf(const std::string& path) {
   ASSIGN_OR_RETURN(Source source, Source::Open(path));
   Survey survey;
   bool empty = true;
-  RETURN_IF_ERROR(
-      source.ForEach([&](archive_entry* entry, const std::string& name) {
+  int64_t size = 0;
+  RETURN_IF_ERROR(source.ForEach(
+      [&](archive_entry* entry, const std::string& name) -> absl::Status {
         empty = empty && name.empty();
+        if (archive_entry_size(entry) > kMaxRootBytes - size) {
+          return absl::InvalidArgumentError(absl::StrCat(
+              "--rootfs ", path, " holds more than 8 GiB; use a smaller one"));
+        }
+        size += archive_entry_size(entry);
         for (const absl::string_view init : kInits) {
           if (name == init) survey.inits.insert(name);
         }
@@ -285,9 +306,7 @@ absl::Status WriteArchive(const std::string& path, const Survey& survey,
 }  // namespace
 
 absl::StatusOr<RootArchive> ReadRoot(const std::string& path) {
-  if (access(path.c_str(), R_OK) != 0) {
-    return ErrnoStatus(absl::StrCat("cannot open --rootfs ", path));
-  }
+  RETURN_IF_ERROR(CheckKind(path));
   const Utf8 utf8;
   ASSIGN_OR_RETURN(const Survey survey, SurveyOf(path));
   const std::string folder = TemporaryFolder();

@@ -115,6 +115,13 @@ TEST_F(RootArchiveTest, AFolder) {
   }
 }
 
+TEST_F(RootArchiveTest, ALinkToAFolder) {
+  fs::create_directory_symlink(root_, file_);
+  const auto root = ReadRoot(file_);
+  ASSERT_TRUE(root.ok()) << root.status();
+  ExpectAll(*root);
+}
+
 TEST_F(RootArchiveTest, ATarArchive) {
   Pack("tar -cf - --owner 1 --group 2 .");
   const auto root = ReadRoot(file_);
@@ -180,6 +187,17 @@ TEST_F(RootArchiveTest, WhatIsNoRootIsRefused) {
   fs::remove_all(root_);
   fs::create_directory(root_);
   EXPECT_THAT(refusal(root_), HasSubstr("is empty"));
+  fs::remove(file_);
+  ASSERT_EQ(mkfifo(file_.c_str(), 0600), 0);
+  EXPECT_THAT(refusal(file_), HasSubstr("1 --rootfs"));
+  fs::remove(file_);
+  std::ofstream(file_) << "";
+  fs::create_directories(root_);
+  for (const std::string name : {"a", "b", "c"}) {
+    Write(name, "");
+    fs::resize_file(fs::path(root_) / name, uint64_t{3} << 30);
+  }
+  EXPECT_THAT(refusal(root_), HasSubstr("more than 8 GiB"));
   EXPECT_EQ(ReadRoot("/nowhere").status().code(), absl::StatusCode::kNotFound);
 }
 

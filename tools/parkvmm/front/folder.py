@@ -29,7 +29,7 @@ def pack(folder: str, archive: pathlib.Path) -> None:
 
     try:
         with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
-            tar.add(folder, arcname=".", filter=owned)
+            tar.add(os.path.realpath(folder), arcname=".", filter=owned)
     except OSError as error:
         if not error.filename or str(error.filename).startswith(str(archive)):
             raise
