@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -91,9 +92,8 @@ absl::Status Complaint(absl::string_view path, archive* reader) {
 }
 
 // The name below the root: without what every path begins with.
-std::string NameOf(archive_entry* entry, absl::string_view folder) {
-  const char* const given = archive_entry_pathname(entry);
-  absl::string_view name = given == nullptr ? "" : given;
+std::string NameOf(const char* path, absl::string_view folder) {
+  absl::string_view name = path == nullptr ? "" : path;
   if (!folder.empty()) name = absl::StripPrefix(name, folder);
   while (absl::ConsumePrefix(&name, "/") || absl::ConsumePrefix(&name, "./")) {
   }
@@ -151,7 +151,8 @@ class Source {
         }
       }
       RETURN_IF_ERROR(
-          take(entry.get(), NameOf(entry.get(), is_folder_ ? path_ : "")));
+          take(entry.get(), NameOf(archive_entry_pathname(entry.get()),
+                                   is_folder_ ? path_ : "")));
     }
   }
 
@@ -219,8 +220,7 @@ absl::StatusOr<Survey> SurveyOf(const std::string& path) {
           if (name == init) survey.inits.insert(name);
         }
         if (const char* const link = archive_entry_hardlink(entry)) {
-          archive_entry_set_pathname(entry, link);
-          survey.linked.insert(NameOf(entry, ""));
+          survey.linked.insert(NameOf(link, ""));
         }
         return absl::OkStatus();
       }));
@@ -234,13 +234,12 @@ absl::StatusOr<Survey> SurveyOf(const std::string& path) {
 // The number of each file that has several names.
 class LinkNumbers {
  public:
-  // For an archive, where only the later names say so.
+  // Of an archive only the later names say that they are; hence the survey.
   void Note(archive_entry* entry, const std::string& name,
             const Survey& survey) {
     const char* const link = archive_entry_hardlink(entry);
     if (link != nullptr) {
-      archive_entry_set_pathname(entry, link);
-      const std::string target = NameOf(entry, "");
+      const std::string target = NameOf(link, "");
       archive_entry_set_hardlink(entry, nullptr);
       archive_entry_set_filetype(entry, AE_IFREG);
       archive_entry_set_size(entry, 0);

@@ -16,7 +16,7 @@
 namespace vmm {
 
 // As long as the proposal has a kernel wait for a CPU's magic.
-constexpr int64_t kMagicDeadlineNs = 1'000'000'000;
+inline constexpr int64_t kMagicDeadlineNs = 1'000'000'000;
 
 // Where a vCPU was when it was asked.
 struct Whereabouts {

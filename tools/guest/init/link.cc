@@ -69,8 +69,7 @@ Link::Link() {
   if (tcsetattr(port_.get(), TCSANOW, &mode) != 0) {
     FailErrno("cannot set up " + path);
   }
-  Registers::Missing missing;
-  stream_ = Registers::Map("stream", STREAM_COMPATIBLE, missing);
+  stream_ = Registers::Map("stream", STREAM_COMPATIBLE);
   if (stream_ && stream_->Load32(STREAM_REG_MAGIC) != STREAM_MAGIC) {
     stream_.reset();
   }

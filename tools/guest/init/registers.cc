@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include <cerrno>
 #include <memory>
 
 #include "tools/guest/init/next_tree.h"
@@ -43,12 +44,12 @@ std::optional<Range> Find(const std::string& name,
 }  // namespace
 
 std::optional<Registers> Registers::Map(const std::string& name,
-                                        const std::string& compatible,
-                                        Missing& missing) {
-  missing = Missing::kDevice;
+                                        const std::string& compatible) {
   const auto range = Find(name, compatible);
-  if (!range) return std::nullopt;
-  missing = Missing::kAccess;
+  if (!range) {
+    errno = ENODEV;
+    return std::nullopt;
+  }
   const vmm::UniqueFd memory(open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC));
   if (!memory.valid()) return std::nullopt;
   void* mapped =

@@ -13,15 +13,11 @@ namespace guest_init {
 // for as long as this program runs.
 class Registers {
  public:
-  enum class Missing {
-    kDevice,  // The devicetree has none.
-    kAccess,  // The kernel does not let us, errno says why.
-  };
-  // Maps those of the device at the devicetree's root that is `name`@… and
-  // `compatible`.
+  // Maps those of the device at the devicetree's root that is called `name` and
+  // is `compatible`. Nothing, and errno, if not: ENODEV if there is no such
+  // device, else why the kernel does not let us.
   static std::optional<Registers> Map(const std::string& name,
-                                      const std::string& compatible,
-                                      Missing& missing);
+                                      const std::string& compatible);
 
   // Single loads and stores of one register.
   uint32_t Load32(size_t offset) const;

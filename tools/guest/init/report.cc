@@ -35,12 +35,9 @@ void OpenConsole() {
 }
 
 bool OpenMarkDevice(Marks marks) {
-  Registers::Missing missing;
-  mark_device = Registers::Map("mark", MARK_COMPATIBLE, missing);
+  mark_device = Registers::Map("mark", MARK_COMPATIBLE);
   if (!mark_device) {
-    if (marks == Marks::kWelcome || missing == Registers::Missing::kDevice) {
-      return false;
-    }
+    if (marks == Marks::kWelcome || errno == ENODEV) return false;
     FailErrno("cannot map the mark device from /dev/mem");
   }
   if (mark_device->Load32(MARK_REG_MAGIC) != MARK_MAGIC) {
