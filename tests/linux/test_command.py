@@ -131,6 +131,26 @@ def test_b4_a_command_that_fails_is_the_last(host: Host) -> None:
     assert outcome.json()["stop"]["id"] == "command-failed"
 
 
+ALARM = """
+interrupts() { busybox sed -n "s/^ *[0-9]*: *\\([0-9]*\\) .*rtc-pl031.*/\\1/p" /proc/interrupts; }
+cd /sys/class/rtc/rtc0
+echo $(interrupts)
+begin=$(busybox cat since_epoch)
+echo +2 >wakealarm
+until [ "$(interrupts)" = 1 ]; do busybox usleep 10000; done
+echo $(($(busybox cat since_epoch) - begin)) "$(busybox cat wakealarm)"
+"""
+
+
+def test_a15_the_alarm_of_the_clock_interrupts(host: Host) -> None:
+    outcome = host.run(["vmm", "run", "--seed", "1", "--timeout", "60s", "-p", LESS, "-i",
+                        ROOT_FILES, IMAGE, "--", "sh", "-c", ALARM])
+    assert outcome.status == 0, outcome.explain()
+    # Two seconds from when it was asked for, or the third has just begun; then it is off.
+    none, after = outcome.stdout.splitlines()
+    assert none == "0" and after.split() in (["2"], ["3"]), outcome.stdout
+
+
 IDLE = """
 exec </dev/null
 ticks() { set -- $(busybox cat /proc/$1/stat); echo $((${14} + ${15})); }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "vmm/base/alarm.h"
 #include "vmm/machine/machine_control.h"
 
 namespace vmm {
@@ -73,6 +74,11 @@ class FakeMachine : public MachineControl {
     link_input.append(bytes.begin(), bytes.end());
     return bytes.size();
   }
+  int alarm_fd() const override { return alarm.fd(); }
+  void RingAlarm() override {
+    alarm.Take();
+    ++rings;
+  }
   EventLog& events() override { return events_; }
   bool Inspect() override {
     if (!started_ || stop_reason()) return false;
@@ -129,6 +135,8 @@ class FakeMachine : public MachineControl {
   std::vector<VcpuPostMortem> post_mortem;
   GuestMistakes mistakes;
   std::optional<SpinTotals> spinning;
+  const Alarm alarm = *Alarm::Create();
+  int rings = 0;  // How often the alarm was told to the clock.
 
  private:
   FakeClock& clock_;

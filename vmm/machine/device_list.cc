@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/machine/device_list.h"
 
-#include <time.h>
-
 #include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "psci-emul/park_abi.h"
+#include "vmm/base/alarm.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/boot/memory_map.h"
 #include "vmm/boot/slot_allocator.h"
@@ -57,8 +56,17 @@ std::unique_ptr<MmioDevice> MakeStream(const DeviceDeps& deps) {
   });
 }
 
-std::unique_ptr<MmioDevice> MakeRealTimeClock(const DeviceDeps&) {
-  return std::make_unique<Pl031>([] { return time(nullptr); });
+std::unique_ptr<MmioDevice> MakeRealTimeClock(const DeviceDeps& deps) {
+  auto pl031 = std::make_unique<Pl031>(Pl031::Host{
+      .now_s = Alarm::NowS,
+      .set_alarm =
+          [&alarm = deps.alarm.alarm](std::optional<int64_t> at_s) {
+            alarm.Set(at_s);
+          },
+      .set_interrupt = deps.set_interrupt,
+  });
+  deps.alarm.ring = [device = pl031.get()] { device->Ring(); };
+  return pl031;
 }
 
 std::unique_ptr<MmioDevice> MakeMarkDevice(const DeviceDeps& deps) {

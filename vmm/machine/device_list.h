@@ -14,6 +14,7 @@
 #include "absl/types/span.h"
 #include "fdt/device_node.h"
 #include "psci-emul/park_slots.h"
+#include "vmm/base/alarm.h"
 #include "vmm/base/clock.h"
 #include "vmm/base/guest_address.h"
 #include "vmm/devices/mmio_device.h"
@@ -37,10 +38,19 @@ struct SerialLine {
       [](absl::Span<const uint8_t> bytes) { return bytes.size(); };
 };
 
+// The host's end of the real-time clock's alarm.
+struct AlarmLine {
+  Alarm alarm;
+  // Tells the device that the alarm's time may have come. Any thread. The
+  // device sets it.
+  std::function<void()> ring = [] {};
+};
+
 // What a machine offers to its devices. All of it outlives them.
 struct DeviceDeps {
   SerialLine& console;
   SerialLine* link;  // nullptr unless a command is linked.
+  AlarmLine& alarm;
   EventLog& events;
   const Clock& clock;
   std::function<void(StopReason)> request_stop;  // Any thread.

@@ -62,6 +62,8 @@ absl::Status Machine::Build(const MachineSpec& spec, const OpenVm& open_vm) {
     park_slots_ = std::make_unique<psci::ParkSlots>(*power_, JudgeEntry());
   }
   if (spec.command_link) link_.emplace(ConsoleBuffer::Wake::kByByte);
+  ASSIGN_OR_RETURN(Alarm alarm, Alarm::Create());
+  alarm_.emplace(AlarmLine{.alarm = std::move(alarm)});
   RETURN_IF_ERROR(CreateDevices());
   ASSIGN_OR_RETURN(parking_, CreateParking(spec));
   RETURN_IF_ERROR(LoadGuest(spec));
@@ -74,6 +76,7 @@ absl::Status Machine::CreateDevices() {
     devices_.push_back(placed.make(
         {.console = console_,
          .link = link_ ? &*link_ : nullptr,
+         .alarm = *alarm_,
          .events = *events_,
          .clock = clock_,
          .request_stop =
@@ -207,6 +210,11 @@ size_t Machine::SendInput(absl::Span<const uint8_t> bytes) {
 
 size_t Machine::SendToLink(absl::Span<const uint8_t> bytes) {
   return link_ ? link_->input(bytes) : 0;
+}
+
+void Machine::RingAlarm() {
+  alarm_->alarm.Take();
+  alarm_->ring();
 }
 
 absl::StatusOr<std::string> Machine::DigestOf(GuestRange loaded) const {

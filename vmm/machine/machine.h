@@ -68,6 +68,8 @@ class Machine : public MachineControl {
   size_t SendInput(absl::Span<const uint8_t> bytes) override;
   ConsoleBuffer* link() override { return link_ ? &link_->output : nullptr; }
   size_t SendToLink(absl::Span<const uint8_t> bytes) override;
+  int alarm_fd() const override { return alarm_->alarm.fd(); }
+  void RingAlarm() override;
   EventLog& events() override { return *events_; }
   bool Inspect() override { return parking_->Inspect(); }
   int64_t Now() const override { return clock_.Now(); }
@@ -107,6 +109,7 @@ class Machine : public MachineControl {
   StopLatch latch_;
   SerialLine console_;
   std::optional<SerialLine> link_;
+  std::optional<AlarmLine> alarm_;
   std::optional<GuestMemory> memory_;
   std::unique_ptr<Vm> vm_;
   std::vector<uint64_t> mpidrs_;

@@ -54,6 +54,10 @@ class MachineControl {
   // has none.
   virtual ConsoleBuffer* link() = 0;
   virtual size_t SendToLink(absl::Span<const uint8_t> bytes) = 0;
+  // Readable once the alarm of the guest's real-time clock is due; RingAlarm()
+  // then tells the clock. For poll().
+  virtual int alarm_fd() const = 0;
+  virtual void RingAlarm() = 0;
   virtual EventLog& events() = 0;
   // Looks at what has no event of its own. Now and then, and for as long as it
   // returns true: there is something that may change without an event.

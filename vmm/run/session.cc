@@ -224,6 +224,10 @@ absl::Status Session::Loop() {
   streams_.AddTo(loop, [this] {
     machine_->RequestStop({.kind = Kind::kInterrupt, .detail = "ctrl-a x"});
   });
+  loop.Add("alarm", machine_->alarm_fd(), POLLIN, [this] {
+    machine_->RingAlarm();
+    return absl::OkStatus();
+  });
   loop.Add("events", machine_->events().fd(), POLLIN, nullptr);
   loop.SetTick(kTickNs, [this] {
     if (machine_->Inspect()) NoteActivity();

@@ -2,6 +2,7 @@
 // One test per register that matters: PL011, PL031, mark device.
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -276,39 +277,124 @@ TEST_F(Pl011Test, B3AGuestThatClearsNothingHasItsBytesAtOnce) {
   EXPECT_EQ(ReadAll(), "a");
 }
 
-TEST(Pl031Test, ReadsTheHostsSeconds) {
-  int64_t now = 1'000'000;
-  Pl031 rtc([&] { return now; });
-  EXPECT_EQ(rtc.Read(At(0)), 1'000'000u);
-  now += 5;
-  EXPECT_EQ(rtc.Read(At(0)), 1'000'005u);
+class Pl031Test : public testing::Test {
+ protected:
+  static constexpr uint64_t kData = 0x00, kMatch = 0x04, kLoad = 0x08,
+                            kControl = 0x0c, kMask = 0x10, kRaw = 0x14,
+                            kMasked = 0x18, kClear = 0x1c;
+  static constexpr int64_t kNow = 1'000'000;
+
+  // The host's clock goes on, and tells the device when that is due.
+  void Pass(int64_t seconds) {
+    now_s_ += seconds;
+    if (alarm_s_ && now_s_ >= *alarm_s_) {
+      alarm_s_.reset();
+      rtc_.Ring();
+    }
+  }
+
+  int64_t now_s_ = kNow;
+  std::optional<int64_t> alarm_s_;
+  std::vector<bool> interrupt_;
+  Pl031 rtc_{Pl031::Host{
+      .now_s = [this] { return now_s_; },
+      .set_alarm = [this](std::optional<int64_t> at_s) { alarm_s_ = at_s; },
+      .set_interrupt = [this](bool level) { interrupt_.push_back(level); },
+  }};
+};
+
+TEST_F(Pl031Test, ReadsTheHostsSeconds) {
+  EXPECT_EQ(rtc_.Read(At(kData)), 1'000'000u);
+  Pass(5);
+  EXPECT_EQ(rtc_.Read(At(kData)), 1'000'005u);
 }
 
-TEST(Pl031Test, KeepsTheTimeTheGuestSets) {
-  int64_t now = 1'000'000;
-  Pl031 rtc([&] { return now; });
-  rtc.Write(At(0x08), 77);
-  now += 3;
-  EXPECT_EQ(rtc.Read(At(0)), 80u);
+TEST_F(Pl031Test, KeepsTheTimeTheGuestSets) {
+  rtc_.Write(At(kLoad), 77);
+  Pass(3);
+  EXPECT_EQ(rtc_.Read(At(kData)), 80u);
 }
 
-TEST(Pl031Test, IsAlwaysOnAndKeepsWhatTheGuestWrites) {
-  Pl031 rtc([] { return 0; });
-  EXPECT_EQ(rtc.Read(At(0x0c)), 1u);  // Control.
-  rtc.Write(At(0x0c), 0);
-  EXPECT_EQ(rtc.Read(At(0x0c)), 1u);
-  EXPECT_EQ(rtc.Read(At(0x04)), 0u);  // Match.
-  rtc.Write(At(0x04), 0x12345678);
-  EXPECT_EQ(rtc.Read(At(0x04)), 0x12345678u);
-  rtc.Write(At(0x10), 0xffffffff);  // Interrupt mask.
-  EXPECT_EQ(rtc.Read(At(0x10)), 1u);
-  rtc.Write(At(0x08), 77);
-  EXPECT_EQ(rtc.Read(At(0x08)), 77u);
+TEST_F(Pl031Test, IsAlwaysOnAndKeepsWhatTheGuestWrites) {
+  EXPECT_EQ(rtc_.Read(At(kControl)), 1u);
+  rtc_.Write(At(kControl), 0);
+  EXPECT_EQ(rtc_.Read(At(kControl)), 1u);
+  EXPECT_EQ(rtc_.Read(At(kMatch)), 0u);
+  rtc_.Write(At(kMatch), 0x12345678);
+  EXPECT_EQ(rtc_.Read(At(kMatch)), 0x12345678u);
+  rtc_.Write(At(kMask), 0xffffffff);
+  EXPECT_EQ(rtc_.Read(At(kMask)), 1u);
+  rtc_.Write(At(kLoad), 77);
+  EXPECT_EQ(rtc_.Read(At(kLoad)), 77u);
 }
 
-TEST(Pl031Test, IdentifiesItself) {
-  Pl031 rtc([] { return 0; });
-  EXPECT_EQ(PrimecellIdOf(rtc, 0xfe0), 0x00041031u);
+TEST_F(Pl031Test, IdentifiesItself) {
+  EXPECT_EQ(PrimecellIdOf(rtc_, 0xfe0), 0x00041031u);
+}
+
+TEST_F(Pl031Test, A15TheAlarmInterruptsAtItsSecondUntilItIsCleared) {
+  rtc_.Write(At(kMask), 1);
+  rtc_.Write(At(kMatch), kNow + 10);
+  Pass(9);
+  EXPECT_EQ(rtc_.Read(At(kRaw)), 0u);
+  EXPECT_TRUE(interrupt_.empty());
+  Pass(1);
+  EXPECT_EQ(rtc_.Read(At(kRaw)), 1u);
+  EXPECT_EQ(rtc_.Read(At(kMasked)), 1u);
+  EXPECT_EQ(interrupt_, std::vector<bool>{true});
+  rtc_.Write(At(kClear), 0);  // Clears nothing.
+  EXPECT_EQ(rtc_.Read(At(kRaw)), 1u);
+  rtc_.Write(At(kClear), 1);
+  EXPECT_EQ(rtc_.Read(At(kRaw)), 0u);
+  EXPECT_EQ(interrupt_, (std::vector<bool>{true, false}));
+  Pass(1000);
+  EXPECT_EQ(rtc_.Read(At(kRaw)), 0u);  // Once.
+}
+
+TEST_F(Pl031Test, A15AnAlarmThatIsMaskedIsPendingOnly) {
+  rtc_.Write(At(kMatch), kNow + 1);
+  Pass(1);
+  EXPECT_EQ(rtc_.Read(At(kRaw)), 1u);
+  EXPECT_EQ(rtc_.Read(At(kMasked)), 0u);
+  EXPECT_TRUE(interrupt_.empty());
+  rtc_.Write(At(kMask), 1);
+  EXPECT_EQ(interrupt_, std::vector<bool>{true});
+  rtc_.Write(At(kMask), 0);
+  EXPECT_EQ(interrupt_, (std::vector<bool>{true, false}));
+}
+
+TEST_F(Pl031Test, A15AnAlarmForThisSecondIsDueAtOnce) {
+  rtc_.Write(At(kMatch), kNow);
+  EXPECT_EQ(rtc_.Read(At(kRaw)), 1u);
+  EXPECT_EQ(alarm_s_, std::nullopt);
+}
+
+TEST_F(Pl031Test, A15SettingTheTimeMovesTheAlarm) {
+  rtc_.Write(At(kMatch), 100);
+  EXPECT_EQ(alarm_s_, kNow + (int64_t{1} << 32) - kNow + 100);
+  rtc_.Write(At(kLoad), 90);
+  EXPECT_EQ(alarm_s_, kNow + 10);
+  Pass(5);
+  rtc_.Write(At(kLoad), 100);
+  EXPECT_EQ(rtc_.Read(At(kRaw)), 1u);
+}
+
+TEST_F(Pl031Test, A15AnAlarmThatWasPutOffIsNotRungEarly) {
+  rtc_.Write(At(kMatch), kNow + 10);
+  now_s_ += 10;
+  rtc_.Write(At(kMatch), kNow + 20);
+  alarm_s_.reset();  // What told of the first one.
+  rtc_.Ring();
+  EXPECT_EQ(rtc_.Read(At(kRaw)), 0u);
+  EXPECT_EQ(alarm_s_, kNow + 20);
+  Pass(10);
+  EXPECT_EQ(rtc_.Read(At(kRaw)), 1u);
+}
+
+TEST_F(Pl031Test, ARingThatNobodyAskedForIsNone) {
+  rtc_.Ring();
+  EXPECT_EQ(rtc_.Read(At(kRaw)), 0u);
+  EXPECT_EQ(alarm_s_, std::nullopt);
 }
 
 class MarkDeviceTest : public testing::Test {

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <memory>
 #include <optional>
@@ -84,6 +85,7 @@ class ParkDeviceTest : public testing::Test {
     base_ = placed.back().registers.base().value();
     device_ = placed.back().make({.console = console_,
                                   .link = nullptr,
+                                  .alarm = alarm_,
                                   .events = events_,
                                   .clock = clock_,
                                   .base = placed.back().registers.base(),
@@ -107,6 +109,7 @@ class ParkDeviceTest : public testing::Test {
 
   uint64_t base_ = 0;
   SerialLine console_;
+  AlarmLine alarm_{.alarm = *Alarm::Create()};
   Clock clock_;
   EventLog events_{{0, 1}};
   DiagnosisLog diagnoses_;
@@ -179,6 +182,7 @@ class BoardDevicesTest : public testing::Test {
       devices_.push_back(placed.make(
           {.console = console_,
            .link = &link_,
+           .alarm = alarm_,
            .events = events_,
            .clock = clock_,
            .request_stop =
@@ -193,6 +197,7 @@ class BoardDevicesTest : public testing::Test {
     }
   }
   MmioDevice& Console() { return *devices_[0]; }
+  MmioDevice& RealTimeClock() { return *devices_[1]; }
   MmioDevice& Mark() { return *devices_[2]; }
   MmioDevice& LinkUart() { return *devices_[3]; }
   MmioDevice& LinkStream() { return *devices_[4]; }
@@ -213,6 +218,7 @@ class BoardDevicesTest : public testing::Test {
   static constexpr uint64_t kReceives = 1 << 4;  // Its RXIM.
   SerialLine console_;
   SerialLine link_{ConsoleBuffer::Wake::kByByte};
+  AlarmLine alarm_{.alarm = *Alarm::Create()};
   Clock clock_;
   EventLog events_{{0, 1}};
   DiagnosisLog diagnoses_;
@@ -249,6 +255,26 @@ TEST_F(BoardDevicesTest, TheLinkTakesBytesByUartOrEightAtATime) {
   EXPECT_EQ(LinkStream().Read({0, STREAM_REG_ROOM, 8}),
             ConsoleBuffer::kCapacity);
   EXPECT_EQ(console_.output.Take(), "");
+}
+
+// An alarm years away, told of early: the clock looks at the time and sets it
+// again.
+TEST_F(BoardDevicesTest, A15TheClocksAlarmIsTheHosts) {
+  const auto is_due = [this] {
+    pollfd told = {.fd = alarm_.alarm.fd(), .events = POLLIN};
+    return poll(&told, 1, 0) == 1;
+  };
+  constexpr uint64_t kMatch = 0x04;
+  constexpr uint64_t kMask = 0x10;
+  RealTimeClock().Write({0, kMask, 4}, 1);
+  RealTimeClock().Write({0, kMatch, 4},
+                        static_cast<uint64_t>(Alarm::NowS()) + 1'000'000'000);
+  EXPECT_FALSE(is_due());
+  alarm_.alarm.Set(0);
+  EXPECT_TRUE(is_due());
+  alarm_.ring();
+  EXPECT_FALSE(is_due());
+  EXPECT_TRUE(levels_.empty());
 }
 
 TEST_F(BoardDevicesTest, AMarkIsAnEventOfItsCpu) {

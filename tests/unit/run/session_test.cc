@@ -218,6 +218,16 @@ TEST_F(SleepTest, AByteOnTheConsoleEndsIt) {
   EXPECT_EQ(printed_, "login: ");
 }
 
+TEST_F(SleepTest, A15TheAlarmOfTheGuestsClockEndsIt) {
+  int rings = 0;
+  Sleeps({Nothing}, [&](FakeMachine& machine) {
+    rings = machine.rings;
+    machine.alarm.Set(0);
+    if (rings > 0) machine.RequestStop({.kind = Kind::kPowerOff});
+  });
+  EXPECT_GE(rings, 1);
+}
+
 TEST_F(SleepTest, TheTimeoutEndsIt) {
   options_.timeout = absl::Hours(1);
   const SessionResult result = Sleeps({Nothing}, [this](FakeMachine&) {
