@@ -204,6 +204,7 @@ class FailingRunTest : public testing::Test {
     RunOptions options;
     options.kernel = kernel_;
     options.raw = true;
+    options.park = "host";
     options.cpus = 2;
     options.memory = 64 << 20;
     options.timeout = "30s";

@@ -66,7 +66,7 @@ class Run:
         return ["vmm", "run", *([] if self.image else ["--raw"]),
                 f"{STUB}/{self.payload}.bin", "-c", str(self.cpus), "-m", "64M",
                 "-p", self.params, "--psci", self.psci, "--timeout", self.timeout,
-                *(["--park", self.park] if self.park else []),
+                *(["--park", self.park or "host"] if self.park or self.psci == "vmm" else []),
                 *(["--firmware", self.firmware] if self.firmware else []),
                 *(["--initrd", self.images] if self.next else [])]
 

@@ -137,7 +137,7 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
       .add_option("--park", options.park,
                   "where CPUs may park besides CPU_OFF: nowhere, in RAM by the "
                   "guest's own loop, or in the VMM (default: host; off with "
-                  "--psci kvm)")
+                  "--psci kvm or --raw)")
       ->type_name("off|guest|host")
       ->check(OneOf("off|guest|host"))
       ->default_str("");
@@ -263,7 +263,8 @@ absl::Status ApplyConfigFile(CLI::App& command, RunOptions& options) {
 
 std::string ParkOf(const RunOptions& options) {
   if (!options.park.empty()) return options.park;
-  return options.psci == "kvm" ? "off" : "host";
+  const bool unasked = options.raw && options.park_base.empty();
+  return options.psci == "kvm" || unasked ? "off" : "host";
 }
 
 json ToJson(const RunOptions& options) {

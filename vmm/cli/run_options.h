@@ -24,7 +24,7 @@ struct RunOptions {
   uint64_t memory = uint64_t{1} << 30;
   std::string psci = "vmm";
   std::string firmware = "none";  // Parsed: with all its numbers.
-  std::string park;               // Empty: host, or off where KVM answers PSCI.
+  std::string park;               // Empty: see ParkOf().
   std::string park_base;
   bool idle_states = false;
   bool strict = false;

@@ -62,6 +62,7 @@ class DryRunTest : public testing::Test {
 
 TEST_F(DryRunTest, PrintsThePlanBesideTheConfiguration) {
   options_.cpus = 3;
+  options_.park = "host";
   json printed = Run(ExitCode::kOk);
   const json plan = printed["plan"];
   EXPECT_EQ(plan["cpus"], 3);

@@ -76,6 +76,17 @@ TEST_F(RunOptionsTest, CpusParkInTheVmmWhereItAnswersPsci) {
   EXPECT_EQ(ParkOf(options_), "guest");
 }
 
+// Its command line is its own; nothing is put in front of that.
+TEST_F(RunOptionsTest, A13AFlatBinaryIsOfferedNoPagesUnlessAsked) {
+  ASSERT_TRUE(Parse({"--raw", "program.bin"}).ok());
+  EXPECT_EQ(ParkOf(options_), "off");
+  options_.park_base = "0x4f000000";
+  EXPECT_EQ(ParkOf(options_), "host");
+  options_.park_base = "";
+  options_.park = "host";
+  EXPECT_EQ(ParkOf(options_), "host");
+}
+
 TEST_F(RunOptionsTest, IdleStatesAreForWhoAsks) {
   ASSERT_TRUE(Parse({"Image"}).ok());
   EXPECT_FALSE(options_.idle_states);

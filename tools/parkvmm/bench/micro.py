@@ -47,8 +47,9 @@ def run(cpus: int, *command: str) -> Figures:
 
 
 def payload(cpus: int, psci: str) -> Figures:
+    park = "host" if psci == "vmm" else "off"
     return run(cpus, "vmm", "run", "--raw", "--cpus", str(cpus), "--memory", "64M",
-               "--psci", psci, PAYLOAD)
+               "--park", park, "--psci", psci, PAYLOAD)
 
 
 def measure(cpus: int) -> dict[str, Figures]:

@@ -46,7 +46,8 @@ class Vmm:
         return ["vmm", "run", "--cpus", str(cpus), "--memory", f"{mib}M", "--seed", "1",
                 "--timeout", TIMEOUT, "--params", params,
                 *(["--initrd", initramfs] if initramfs else []), *self._words,
-                *([] if kernel == LINUX else ["--raw"]), kernel]
+                # Parking as Linux has it, which for a flat binary has to be asked for.
+                *([] if kernel == LINUX else ["--park", "host", "--raw"]), kernel]
 
 
 def qemu(cpus: int, mib: int, kernel: str, params: str = "", initramfs: str = "") -> list[str]:
