@@ -52,7 +52,8 @@ absl::StatusOr<std::vector<uint8_t>> Drain(absl::string_view format,
   }
   if (used > limit) {
     return absl::ResourceExhaustedError(absl::StrFormat(
-        "its %s stream unpacks to more than %d bytes; it cannot be a kernel",
+        "its %s stream unpacks to more than %d bytes; it is no kernel, or "
+        "needs more --memory",
         format, limit));
   }
   if (step != Step::kEnd) {

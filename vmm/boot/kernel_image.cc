@@ -57,6 +57,7 @@ struct Part {
   absl::string_view path;  // Of the whole file.
   uint64_t offset = 0;
   Content content;
+  uint64_t limit = 0;  // Of what it may unpack to, in bytes.
 };
 
 absl::Status CheckHeader(absl::string_view name, const Content& file,
@@ -155,12 +156,12 @@ absl::StatusOr<KernelImage> ParseZboot(const Part& file,
   const std::string format = absl::StrCat("zboot (", compression, ")");
   // Some builds of Linux append sizes to the payload.
   if (compression == "gzip") {
-    return ParseUnpacked(
-        file.name, Gunzip(payload, kMaxKernelBytes, Tail::kIgnored), format);
+    return ParseUnpacked(file.name, Gunzip(payload, file.limit, Tail::kIgnored),
+                         format);
   }
   if (absl::StartsWith(compression, "zstd")) {
-    return ParseUnpacked(
-        file.name, Unzstd(payload, kMaxKernelBytes, Tail::kIgnored), format);
+    return ParseUnpacked(file.name, Unzstd(payload, file.limit, Tail::kIgnored),
+                         format);
   }
   return Refused(
       file.name,
@@ -180,16 +181,17 @@ absl::StatusOr<KernelImage> ParsePart(const Part& file,
   }
   ASSIGN_OR_RETURN(const Bytes packed, file.content.ReadAll());
   if (zboot) return ParseZboot(file, packed, *zboot);
-  return is_gzip ? ParseUnpacked(file.name, Gunzip(packed, kMaxKernelBytes),
+  return is_gzip ? ParseUnpacked(file.name, Gunzip(packed, file.limit),
                                  "Image (gzip)")
-                 : ParseUnpacked(file.name, Unzstd(packed, kMaxKernelBytes),
+                 : ParseUnpacked(file.name, Unzstd(packed, file.limit),
                                  "Image (zstd)");
 }
 
 // Takes the kernel out of a unified kernel image.
 absl::StatusOr<KernelImage> ParseUki(absl::string_view name,
                                      const Content& file,
-                                     const PeSection& linux_section) {
+                                     const PeSection& linux_section,
+                                     uint64_t limit) {
   // The size in the file is rounded up, the one in memory is not.
   const uint64_t size =
       std::min(linux_section.memory_size, linux_section.file_size);
@@ -205,7 +207,8 @@ absl::StatusOr<KernelImage> ParseUki(absl::string_view name,
   const Part part = {.name = part_name,
                      .path = name,
                      .offset = linux_section.file_offset,
-                     .content = Content(std::move(bytes))};
+                     .content = Content(std::move(bytes)),
+                     .limit = limit};
   RETURN_IF_ERROR(CheckSize(part_name, part.content));
   ASSIGN_OR_RETURN(const Bytes head, HeadOf(part.content));
   ASSIGN_OR_RETURN(KernelImage image, ParsePart(part, head));
@@ -222,13 +225,14 @@ absl::StatusOr<KernelImage> ParseUki(absl::string_view name,
 }  // namespace
 
 absl::StatusOr<KernelImage> ParseKernel(absl::string_view name,
-                                        const Content& file) {
+                                        const Content& file, uint64_t limit) {
   RETURN_IF_ERROR(CheckSize(name, file));
   ASSIGN_OR_RETURN(const Bytes head, HeadOf(file));
   if (const auto section = LinuxSectionOfUki(head)) {
-    return ParseUki(name, file, *section);
+    return ParseUki(name, file, *section, limit);
   }
-  return ParsePart({.name = name, .path = name, .content = file}, head);
+  return ParsePart(
+      {.name = name, .path = name, .content = file, .limit = limit}, head);
 }
 
 absl::StatusOr<KernelImage> ParseRaw(absl::string_view name,

@@ -32,12 +32,14 @@ struct KernelImage {
 
 // Takes what arm64 kernels come as: an Image, plain or packed with gzip or
 // zstd, an EFI zboot file around one, or a systemd unified kernel image around
-// any of them, of which the kernel alone is taken. kInvalidArgument for
+// any of them, of which the kernel alone is taken. `limit`, at most
+// kMaxKernelBytes: how much a packed one may unpack to. kInvalidArgument for
 // everything else: one line with `name`, what is wrong and what to do. A plain
 // Image that was cut short is noticed only if it is an EFI application too.
 // Errors as Content::ReadAt()'s, too. Any thread.
 absl::StatusOr<KernelImage> ParseKernel(absl::string_view name,
-                                        const Content& file);
+                                        const Content& file,
+                                        uint64_t limit = kMaxKernelBytes);
 
 // Takes a flat binary as it is, for text_offset 0x80000. kInvalidArgument if
 // it is empty or larger than kMaxKernelBytes.

@@ -5,6 +5,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -55,9 +56,12 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   MachineSpec spec;
   ASSIGN_OR_RETURN(const Content file,
                    Content::Open(options.kernel, kMaxKernelBytes));
-  ASSIGN_OR_RETURN(spec.kernel,
-                   AsAsked(options.raw ? ParseRaw(options.kernel, file)
-                                       : ParseKernel(options.kernel, file)));
+  ASSIGN_OR_RETURN(
+      spec.kernel,
+      AsAsked(options.raw
+                  ? ParseRaw(options.kernel, file)
+                  : ParseKernel(options.kernel, file,
+                                std::min(kMaxKernelBytes, options.memory))));
   if (!spec.kernel.note.empty()) LogInfo(spec.kernel.note);
   spec.command_line = absl::StrJoin(options.params, " ");
   RETURN_IF_ERROR(AddRoot(options, spec));

@@ -384,6 +384,21 @@ TEST(KernelImageTest, A17TakesTheKernelOfAUnifiedKernelImage) {
   EXPECT_EQ(Parsed(file).note, "");
 }
 
+TEST(KernelImageTest, D4NoPackingUnpacksToMoreThanIsAllowed) {
+  constexpr size_t kBytes = 1 << 20;
+  const Bytes file = FileWith(Header(), kBytes);
+  for (const Bytes& packed :
+       {Gzipped(file), Zstandard(file), Zboot("gzip", Gzipped(file)),
+        Zboot("zstd22", Zstandard(file)), Uki(Gzipped(file))}) {
+    const Content content{packed};
+    EXPECT_TRUE(ParseKernel("k", content, kBytes).ok());
+    EXPECT_THAT(
+        std::string(ParseKernel("k", content, kBytes - 1).status().message()),
+        HasSubstr("unpacks to more than 1048575 bytes; it is no kernel, or "
+                  "needs more --memory"));
+  }
+}
+
 TEST(KernelImageTest, A17SaysWhatIsInAUnifiedKernelImageInstead) {
   EXPECT_THAT(Refusal(Uki(FileWithMagic("HdrS", 0x202))),
               StartsWith("the .linux section of boot/k is an x86 kernel"));

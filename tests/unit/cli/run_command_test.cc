@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "nlohmann/json.hpp"
+#include "tests/support/packing.h"
 #include "tests/support/scratch.h"
 #include "vmm/base/log.h"
 
@@ -107,6 +108,17 @@ TEST_F(DryRunTest, A17SaysWhatIsNotTakenOfAUnifiedKernelImage) {
   EXPECT_EQ(Run(ExitCode::kOk)["plan"]["kernel"]["base"], "0x40000000");
   EXPECT_THAT(errors_, HasSubstr("its .linux is taken, its .initrd and "
                                  ".cmdline are not; to get one: aarch64-"));
+}
+
+TEST_F(DryRunTest, D4AKernelUnpacksToNoMoreThanTheGuestsRam) {
+  options_.raw = false;
+  options_.memory = 16 << 20;
+  const std::vector<uint8_t> packed =
+      Gzipped(std::vector<uint8_t>(options_.memory + 1));
+  std::ofstream(kernel_, std::ios::binary)
+      << std::string(packed.begin(), packed.end());
+  Run(ExitCode::kUsage);
+  EXPECT_THAT(errors_, HasSubstr("unpacks to more than 16777216 bytes"));
 }
 
 TEST_F(DryRunTest, WithoutAKernelThereIsNoPlan) {
