@@ -17,7 +17,6 @@
 #include "vmm/cli/blame.h"
 #include "vmm/cli/doctor_command.h"
 #include "vmm/cli/output.h"
-#include "vmm/cli/run_command.h"
 #include "vmm/cli/run_options.h"
 #include "vmm/run/version.h"
 
@@ -83,7 +82,8 @@ std::vector<std::string> TakeCommand(int& argc, const char* const* argv) {
 
 }  // namespace
 
-ExitCode RunCommandLine(int argc, const char* const* argv) {
+ExitCode RunCommandLine(int argc, const char* const* argv,
+                        SessionRunner run_session) {
   CLI::App app("Runs AArch64 guests under KVM and parks their CPUs.", "vmm");
   app.require_subcommand(1);
   app.footer(kExitCodes);  // Of the subcommands', too.
@@ -130,7 +130,7 @@ ExitCode RunCommandLine(int argc, const char* const* argv) {
       !applied.ok()) {
     return Blame(applied);
   }
-  return RunCommand(options);
+  return RunCommand(options, run_session);
 }
 
 }  // namespace vmm

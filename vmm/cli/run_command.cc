@@ -197,15 +197,34 @@ ExitCode DryRun(const RunOptions& options) {
   return status.ok() ? printed : Blame(status);
 }
 
+// Whether CPUs left for a kexec and none of them parked.
+bool NobodyParked(const SessionResult& result) {
+  uint32_t left = 0;
+  for (const Boot& boot : result.boots) {
+    if (boot.doors.park > 0) return false;
+    left += boot.doors.cpu_off;
+  }
+  return left > 0;
+}
+
 }  // namespace
 
 std::vector<std::string> Caveats(const RunOptions& options,
-                                 const HostLabel& label) {
+                                 const HostLabel& label,
+                                 const SessionResult& result) {
   std::vector<std::string> lines;
   if (options.psci == "kvm") {
     lines.emplace_back(
         "PSCI was answered by KVM: the VMM saw only the guest's marks, so the "
         "phases between them are not known");
+  }
+  // Who did not ask for pages knows that the kernel takes none.
+  if (!options.park.empty() && result.park && NobodyParked(result)) {
+    lines.push_back(absl::StrFormat(
+        "park pages were offered at %#x and no CPU took them: this kernel does "
+        "not know cpuparkmem=, or has fallen back to CPU_OFF, as the proposal "
+        "does with NR_CPUS above 512 or a no-map that takes memory away",
+        result.park->pages.base().value()));
   }
   if (label.insisted) {
     lines.push_back(absl::StrCat("label ", label.name, ": ", label.reason));
@@ -222,15 +241,8 @@ std::vector<std::string> Caveats(const RunOptions& options,
   return lines;
 }
 
-ExitCode RunCommand(const RunOptions& options) {
-  return RunCommand(options, [](MachineSpec& spec, const MachinePlan& plan,
-                                const SessionOptions& session) {
-    return RunSession(spec, plan, session);
-  });
-}
-
 ExitCode RunCommand(const RunOptions& options, SessionRunner run_session) {
-  const auto session = SessionOf(options);
+  auto session = SessionOf(options);
   if (!session.ok()) return Blame(session.status());
   if (options.dry_run) return DryRun(options);
   if (const absl::Status outputs = CheckOutputs(options); !outputs.ok()) {
@@ -257,7 +269,7 @@ ExitCode RunCommand(const RunOptions& options, SessionRunner run_session) {
     if (code == ExitCode::kOk) code = ExitCode::kOutputLost;
   }
   for (const std::string& line :
-       Caveats(options, LabelOf(ReadHostSigns(), options.label))) {
+       Caveats(options, LabelOf(ReadHostSigns(), options.label), *result)) {
     LogInfo(line);
   }
   const Conclusion& conclusion = result->conclusion;

@@ -15,17 +15,18 @@
 
 namespace vmm {
 
-// RunSession(), or a test's.
+// RunKvmSession(), or a test's.
 using SessionRunner = absl::FunctionRef<absl::StatusOr<SessionResult>(
     MachineSpec&, const MachinePlan&, const SessionOptions&)>;
 
 // Does all of `vmm run`, messages included.
-ExitCode RunCommand(const RunOptions& options);
-ExitCode RunCommand(const RunOptions& options, SessionRunner run_session);
+ExitCode RunCommand(const RunOptions& options,
+                    SessionRunner run_session = RunKvmSession);
 
 // Returns what the reader of the table must know, a line each.
 std::vector<std::string> Caveats(const RunOptions& options,
-                                 const HostLabel& label);
+                                 const HostLabel& label,
+                                 const SessionResult& result);
 
 }  // namespace vmm
 

@@ -364,9 +364,9 @@ absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
   return Session(spec, options, deps).Run();
 }
 
-absl::StatusOr<SessionResult> RunSession(MachineSpec& spec,
-                                         const MachinePlan& plan,
-                                         const SessionOptions& options) {
+absl::StatusOr<SessionResult> RunKvmSession(MachineSpec& spec,
+                                            const MachinePlan& plan,
+                                            const SessionOptions& options) {
   const auto create = [&] {
     auto machine = Machine::Create(spec, plan);
     if (!options.reboot_on_reset) {

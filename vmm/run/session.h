@@ -85,9 +85,9 @@ absl::StatusOr<SessionResult> RunSession(const MachineSpec& spec,
 // The same with Machine and the process's own stdin and stdout. `plan` is
 // Plan(spec). Unless it boots again, nothing of kernel and initrd is kept: they
 // are empty in `spec` then.
-absl::StatusOr<SessionResult> RunSession(MachineSpec& spec,
-                                         const MachinePlan& plan,
-                                         const SessionOptions& options);
+absl::StatusOr<SessionResult> RunKvmSession(MachineSpec& spec,
+                                            const MachinePlan& plan,
+                                            const SessionOptions& options);
 
 }  // namespace vmm
 

@@ -415,7 +415,7 @@ TEST_F(RunCommandTest, AGoodRunSaysNothingOfItsConclusion) {
   EXPECT_EQ(Run(), ExitCode::kOk);
   std::string caveats;
   for (const std::string& line :
-       Caveats(options_, LabelOf(ReadHostSigns(), options_.label))) {
+       Caveats(options_, LabelOf(ReadHostSigns(), options_.label), {})) {
     caveats += "vmm: " + line + "\n";
   }
   EXPECT_EQ(errors_, caveats);
@@ -529,35 +529,57 @@ TEST(RunCommandOnThisHostTest, NeedsAnArm64Host) {
 
 class CaveatsTest : public testing::Test {
  protected:
+  std::vector<std::string> CaveatsOf(const HostLabel& label) {
+    return Caveats(options_, label, result_);
+  }
   RunOptions options_;
+  SessionResult result_;
 };
 
 TEST_F(CaveatsTest, HardwareHasNone) {
-  EXPECT_THAT(Caveats(options_, {"kvm", "why"}), IsEmpty());
-  EXPECT_THAT(Caveats(options_, {"kvm-on-tcg-icount", "why"}), IsEmpty());
+  EXPECT_THAT(CaveatsOf({"kvm", "why"}), IsEmpty());
+  EXPECT_THAT(CaveatsOf({"kvm-on-tcg-icount", "why"}), IsEmpty());
 }
 
 TEST_F(CaveatsTest, ALabelThatMakesTimesDoubtfulSaysSo) {
-  EXPECT_THAT(Caveats(options_, {"kvm-on-tcg", "why"}),
+  EXPECT_THAT(CaveatsOf({"kvm-on-tcg", "why"}),
               ElementsAre("label kvm-on-tcg: an emulated host in wall-clock "
                           "time; counts and verdicts mean something, times do "
                           "not"));
-  EXPECT_THAT(Caveats(options_, {"kvm-on-vm", "DMI says QEMU"}),
+  EXPECT_THAT(CaveatsOf({"kvm-on-vm", "DMI says QEMU"}),
               ElementsAre("label kvm-on-vm: times include those of the "
                           "hypervisor below this host; DMI says QEMU"));
 }
 
 TEST_F(CaveatsTest, ALabelThatTheUserInsistsOnSaysInPlaceOfWhich) {
-  EXPECT_THAT(Caveats(options_, {"kvm-on-vm", "insisted on by --label", true}),
+  EXPECT_THAT(CaveatsOf({"kvm-on-vm", "insisted on by --label", true}),
               ElementsAre("label kvm-on-vm: insisted on by --label"));
 }
 
 TEST_F(CaveatsTest, WithKvmsPsciMuchIsUnknown) {
   options_.psci = "kvm";
-  EXPECT_THAT(Caveats(options_, {"kvm", "why"}),
+  EXPECT_THAT(CaveatsOf({"kvm", "why"}),
               ElementsAre("PSCI was answered by KVM: the VMM saw only the "
                           "guest's marks, so the phases between them are not "
                           "known"));
+}
+
+TEST_F(CaveatsTest, E5PagesThatNobodyTookAreTold) {
+  result_.park = ParkPlacement{.window = GuestRange::Fixed(0x7effe000, 0x8000),
+                               .pages = GuestRange::Fixed(0x7f000000, 0x2000)};
+  result_.boots = {{}, {.kexec = true, .doors = {.cpu_off = 3, .cpu_on = 3}}};
+  EXPECT_THAT(CaveatsOf({"kvm", "why"}), IsEmpty()) << "nobody asked for them";
+  options_.park = "host";
+  EXPECT_THAT(CaveatsOf({"kvm", "why"}),
+              ElementsAre(HasSubstr("park pages were offered at 0x7f000000 and "
+                                    "no CPU took them")));
+  result_.boots[1].doors = {.cpu_off = 2, .park = 1};
+  EXPECT_THAT(CaveatsOf({"kvm", "why"}), IsEmpty()) << "one CPU did";
+  result_.boots.pop_back();
+  EXPECT_THAT(CaveatsOf({"kvm", "why"}), IsEmpty()) << "no CPU left";
+  result_.boots.push_back({.kexec = true, .doors = {.cpu_off = 3}});
+  result_.park.reset();
+  EXPECT_THAT(CaveatsOf({"kvm", "why"}), IsEmpty()) << "there are none";
 }
 
 }  // namespace
