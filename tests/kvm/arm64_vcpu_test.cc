@@ -182,6 +182,7 @@ TEST_F(Arm64VcpuTest, RegistersHaveKvmsNumbers) {
   EXPECT_EQ(XRegister(30), 0x603000000010003cu);
   EXPECT_EQ(kPcRegister, 0x6030000000100040u);
   EXPECT_EQ(kMpidrEl1, 0x603000000013c005u);
+  EXPECT_EQ(kVbarEl1, 0x603000000013c600u);
   EXPECT_EQ(kSctlrEl1, 0x603000000013c080u);
   EXPECT_EQ(kTtbr0El1, 0x603000000013c100u);
   EXPECT_EQ(kTtbr1El1, 0x603000000013c101u);
@@ -214,6 +215,7 @@ TEST_F(Arm64VcpuTest, EachRegisterIsReadByItsNumber) {
     uint64_t id;
   };
   constexpr Each kEach[] = {{GuestRegister::kPc, kPcRegister},
+                            {GuestRegister::kVbarEl1, kVbarEl1},
                             {GuestRegister::kSctlrEl1, kSctlrEl1},
                             {GuestRegister::kTcrEl1, kTcrEl1},
                             {GuestRegister::kTtbr0El1, kTtbr0El1},

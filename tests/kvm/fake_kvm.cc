@@ -89,7 +89,7 @@ FakeKvm::FakeKvm()
   the_kvm = this;
   for (const uint64_t id :
        {XRegister(0), XRegister(1), XRegister(30), kPcRegister, kMpidrEl1,
-        kSctlrEl1, kTcrEl1, kTtbr0El1, kTtbr1El1}) {
+        kVbarEl1, kSctlrEl1, kTcrEl1, kTtbr0El1, kTtbr1El1}) {
     registers[id].value.resize(8);
   }
 }

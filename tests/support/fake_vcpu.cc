@@ -88,6 +88,8 @@ absl::StatusOr<uint64_t> FakeVcpu::Read(GuestRegister which) {
   switch (which) {
     case GuestRegister::kPc:
       return get("pc", pc);
+    case GuestRegister::kVbarEl1:
+      return get("vbar", vbar);
     case GuestRegister::kSctlrEl1:
       return get("sctlr", sctlr);
     case GuestRegister::kTcrEl1:

@@ -51,6 +51,7 @@ class FakeVcpu : public Vcpu {
 
   // What the guest's registers hold, where a test cares.
   uint64_t pc = 0xfeed;
+  uint64_t vbar = 0;
   uint64_t sctlr = 0;  // The MMU is off.
   uint64_t tcr = 0;
   uint64_t ttbr0 = 0;

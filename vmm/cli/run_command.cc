@@ -90,6 +90,17 @@ absl::StatusOr<absl::Duration> DurationOf(absl::string_view option,
       absl::StrCat(option, " ", duration.status().message()));
 }
 
+absl::StatusOr<std::shared_ptr<const Symbols>> SymbolsOf(
+    const RunOptions& options) {
+  if (options.symbols.empty()) return nullptr;
+  // Debug information may make a vmlinux larger than any kernel.
+  constexpr uint64_t kMaxSymbolsBytes = uint64_t{8} << 30;
+  ASSIGN_OR_RETURN(const Content file,
+                   Content::Open(options.symbols, kMaxSymbolsBytes));
+  ASSIGN_OR_RETURN(Symbols symbols, Symbols::Read(options.symbols, file));
+  return std::make_shared<const Symbols>(std::move(symbols));
+}
+
 bool AreOneFile(const std::string& one, const std::string& other) {
   struct stat a = {};
   struct stat b = {};
@@ -252,6 +263,9 @@ ExitCode RunCommand(const RunOptions& options, SessionRunner run_session) {
   if (!spec.ok()) return Blame(spec.status());
   const auto plan = AsAsked(Plan(*spec));
   if (!plan.ok()) return Blame(plan.status());
+  const auto symbols = SymbolsOf(options);
+  if (!symbols.ok()) return Blame(symbols.status());
+  session->symbols = *symbols;
   if (!options.results.empty()) {
     const absl::Status writable = CheckWritable(options.results);
     if (!writable.ok()) return Blame(writable);

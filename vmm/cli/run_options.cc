@@ -157,6 +157,11 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
       ->type_name("TEXT")
       ->allow_extra_args(false)
       ->take_all();
+  command
+      .add_option("--symbols", options.symbols,
+                  "the kernel's System.map or vmlinux: says in which function "
+                  "each CPU of a guest that failed was")
+      ->type_name("FILE");
   command.add_flag("--raw", options.raw,
                    "KERNEL is a flat binary, loaded at RAM + 0x80000");
   command
@@ -283,6 +288,7 @@ json ToJson(const RunOptions& options) {
       {"idle-states", options.idle_states},
       {"strict", options.strict},
       {"allow-splat", options.allow_splats},
+      {"symbols", options.symbols},
       {"raw", options.raw},
       {"seed", nullptr},
       {"timeout", options.timeout},

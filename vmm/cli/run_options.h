@@ -29,6 +29,7 @@ struct RunOptions {
   bool idle_states = false;
   bool strict = false;
   std::vector<std::string> allow_splats;
+  std::string symbols;
   bool raw = false;
   std::optional<uint64_t> seed;
   std::string timeout = "5m";

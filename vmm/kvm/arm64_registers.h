@@ -36,6 +36,7 @@ inline constexpr uint64_t kSctlrEl1 = SystemRegister(3, 0, 1, 0, 0);
 inline constexpr uint64_t kTtbr0El1 = SystemRegister(3, 0, 2, 0, 0);
 inline constexpr uint64_t kTtbr1El1 = SystemRegister(3, 0, 2, 0, 1);
 inline constexpr uint64_t kTcrEl1 = SystemRegister(3, 0, 2, 0, 2);
+inline constexpr uint64_t kVbarEl1 = SystemRegister(3, 0, 12, 0, 0);
 inline constexpr uint64_t kIdAa64mmfr2El1 = SystemRegister(3, 0, 0, 7, 2);
 
 // Bytes of the register that `id` names.

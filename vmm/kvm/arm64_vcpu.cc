@@ -115,6 +115,8 @@ absl::StatusOr<uint64_t> Arm64Vcpu::Read(GuestRegister which) {
   switch (which) {
     case GuestRegister::kPc:
       return Get(kPcRegister);
+    case GuestRegister::kVbarEl1:
+      return Get(kVbarEl1);
     case GuestRegister::kSctlrEl1:
       return Get(kSctlrEl1);
     case GuestRegister::kTcrEl1:

@@ -12,8 +12,15 @@
 
 namespace vmm {
 
-// What tells where a store went; X registers apart.
-enum class GuestRegister { kPc, kSctlrEl1, kTcrEl1, kTtbr0El1, kTtbr1El1 };
+// What tells where a vCPU is, and where a store went; X registers apart.
+enum class GuestRegister {
+  kPc,
+  kVbarEl1,
+  kSctlrEl1,
+  kTcrEl1,
+  kTtbr0El1,
+  kTtbr1El1
+};
 
 // One vCPU: the seam between the run loop and KVM. Tests use a fake.
 //

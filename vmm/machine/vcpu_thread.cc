@@ -168,6 +168,7 @@ void VcpuThread::StopsWhileOn() {
   if (const auto pc = vcpu_->Read(GuestRegister::kPc); pc.ok()) {
     post_mortem_.pc = *pc;
   }
+  post_mortem_.vectors = vcpu_->Read(GuestRegister::kVbarEl1).value_or(0);
 }
 
 bool VcpuThread::Settles() const {

@@ -25,6 +25,7 @@ struct VcpuPostMortem {
   psci::PowerState state = psci::PowerState::kOff;
   psci::Door door = psci::Door::kCpuOff;  // By which it went off.
   std::optional<uint64_t> pc;             // Of a CPU that was on.
+  uint64_t vectors = 0;                   // Its VBAR_EL1; 0: not known.
 };
 
 // Owns one vCPU and the only thread that enters it.

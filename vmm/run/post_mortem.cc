@@ -7,22 +7,33 @@
 #include "vmm/base/log.h"
 
 namespace vmm {
+namespace {
+
+std::string Place(const VcpuPostMortem& vcpu, const Symbols* symbols) {
+  if (!vcpu.pc) return "";
+  std::string place = absl::StrFormat(", PC %#x", *vcpu.pc);
+  if (symbols == nullptr) return place;
+  const std::string name = symbols->NameOf(*vcpu.pc, vcpu.vectors);
+  if (!name.empty()) absl::StrAppend(&place, " (", name, ")");
+  return place;
+}
+
+}  // namespace
 
 void ReportPostMortem(const std::vector<std::string>& last_lines,
                       const std::vector<VcpuPostMortem>& vcpus,
-                      const std::vector<uint64_t>& mpidrs) {
+                      const std::vector<uint64_t>& mpidrs,
+                      const Symbols* symbols) {
   LogPlain("last lines of the guest's console:");
   for (const std::string& line : last_lines) {
     LogPlain(absl::StrCat("  | ", line));
   }
   for (size_t i = 0; i < vcpus.size(); ++i) {
-    const std::string pc =
-        vcpus[i].pc ? absl::StrFormat(", PC %#x", *vcpus[i].pc) : "";
     const bool parked = vcpus[i].state == psci::PowerState::kOff &&
                         vcpus[i].door != psci::Door::kCpuOff;
     LogPlain(absl::StrFormat(
         "vCPU %d (MPIDR 0x%x): %s%s%s", i, mpidrs[i],
-        psci::Name(vcpus[i].state), pc,
+        psci::Name(vcpus[i].state), Place(vcpus[i], symbols),
         parked ? absl::StrCat(", parked by the ", psci::Name(vcpus[i].door))
                : ""));
   }

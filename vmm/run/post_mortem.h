@@ -7,14 +7,17 @@
 #include <vector>
 
 #include "vmm/machine/vcpu_thread.h"
+#include "vmm/run/symbols.h"
 
 namespace vmm {
 
 // Says on stderr how a guest that failed was found: the last lines of its
-// console, which are safe to print, and each vCPU with its MPIDR.
+// console, which are safe to print, and each vCPU with its MPIDR. `symbols`:
+// its kernel's; nullptr if they are not known.
 void ReportPostMortem(const std::vector<std::string>& last_lines,
                       const std::vector<VcpuPostMortem>& vcpus,
-                      const std::vector<uint64_t>& mpidrs);
+                      const std::vector<uint64_t>& mpidrs,
+                      const Symbols* symbols);
 
 }  // namespace vmm
 

@@ -175,7 +175,7 @@ absl::StatusOr<SessionResult> Session::Run() {
   if (result_.conclusion.NeedsPostMortem() &&
       result_.stop.kind != Kind::kInterrupt) {
     ReportPostMortem(watch_->LastLines(), machine_->PostMortem(),
-                     result_.mpidrs);
+                     result_.mpidrs, options_.symbols.get());
   }
   return std::move(result_);
 }

@@ -19,6 +19,7 @@
 #include "vmm/machine/plan.h"
 #include "vmm/measure/kexec_tracker.h"
 #include "vmm/run/conclusion.h"
+#include "vmm/run/symbols.h"
 
 namespace vmm {
 
@@ -34,6 +35,8 @@ struct SessionOptions {
   std::optional<uint32_t> expected_kexecs;
   bool strict = false;                      // A diagnosis fails the run.
   std::vector<std::string> allowed_splats;  // ConsoleWatch's.
+  // Of the guest's kernel, for what is said of it; nullptr: not known.
+  std::shared_ptr<const Symbols> symbols;
   bool verbose = false;
   // The guest runs a command, over the link that its machine has; then the
   // process's streams are the command's. Its terminal is, too, if so asked.

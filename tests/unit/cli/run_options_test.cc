@@ -195,6 +195,7 @@ const Listed kListed[] = {
     {"--idle-states", "", ""},
     {"--strict", "", ""},
     {"--allow-splat", "TEXT", ""},
+    {"--symbols", "FILE", ""},
     {"--raw", "", ""},
     {"--seed", "N", ""},
     {"--timeout", "DURATION", "5m"},
@@ -260,6 +261,8 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
                      "WARNING: a",
                      "--allow-splat",
                      "BUG: b",
+                     "--symbols",
+                     "System.map",
                      "--raw",
                      "--seed",
                      "7",
@@ -296,7 +299,8 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
     "initrd": "initrd", "rootfs": "", "params": [], "cpus": 1,
     "memory": 1073741824, "psci": "kvm", "firmware": "none", "park": "off",
     "park-base": "0x4f000000", "idle-states": false, "strict": true,
-    "allow-splat": ["WARNING: a", "BUG: b"], "raw": true, "seed": 7,
+    "allow-splat": ["WARNING: a", "BUG: b"], "symbols": "System.map",
+    "raw": true, "seed": 7,
     "timeout": "90s", "on-reset": "reboot", "panic-grace": "9s", "expect-kexecs": 50,
     "arm": "stop", "label": "kvm", "events": "e", "results": "r",
     "dump-dtb": "d", "skip-if-no-kvm": true, "verbose": true})"));
@@ -309,7 +313,7 @@ TEST_F(RunOptionsTest, WhatIsNotSaidIsNullOrEmpty) {
     "initrd": "", "rootfs": "", "params": [], "cpus": 1,
     "memory": 1073741824, "psci": "vmm", "firmware": "none", "park": "host",
     "park-base": "", "idle-states": false, "strict": false,
-    "allow-splat": [], "raw": false, "seed": null,
+    "allow-splat": [], "symbols": "", "raw": false, "seed": null,
     "timeout": "5m", "on-reset": "fail", "panic-grace": "5s", "expect-kexecs": null,
     "arm": "stock", "label": "", "events": "", "results": "",
     "dump-dtb": "", "skip-if-no-kvm": false, "verbose": false})"));
@@ -337,7 +341,7 @@ TEST_F(RunOptionsTest, SizesAreInUnitsOf1024) {
 TEST_F(RunOptionsTest, AFileMaySaySomeAndLeaveTheRest) {
   ASSERT_TRUE(Parse({"--config", ConfigFile(R"({
         "kernel": "Image", "cpus": 8, "params": ["a", "b c"], "seed": 5,
-        "raw": true, "strict": false, "label": "", "allow-splat": [],
+        "raw": true, "strict": false, "label": "", "symbols": "", "allow-splat": [],
         "expect-kexecs": null, "plan": {"cpus": 9}})")})
                   .ok());
   EXPECT_EQ(options_.kernel, "Image");

@@ -317,6 +317,25 @@ TEST_F(SessionTest, AnEndThatIsNoneSaysWhereEachCpuIs) {
                               "vCPU 1 (MPIDR 0x1): off, parked by the page\n"));
 }
 
+TEST_F(SessionTest, ACpuIsInAFunctionIfItsKernelsSymbolsAreKnown) {
+  const std::string map =
+      "ffff800080010000 T _text\n"
+      "ffff800080010800 T vectors\n"
+      "ffff800080020000 T cpu_do_idle\n"
+      "ffff800080030000 D _etext\n";
+  options_.symbols = std::make_shared<const Symbols>(
+      *Symbols::Read("map", Content({map.begin(), map.end()})));
+  Run({Stop({.kind = Kind::kStuck, .detail = "why"})},
+      [](FakeMachine& machine) {
+        machine.post_mortem = {{.state = psci::PowerState::kOn,
+                                .pc = 0xffff8000ab020010,
+                                .vectors = 0xffff8000ab010800},
+                               {.state = psci::PowerState::kOn, .pc = 0x4000}};
+      });
+  EXPECT_THAT(said_, EndsWith("on, PC 0xffff8000ab020010 (cpu_do_idle+0x10)\n"
+                              "vCPU 1 (MPIDR 0x1): on, PC 0x4000\n"));
+}
+
 TEST_F(SessionTest, ACpuThatCalledCpuOffIsNotParked) {
   Run({Stop({.kind = Kind::kAllOff})}, [](FakeMachine& machine) {
     machine.post_mortem = {

@@ -53,6 +53,7 @@ OPTIONS = (
     Option(("--idle-states",), Kind.FLAG),
     Option(("--strict",), Kind.FLAG),
     Option(("--allow-splat",), Kind.VALUE),
+    Option(("--symbols",), Kind.INPUT),
     Option(("--raw",), Kind.FLAG),
     Option(("--seed",), Kind.VALUE),
     Option(("--timeout",), Kind.VALUE),
