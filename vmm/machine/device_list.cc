@@ -59,10 +59,8 @@ std::unique_ptr<MmioDevice> MakeStream(const DeviceDeps& deps) {
 std::unique_ptr<MmioDevice> MakeRealTimeClock(const DeviceDeps& deps) {
   auto pl031 = std::make_unique<Pl031>(Pl031::Host{
       .now_s = Alarm::NowS,
-      .set_alarm =
-          [&alarm = deps.alarm.alarm](std::optional<int64_t> at_s) {
-            alarm.Set(at_s);
-          },
+      .set_alarm = [&alarm = deps.alarm.alarm](
+                       std::optional<int64_t> at_s) { alarm.Set(at_s); },
       .set_interrupt = deps.set_interrupt,
   });
   deps.alarm.ring = [device = pl031.get()] { device->Ring(); };

@@ -203,6 +203,10 @@ absl::Status VcpuThread::Live() {
     if (used) RETURN_IF_ERROR(vcpu_->Reset());
     RETURN_IF_ERROR(
         vcpu_->SetEntry(GuestAddress(context->entry), context->context_id));
+    if (stopping_.load(std::memory_order_acquire)) {
+      StopsWhileOn();  // It will never execute anything: that is no start.
+      break;
+    }
     Record(Event::Kind::kStart, *context, *on_ns);
     ASSIGN_OR_RETURN(const auto left_by, RunUntilOff());
     if (!left_by) break;

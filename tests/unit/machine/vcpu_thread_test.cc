@@ -623,6 +623,16 @@ TEST_F(VcpuThreadTest, AStopBetweenTwoExitsIsSeen) {
   EXPECT_EQ(runs, 1);
 }
 
+// It was turned on, and will never execute anything.
+TEST_F(VcpuThreadTest, AStopBeforeTheFirstInstructionIsNoStart) {
+  parking_.on_entered = [this] { thread_->Stop(); };
+  StartOn();
+  Join();
+  EXPECT_THAT(Events(Event::Kind::kStart), IsEmpty());
+  EXPECT_EQ(thread_->post_mortem().state, PowerState::kOn);
+  EXPECT_THAT(vcpu_->calls(), ElementsAre("enter 0x40100000 7"));
+}
+
 TEST_F(VcpuThreadTest, AStopEndsTheWaitOfAParkedCpu) {
   parking_.on_while_off = [this] {
     Comes();
