@@ -167,7 +167,7 @@ std::string Symbols::NameOf(uint64_t pc, uint64_t vectors) const {
                        });
   if (after == symbols_.begin()) return "";
   const Symbol& symbol = *std::prev(after);
-  return absl::StrFormat("%s+%#x", symbol.name, linked - symbol.address);
+  return absl::StrFormat("%s+0x%x", symbol.name, linked - symbol.address);
 }
 
 }  // namespace vmm

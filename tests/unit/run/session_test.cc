@@ -323,8 +323,8 @@ TEST_F(SessionTest, ACpuIsInAFunctionIfItsKernelsSymbolsAreKnown) {
       "ffff800080010800 T vectors\n"
       "ffff800080020000 T cpu_do_idle\n"
       "ffff800080030000 D _etext\n";
-  options_.symbols = std::make_shared<const Symbols>(
-      *Symbols::Read("map", Content({map.begin(), map.end()})));
+  options_.symbols = std::make_shared<const Symbols>(*Symbols::Read(
+      "map", vmm::Content(std::vector<uint8_t>(map.begin(), map.end()))));
   Run({Stop({.kind = Kind::kStuck, .detail = "why"})},
       [](FakeMachine& machine) {
         machine.post_mortem = {{.state = psci::PowerState::kOn,
