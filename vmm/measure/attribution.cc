@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <utility>
 
+#include "absl/algorithm/container.h"
+
 namespace vmm {
 namespace {
 
@@ -58,10 +60,16 @@ class Edges {
   std::vector<Edge> edges_;
 };
 
+bool LeftWhen(const CpuRecord& cpu) { return cpu.leave && !cpu.leave->sampled; }
+
+bool CameWhen(const CpuRecord& cpu) {
+  return cpu.arrival && !cpu.arrival->sampled;
+}
+
 std::vector<int64_t> Leaves(absl::Span<const CpuRecord> cpus) {
   std::vector<int64_t> leaves;
   for (const CpuRecord& cpu : cpus) {
-    if (cpu.leave) leaves.push_back(cpu.leave->left);
+    if (LeftWhen(cpu)) leaves.push_back(cpu.leave->left);
   }
   std::sort(leaves.begin(), leaves.end());
   return leaves;
@@ -71,7 +79,7 @@ std::vector<Edge> EdgesOf(absl::Span<const CpuRecord> cpus) {
   const std::vector<int64_t> leaves = Leaves(cpus);
   Edges edges;
   for (const CpuRecord& cpu : cpus) {
-    if (cpu.leave && cpu.leave->off) {
+    if (LeftWhen(cpu) && cpu.leave->off) {
       const int64_t off = *cpu.leave->off;
       edges.AddWay(cpu.leave->left, off, cpu.leave->firmware);
       const int64_t known = cpu.leave->known.value_or(off);
@@ -80,7 +88,7 @@ std::vector<Edge> EdgesOf(absl::Span<const CpuRecord> cpus) {
         edges.Add(kPolling, off, known);
       }
     }
-    if (cpu.arrival && cpu.arrival->started) {
+    if (CameWhen(cpu) && cpu.arrival->started) {
       edges.AddWay(cpu.arrival->called, *cpu.arrival->started,
                    cpu.arrival->firmware);
     }
@@ -151,6 +159,16 @@ void AddCpus(Boundaries& at, absl::Span<const CpuRecord> cpus) {
   if (at.last_off && at.version) {
     at.last_off = std::min(*at.last_off, *at.version);
   }
+  const auto is_sampled = [](const auto& way) { return way && way->sampled; };
+  if (absl::c_any_of(
+          cpus, [&](const CpuRecord& cpu) { return is_sampled(cpu.leave); })) {
+    at.first_left = at.last_off = std::nullopt;
+  }
+  if (absl::c_any_of(cpus, [&](const CpuRecord& cpu) {
+        return is_sampled(cpu.arrival);
+      })) {
+    at.first_called = at.last_started = std::nullopt;
+  }
 }
 
 Phases PhasesOf(const Boundaries& at) {
@@ -183,7 +201,7 @@ std::vector<CpuTimes> PerCpu(int64_t begin, const Boundaries& at,
     const std::optional<Arrival>& arrival = cpus[i].arrival;
     if (!leave && !arrival) continue;
     CpuTimes cpu = {.vcpu = i};
-    if (leave) {
+    if (LeftWhen(cpus[i])) {
       cpu.at.left = since(leave->left);
       cpu.at.off = since(leave->off);
       cpu.at.known = since(leave->known);
@@ -191,7 +209,7 @@ std::vector<CpuTimes> PerCpu(int64_t begin, const Boundaries& at,
       if (leave->off) cpu.firmware_off = leave->firmware;
       cpu.guest_poll = Difference(leave->off, leave->known);
     }
-    if (arrival) {
+    if (CameWhen(cpus[i])) {
       cpu.at.called = since(arrival->called);
       cpu.at.started = since(arrival->started);
       cpu.vmm_on = Rest(arrival->called, arrival->started, arrival->firmware);

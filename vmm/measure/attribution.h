@@ -22,8 +22,9 @@ struct Boundaries {
   bool one_left = false;
 };
 
-// Fills in `first_left`, `last_off`, `first_called` and `last_started`. CPUs
-// that are still on their way off at `version` end "down" there.
+// Fills in `first_left`, `last_off`, `first_called` and `last_started`; where
+// any CPU's was sampled, none. CPUs that are still on their way off at
+// `version` end "down" there.
 void AddCpus(Boundaries& at, absl::Span<const CpuRecord> cpus);
 
 Phases PhasesOf(const Boundaries& at);

@@ -10,7 +10,8 @@ namespace vmm {
 // A CPU on its way out of a kernel. Stamps are those of the events.
 struct Leave {
   int64_t left = 0;
-  bool parked = false;  // By a store of the magic, not by CPU_OFF.
+  bool parked = false;   // By a store of the magic, not by CPU_OFF.
+  bool sampled = false;  // The stamps order it, and no time is taken from them.
   std::optional<int64_t> off;
   std::optional<int64_t> known;
   int64_t firmware = 0;  // Part of `left` to `off`.
@@ -20,6 +21,7 @@ struct Leave {
 struct Arrival {
   int64_t called = 0;
   bool released = false;  // By a store of exit, not by CPU_ON.
+  bool sampled = false;   // As a Leave's.
   std::optional<int64_t> started;
   int64_t firmware = 0;  // Part of `called` to `started`.
 };

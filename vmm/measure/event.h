@@ -7,9 +7,9 @@
 
 namespace vmm {
 
-// Something a vCPU did, stamped by the VMM on that vCPU's thread. It has a
-// fixed size, so that a vCPU's thread allocates nothing for it. event_fields.h
-// names what each of `args` is.
+// Something a vCPU did, stamped by the VMM on that vCPU's thread unless it is
+// `sampled`. It has a fixed size, so that a vCPU's thread allocates nothing for
+// it. event_fields.h names what each of `args` is.
 struct Event {
   enum class Kind : uint8_t {
     kPsci,       // The guest made a call. Stamped at its exit.
@@ -30,6 +30,7 @@ struct Event {
   std::array<uint64_t, 3> args = {};
   int64_t result = 0;
   int64_t firmware_ns = 0;  // kOff, kStart: spent by modelled firmware.
+  bool sampled = false;     // `ns` is when somebody looked, not when it was.
   friend bool operator==(const Event&, const Event&) = default;
 };
 

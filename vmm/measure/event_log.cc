@@ -68,6 +68,7 @@ std::string EventLog::Line(const Event& event) const {
   if (event.firmware_ns != 0) {
     absl::StrAppend(&line, R"(,"firmware_ns":)", event.firmware_ns);
   }
+  if (event.sampled) absl::StrAppend(&line, R"(,"sampled":true)");
   absl::StrAppend(&line, "}\n");
   return line;
 }

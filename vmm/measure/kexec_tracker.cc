@@ -199,7 +199,8 @@ void KexecTracker::AddLeave(const Event& event) {
   saw_kernel_ = true;
   CpuRecord& cpu = cpus_[event.vcpu];
   Leave leave = {.left = event.ns,
-                 .parked = event.kind == Event::Kind::kParkStore};
+                 .parked = event.kind == Event::Kind::kParkStore,
+                 .sampled = event.sampled};
   if (version_) {
     cpu.next = leave;
   } else {
@@ -232,7 +233,8 @@ void KexecTracker::AddCall(uint64_t mpidr, const Event& event) {
   cpu->next.reset();
   if (cpu->arrival) return;
   cpu->arrival = {.called = event.ns,
-                  .released = event.kind == Event::Kind::kReleaseStore};
+                  .released = event.kind == Event::Kind::kReleaseStore,
+                  .sampled = event.sampled};
 }
 
 void KexecTracker::AddStart(const Event& event) {

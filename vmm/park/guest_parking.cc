@@ -167,7 +167,8 @@ void GuestParking::Parked(uint32_t vcpu, uint64_t loop) {
          .kind = kind,
          .arguments = 1,
          .args = {store ? PageOf(vcpu).value()
-                        : static_cast<uint64_t>(psci::Door::kPage)}});
+                        : static_cast<uint64_t>(psci::Door::kPage)},
+         .sampled = true});
   }
 }
 
@@ -188,12 +189,14 @@ void GuestParking::Released(uint32_t vcpu, uint64_t exit) {
        .vcpu = vcpu,
        .kind = Event::Kind::kReleaseStore,
        .arguments = 3,
-       .args = {static_cast<uint64_t>(mpidr), exit, PageOf(vcpu).value()}});
+       .args = {static_cast<uint64_t>(mpidr), exit, PageOf(vcpu).value()},
+       .sampled = true});
   deps_.events.Push({.ns = now,
                      .vcpu = vcpu,
                      .kind = Event::Kind::kStart,
                      .arguments = 2,
-                     .args = {exit, PageOf(vcpu).value()}});
+                     .args = {exit, PageOf(vcpu).value()},
+                     .sampled = true});
   const bool last = std::none_of(
       pages_.begin(), pages_.end(),
       [](const Page& other) { return other.state == State::kParked; });

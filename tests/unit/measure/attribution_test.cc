@@ -307,6 +307,70 @@ TEST(PhasesTest, WithoutAVersionCpusLeaveAllTheSame) {
   EXPECT_EQ(PhasesOf(at), (Phases{.prepare = 100, .down = 50}));
 }
 
+// A kexec whose CPUs park and are released; that is seen late if `sampled`.
+Boot ParkedKexec(bool sampled) {
+  Story story(3);
+  story.Boot(0, 3);
+  const auto add = [&](int64_t ns, uint32_t vcpu, Kind kind, uint64_t target) {
+    story.tracker.Add({.ns = ns,
+                       .vcpu = vcpu,
+                       .kind = kind,
+                       .args = {target},
+                       .sampled = sampled});
+  };
+  story.Mark(1000, MARK_CODE_KEXEC, 3);
+  for (const uint32_t cpu : {1u, 2u}) {
+    add(1000 + 10 * cpu, cpu, Kind::kParkStore, 0);
+    add(1000 + 10 * cpu, cpu, Kind::kOff, 0);
+  }
+  story.Probe(2000);
+  for (const uint32_t cpu : {1u, 2u}) {
+    add(3000 + 10 * cpu, 0, Kind::kReleaseStore, cpu);
+    add(3000 + 10 * cpu, cpu, Kind::kStart, 0);
+  }
+  story.Mark(4000, MARK_CODE_UP, 3);
+  return story.tracker.boots()[1];
+}
+
+TEST(PhasesTest, E1NoTimeIsTakenFromWhatWasSampled) {
+  const Boot exact = ParkedKexec(false);
+  EXPECT_EQ(exact.phases, (Phases{.prepare = 10,
+                                  .down = 10,
+                                  .jump = 980,
+                                  .early = 1010,
+                                  .up = 10,
+                                  .userspace = 980}));
+  const Boot sampled = ParkedKexec(true);
+  EXPECT_EQ(sampled.phases, Phases{});
+  EXPECT_EQ(sampled.shares.down, std::nullopt);
+  EXPECT_EQ(sampled.teardown, std::nullopt);
+  ASSERT_EQ(sampled.per_cpu.size(), 2u);
+  for (const CpuTimes& cpu : sampled.per_cpu) {
+    EXPECT_EQ(cpu.at, CpuMoments{});
+    EXPECT_EQ(cpu.kernel_before_off, std::nullopt);
+    EXPECT_EQ(cpu.vmm_on, std::nullopt);
+  }
+  // What needs no clock is the same, and so is what the guest marked.
+  EXPECT_EQ(sampled.total, 3000);
+  EXPECT_EQ(sampled.cpus_back, 3u);
+  EXPECT_EQ(sampled.doors, exact.doors);
+  EXPECT_EQ(sampled.doors, (Doors{.park = 2, .release = 2}));
+}
+
+// One CPU that was sampled among others may have been the first or the last.
+TEST(BoundariesTest, E1OneCpuThatWasSampledHidesTheEnds) {
+  Boundaries at;
+  AddCpus(at, std::vector<CpuRecord>{
+                  {.leave = Leave{.left = 100, .off = 150},
+                   .arrival = Arrival{.called = 1500, .started = 1510}},
+                  {.leave = Leave{.left = 120, .sampled = true, .off = 120},
+                   .arrival = Arrival{.called = 1505, .started = 1512}}});
+  EXPECT_EQ(at.first_left, std::nullopt);
+  EXPECT_EQ(at.last_off, std::nullopt);
+  EXPECT_EQ(at.first_called, 1500);
+  EXPECT_EQ(at.last_started, 1512);
+}
+
 // faults.md A3: of two CPUs, the first to leave is the last.
 TEST(PhasesTest, TheWayOffOfTheOnlyCpuThatLeavesBeginsAtTheMark) {
   const std::vector<CpuRecord> cpus = {

@@ -163,7 +163,8 @@ TEST_F(EventLogTest, EachLineIsAJsonObject) {
                      .vcpu = 1,
                      .kind = Event::Kind::kOff,
                      .arguments = 1,
-                     .args = {static_cast<uint64_t>(psci::Door::kPage)}});
+                     .args = {static_cast<uint64_t>(psci::Door::kPage)},
+                     .sampled = true});
   log_.ring(1).Push({.ns = 9,
                      .vcpu = 1,
                      .kind = Event::Kind::kStart,
@@ -186,7 +187,8 @@ TEST_F(EventLogTest, EachLineIsAJsonObject) {
                     "target":"0x103","level":"0x0","result":-2})"));
   ASSERT_TRUE(std::getline(lines, line));
   EXPECT_EQ(line,
-            R"({"ns":9,"vcpu":1,"mpidr":"0x1","event":"off","door":"page"})");
+            R"({"ns":9,"vcpu":1,"mpidr":"0x1","event":"off","door":"page",)"
+            R"("sampled":true})");
   ASSERT_TRUE(std::getline(lines, line));
   EXPECT_EQ(line, R"({"ns":9,"vcpu":1,"mpidr":"0x1","event":"start",)"
                   R"("entry":"0x40080000","context":"0x7","firmware_ns":5})");

@@ -298,6 +298,7 @@ TEST_F(GuestParkingTest, EventsSayWhoAndWhere) {
     EXPECT_EQ(event.vcpu, 5u);
     EXPECT_GE(event.ns, begin);
     EXPECT_LE(event.ns, clock_.Now());
+    EXPECT_TRUE(event.sampled);
   }
   using Kind = Event::Kind;
   EXPECT_EQ(events[0].kind, Kind::kParkStore);
