@@ -20,7 +20,8 @@ CPUS = 4
 # rt flavour, and the newest.
 OLDEST = "debian:5.10"
 RT = "debian:6.1-rt"
-KERNELS = (OLDEST, RT, "debian:6.12-16k", "debian:6.19", "debian:7.3")
+KERNELS = (OLDEST, "debian:6.1", RT, "debian:6.1-arm64", "debian:6.12-16k", "debian:6.19",
+           "debian:7.3")
 FETCH_DEADLINE = 600  # seconds; 100 MB at most
 IMAGE_DEADLINE = 120
 KEXEC_DEADLINE = 60  # of a busy machine
