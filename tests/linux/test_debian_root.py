@@ -4,13 +4,14 @@ marks, no program of ours (fault A1)."""
 
 import gzip
 import io
+import os
 import pathlib
 import shutil
 import subprocess
 import tarfile
 
 import pytest
-from arm64_host import IMAGE, LESS, ROOT, Host, Outcome
+from arm64_host import IMAGE, LESS, ROOT, Host, Outcome, needs_emulation
 from parkvmm.debian import apt
 
 RELEASE = "bookworm"
@@ -58,8 +59,12 @@ def make_packages() -> None:
 @pytest.fixture(scope="module")
 def initrd(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The root, with an init and a kernel to kexec."""
+    needs_emulation(("--deterministic",))
     if not shutil.which("mmdebstrap"):
-        pytest.skip("mmdebstrap is not installed; run tools/setup host")
+        missing = "mmdebstrap is not installed; run tools/setup host"
+        if os.environ.get("PARKVMM_REQUIRE_KVM"):
+            pytest.fail(missing)
+        pytest.skip(missing)
     if not PACKAGES.exists():
         make_packages()
     root = tmp_path_factory.mktemp("root") / "root.tar"

@@ -60,16 +60,18 @@ class Edges {
   std::vector<Edge> edges_;
 };
 
-bool LeftWhen(const CpuRecord& cpu) { return cpu.leave && !cpu.leave->sampled; }
+bool LeaveIsTimed(const CpuRecord& cpu) {
+  return cpu.leave && !cpu.leave->sampled;
+}
 
-bool CameWhen(const CpuRecord& cpu) {
+bool ArrivalIsTimed(const CpuRecord& cpu) {
   return cpu.arrival && !cpu.arrival->sampled;
 }
 
 std::vector<int64_t> Leaves(absl::Span<const CpuRecord> cpus) {
   std::vector<int64_t> leaves;
   for (const CpuRecord& cpu : cpus) {
-    if (LeftWhen(cpu)) leaves.push_back(cpu.leave->left);
+    if (LeaveIsTimed(cpu)) leaves.push_back(cpu.leave->left);
   }
   std::sort(leaves.begin(), leaves.end());
   return leaves;
@@ -79,7 +81,7 @@ std::vector<Edge> EdgesOf(absl::Span<const CpuRecord> cpus) {
   const std::vector<int64_t> leaves = Leaves(cpus);
   Edges edges;
   for (const CpuRecord& cpu : cpus) {
-    if (LeftWhen(cpu) && cpu.leave->off) {
+    if (LeaveIsTimed(cpu) && cpu.leave->off) {
       const int64_t off = *cpu.leave->off;
       edges.AddWay(cpu.leave->left, off, cpu.leave->firmware);
       const int64_t known = cpu.leave->known.value_or(off);
@@ -88,7 +90,7 @@ std::vector<Edge> EdgesOf(absl::Span<const CpuRecord> cpus) {
         edges.Add(kPolling, off, known);
       }
     }
-    if (CameWhen(cpu) && cpu.arrival->started) {
+    if (ArrivalIsTimed(cpu) && cpu.arrival->started) {
       edges.AddWay(cpu.arrival->called, *cpu.arrival->started,
                    cpu.arrival->firmware);
     }
@@ -201,7 +203,7 @@ std::vector<CpuTimes> PerCpu(int64_t begin, const Boundaries& at,
     const std::optional<Arrival>& arrival = cpus[i].arrival;
     if (!leave && !arrival) continue;
     CpuTimes cpu = {.vcpu = i};
-    if (LeftWhen(cpus[i])) {
+    if (LeaveIsTimed(cpus[i])) {
       cpu.at.left = since(leave->left);
       cpu.at.off = since(leave->off);
       cpu.at.known = since(leave->known);
@@ -209,7 +211,7 @@ std::vector<CpuTimes> PerCpu(int64_t begin, const Boundaries& at,
       if (leave->off) cpu.firmware_off = leave->firmware;
       cpu.guest_poll = Difference(leave->off, leave->known);
     }
-    if (CameWhen(cpus[i])) {
+    if (ArrivalIsTimed(cpus[i])) {
       cpu.at.called = since(arrival->called);
       cpu.at.started = since(arrival->started);
       cpu.vmm_on = Rest(arrival->called, arrival->started, arrival->firmware);

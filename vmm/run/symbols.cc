@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -67,7 +66,7 @@ absl::StatusOr<Symbols> Symbols::Read(absl::string_view name,
   absl::StatusOr<Symbols> symbols = std::memcmp(magic, ELFMAG, SELFMAG) == 0
                                         ? OfElf(name, file)
                                         : OfMap(name, file);
-  if (symbols.ok()) symbols->Sort();
+  if (symbols.ok()) symbols->Index();
   return symbols;
 }
 
@@ -101,10 +100,10 @@ absl::StatusOr<Symbols> Symbols::OfMap(absl::string_view name,
 
 absl::StatusOr<Symbols> Symbols::OfElf(absl::string_view name,
                                        const Content& file) {
-  const absl::Status cut_short =
+  const absl::Status damaged =
       Refused(name, "is a damaged ELF file, or one without symbols");
   Elf64_Ehdr header;
-  if (file.size() < sizeof(header)) return cut_short;
+  if (file.size() < sizeof(header)) return damaged;
   RETURN_IF_ERROR(file.ReadAt(
       0, absl::MakeSpan(reinterpret_cast<uint8_t*>(&header), sizeof(header))));
   if (header.e_ident[EI_CLASS] != ELFCLASS64 ||
@@ -112,21 +111,21 @@ absl::StatusOr<Symbols> Symbols::OfElf(absl::string_view name,
       header.e_machine != EM_AARCH64) {
     return Refused(name, "is an ELF file of another machine than AArch64");
   }
-  if (header.e_shentsize != sizeof(Elf64_Shdr)) return cut_short;
+  if (header.e_shentsize != sizeof(Elf64_Shdr)) return damaged;
   const auto sections = ReadArray<Elf64_Shdr>(
       file, header.e_shoff, uint64_t{header.e_shnum} * sizeof(Elf64_Shdr));
-  if (!sections.ok()) return cut_short;
+  if (!sections.ok()) return damaged;
   const auto table = std::find_if(
       sections->begin(), sections->end(),
       [](const Elf64_Shdr& section) { return section.sh_type == SHT_SYMTAB; });
   if (table == sections->end() || table->sh_link >= sections->size()) {
-    return cut_short;
+    return damaged;
   }
   const Elf64_Shdr& strings = (*sections)[table->sh_link];
   const auto entries =
       ReadArray<Elf64_Sym>(file, table->sh_offset, table->sh_size);
   const auto names = ReadArray<char>(file, strings.sh_offset, strings.sh_size);
-  if (!entries.ok() || !names.ok()) return cut_short;
+  if (!entries.ok() || !names.ok()) return damaged;
   Symbols symbols;
   for (const Elf64_Sym& entry : *entries) {
     if (entry.st_name >= names->size()) continue;
@@ -140,26 +139,25 @@ absl::StatusOr<Symbols> Symbols::OfElf(absl::string_view name,
       symbols.symbols_.push_back({entry.st_value, symbol});
     }
   }
-  if (symbols.symbols_.empty()) return cut_short;
+  if (symbols.symbols_.empty()) return damaged;
   return symbols;
 }
 
-void Symbols::Sort() {
+void Symbols::Index() {
   std::stable_sort(
       symbols_.begin(), symbols_.end(),
       [](const Symbol& a, const Symbol& b) { return a.address < b.address; });
+  for (const Symbol& symbol : symbols_) {
+    if (symbol.name == kVectors) vectors_ = symbol.address;
+    if (symbol.name == kEnd) end_ = symbol.address;
+  }
 }
 
 std::string Symbols::NameOf(uint64_t pc, uint64_t vectors) const {
-  uint64_t moved = 0;
-  uint64_t end = UINT64_MAX;
-  for (const Symbol& symbol : symbols_) {
-    if (symbol.name == kVectors) moved = vectors - symbol.address;
-    if (symbol.name == kEnd) end = symbol.address;
-  }
-  if (vectors == 0 || (moved & kPageMask) != 0) moved = 0;
+  uint64_t moved = vectors - vectors_;
+  if (vectors == 0 || vectors_ == 0 || (moved & kPageMask) != 0) moved = 0;
   const uint64_t linked = pc - moved;
-  if (linked >= end) return "";
+  if (linked >= end_) return "";
   const auto after =
       std::upper_bound(symbols_.begin(), symbols_.end(), linked,
                        [](uint64_t address, const Symbol& symbol) {

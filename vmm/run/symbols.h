@@ -36,9 +36,11 @@ class Symbols {
                                        const Content& file);
   static absl::StatusOr<Symbols> OfElf(absl::string_view name,
                                        const Content& file);
-  void Sort();
+  void Index();
 
-  std::vector<Symbol> symbols_;  // By address, the last one ends the text.
+  std::vector<Symbol> symbols_;  // By address.
+  uint64_t vectors_ = 0;         // Where they were linked; 0: not known.
+  uint64_t end_ = UINT64_MAX;    // Of the text.
 };
 
 }  // namespace vmm
