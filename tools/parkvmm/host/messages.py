@@ -35,8 +35,11 @@ def tell(text: str) -> None:
 
 
 def overdue(options: argparse.Namespace, what: str) -> Failure:
+    starved = ("; in virtual time a CPU that never idles starves another: see docs/guide.md"
+               if options.deterministic else "")
     return Failure(DEADLINE, f"waited {options.timeout:g} s for {what} "
-                   f"({shlex.join(options.command)}); {options.deadline_option} allows more")
+                   f"({shlex.join(options.command)}); {options.deadline_option} allows more"
+                   f"{starved}")
 
 
 def how_qemu_ended(status: int, stage: str, run: pathlib.Path) -> str:
