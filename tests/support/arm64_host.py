@@ -92,7 +92,7 @@ class Host:
 
     def run(self, command: list[str], *, options: tuple[str, ...] = (),
             deterministic: bool = True, cpus: int = 4,
-            deadline: int = 240) -> Outcome:
+            deadline: int = 450) -> Outcome:
         self._runs += 1
         out = self._folder / f"run{self._runs}"
         words = ["tools/arm64-host", "--cpus", str(cpus), "--out", str(out),
