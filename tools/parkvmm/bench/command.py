@@ -21,7 +21,7 @@ import argparse
 import os
 import pathlib
 
-from parkvmm.bench import export, hazards, markdown, results, runner
+from parkvmm.bench import export, hazards, markdown, results, runner, shards
 from parkvmm.bench import plan as plans
 from parkvmm.debian import kernels
 from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
@@ -61,6 +61,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--label", choices=list(WORTH), default="",
                         help="insist on a label in place of the one that vmm finds; the "
                         "result says so")
+    parser.add_argument("--shard", metavar="I/N", help="measure every N-th unit, from the I-th "
+                        "on: tools/report puts the results together. auto: as the CI system says")
     parser.add_argument("--dry-run", action="store_true", help="print what would be run")
     return parser.parse_args(argv)
 
@@ -106,13 +108,18 @@ def warnings_for(plan: plans.Plan, clock: runner.Clock) -> list[str]:
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
-    plan, clock = plan_of(options), clock_of(options)
+    whole, clock = plan_of(options), clock_of(options)
+    shard = shards.parse(options.shard) if options.shard else None
+    plan = shards.part_of(whole, shard) if shard else whole
     jobs = options.jobs or (os.cpu_count() or 1 if clock.virtual else 1)
     if jobs > 1 and not clock.virtual:
         raise Failure(USAGE, "--jobs: only in virtual time do runs not disturb each other")
     if options.dry_run:
         for run in runner.order_of(plan):
             print(run.name)
+        return 0
+    if not plan.units:
+        runner.say(f"shard {shard} has nothing to do: the plan has {len(whole.units)} units")
         return 0
     require_kernels(plan)
     out = (options.out or ROOT / "out/bench" / plan.name).absolute()
@@ -127,6 +134,8 @@ def main(argv: list[str]) -> int:
     except Failure as failure:
         interrupted = failure
     result = results.make(plan, running.collect(results.read_unit), runner.emulator(clock))
+    if shard:
+        result = shards.marked(result, whole, shard)
     results.save(result, out / "result.json")
     export.write_all(result, out)
     print(markdown.markdown(result), end="")

@@ -103,8 +103,12 @@ def make(plan: Plan, units: list[dict[str, Any]],
                    "plan": plan.document, "emulator": emulator, "units": units})
 
 
+def text_of(result: Result) -> str:
+    return json.dumps(result, indent=1) + "\n"
+
+
 def save(result: Result, path: pathlib.Path) -> None:
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    path.write_text(text_of(result))
 
 
 def check(document: Any, name: str) -> Result:

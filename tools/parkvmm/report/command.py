@@ -2,6 +2,7 @@
 """Turns results of tools/bench and of vmm run into one HTML page, or into Markdown.
 
     tools/report RESULT.json... [--html FILE] [--markdown FILE] [--screenshots DIR]
+                 [--result FILE]
 
 The page needs nothing but itself: it opens from disk, asks for nothing, and
 holds the raw data. Without an option it is report.html beside the first
@@ -9,8 +10,11 @@ RESULT.json. The Markdown is short, for a CI summary; FILE may be - for stdout.
 The same results give the same bytes. --screenshots gets a browser (Debian's
 chromium) and takes a picture of each section, light and dark, and of a phone.
 
-Exit status: 0; 1 a result cannot be read or was changed; 2 usage; 69 no browser
-could be had.
+Shards of one measurement (tools/bench --shard) become one result again, which
+--result writes; that of all shards is what one machine would have written.
+
+Exit status: 0; 1 a result cannot be read or was changed, or a shard is missing;
+2 usage; 69 no browser could be had.
 """
 
 import argparse
@@ -19,8 +23,8 @@ import sys
 import tempfile
 
 from parkvmm.bench import markdown as text
-from parkvmm.bench import results
-from parkvmm.failure import USAGE, Failure, end_with
+from parkvmm.bench import results, shards
+from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
 from parkvmm.guest import arms
 from parkvmm.report import page, summary
 
@@ -55,6 +59,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("results", nargs="+", type=pathlib.Path, metavar="RESULT.json")
     parser.add_argument("--html", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE")
+    parser.add_argument("--result", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--screenshots", type=pathlib.Path, metavar="DIR")
     return parser.parse_args(argv)
 
@@ -73,10 +78,14 @@ def screenshots(html: str, folder: pathlib.Path) -> None:
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
-    loaded = [results.load(path) for path in options.results]
-    if not (options.html or options.markdown or options.screenshots):
+    loaded, missing = shards.joined([results.load(path) for path in options.results])
+    if options.result and len(loaded) > 1:
+        raise Failure(USAGE, f"--result: these are {len(loaded)} measurements, not shards of one")
+    if options.result:
+        write(results.text_of(loaded[0]), options.result)
+    if not (options.html or options.markdown or options.screenshots or options.result):
         options.html = options.results[0].with_name("report.html")
-    html = page.render(loaded)
+    html = page.render(loaded) if options.html or options.screenshots else ""
     if options.html:
         write(html, options.html)
         say(f"written: {options.html}")
@@ -84,7 +93,9 @@ def main(argv: list[str]) -> int:
         screenshots(html, options.screenshots.absolute())
     if options.markdown:
         write("\n".join(map(markdown, loaded)), options.markdown)
-    return 0
+    for line in missing:
+        say(line)
+    return DIFFERS if missing else 0
 
 
 def say(message: str) -> None:
