@@ -665,9 +665,10 @@ def hosted(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.P
     return tmp_path
 
 
-def hosts(folder: pathlib.Path, script: str, out: pathlib.Path | None = None) -> int:
+def hosts(folder: pathlib.Path, script: str, out: pathlib.Path | None = None,
+          words: tuple[str, ...] = ()) -> int:
     (folder / "script").write_text(script)
-    chosen = options.parse(["--cold", "--host-kernel", f"{folder}/Image", "--", "true"])
+    chosen = options.parse(["--cold", "--host-kernel", f"{folder}/Image", *words, "--", "true"])
     chosen.out = out
     return emulated.run_emulated(chosen, time.monotonic() + 30)
 
@@ -685,6 +686,13 @@ def test_an_emulated_host_leaves_results_and_its_console(hosted, capfd) -> None:
     assert "emulated by QEMU 7.2, neoverse-n1, 4 CPUs, GICv3, label kvm-on-tcg\n" in said
     assert hosts(hosted, script.replace("status 6", "status 0")) == 0
     assert [path.name for path in (hosted / "deep/scratch").iterdir()] == ["host-console.log"]
+
+
+def test_a_model_on_which_linux_panics_is_told(hosted, capfd) -> None:
+    ends = "echo status 0 >control; sleep 60"
+    for model, told in (("max", True), ("neoverse-n1", False)):
+        assert hosts(hosted, ends, words=("--cpu-model", model)) == 0
+        assert ("-p arm64.nolva avoids that" in capfd.readouterr().err) == told
 
 
 def test_an_emulated_host_that_dies_shows_its_console(hosted, capfd) -> None:

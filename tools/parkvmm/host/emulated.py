@@ -49,6 +49,9 @@ def run_emulated(options: argparse.Namespace, deadline: float,
     with scratch_folder(SCRATCH, "arm64-host.", session.mend) as run:
         say(f"emulated by QEMU {version}, {options.cpu_model}, {options.cpus} CPUs, "
             f"GICv{options.gic}, label {label(options)}")
+        if options.cpu_model == "max":
+            say("Linux 6.12's kexec panics with the 52-bit addresses of --cpu-model max; a guest's "
+                "-p arm64.nolva avoids that")
         initramfs = base_archive(options, run)
         parts = write_parts(session.tree(run), run)
         (run / "console").touch()
