@@ -40,6 +40,30 @@ def payload(name: str) -> str:
     return str(ROOT / STUB / f"{name}.bin")
 
 
+def test_a_bisection_finds_the_commit_that_loses_cpus(tmp_path) -> None:
+    """Of eight, the fourth cannot be built, and since the seventh every CPU turns itself off."""
+    guests = ["hello"] * 3 + ["nothing"] + ["hello"] * 2 + ["all_off"] * 2
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-c", "user.name=n", "-c", "user.email=n@example.org", *words], cwd=tmp_path,
+            check=True, capture_output=True, text=True, timeout=4 * DEADLINE).stdout
+
+    git("init", "-q")
+    for number, guest in enumerate(guests, 1):
+        (tmp_path / "guest").write_text(f"{guest} {number}")
+        git("add", "guest")
+        git("commit", "-q", "-m", f"commit {number}")
+    build = f"rm -f Image; read -r name rest <guest || :; cp {ROOT / STUB}/$name.bin Image"
+    needs_emulation(EMULATED)
+    git("bisect", "start", "HEAD", "HEAD~7")
+    git("bisect", "run", "sh", "-c", f"{build}; exec {TOOL} {' '.join(EMULATED)} run --bisect "
+        f"--raw Image -c 4 -m 64M {' '.join(TIMEOUT)}")
+    log = git("bisect", "log")
+    assert "first bad commit: " in log and log.rstrip().endswith("commit 7")
+    assert "# skip: " in log and "commit 4" in log
+
+
 def test_any_files_from_any_folder_and_outputs_where_they_were_asked_for(tmp_path) -> None:
     folder = tmp_path / "some folder"
     (folder / "out, put").mkdir(parents=True)

@@ -3,6 +3,7 @@
 
 import itertools
 import json
+import re
 import subprocess
 
 import pytest
@@ -35,7 +36,8 @@ def test_demo_shows_three_kexecs_in_wall_clock_time(tmp_path) -> None:
         cwd=ROOT, text=True, capture_output=True, timeout=600, check=False)
     outcome = Outcome(demo.returncode, demo.stdout, demo.stderr, tmp_path)
     assert_kexecs(outcome, cycles=3, cpus=4)
-    assert outcome.stderr.count("4 of 4") == 4  # the first boot, and three
+    assert outcome.stderr.count("4 of 4") == 5, "the first boot, three kexecs, and their sum"
+    assert "\nparkvmm: 3 of 3 kexecs, 4 of 4 CPUs back each time" in outcome.stderr
     assert outcome.json()["label"] in ("kvm", "kvm-on-vm", "kvm-on-tcg")
 
 
@@ -163,7 +165,9 @@ def test_a1_a2_a4_a_guest_without_marks_is_measured(host: Host, cpus) -> None:
     # By its next PSCI call, unless its user space took a second.
     assert first["came_up_by"] in ("settled", "next-kexec")
     assert second["came_up_by"] in ("settled", "end")
-    assert outcome.stderr.count(f"{cpus} of {cpus}") == 3
+    assert len(re.findall(rf"^(?:boot|kexec \d) .* {cpus} of {cpus} ", outcome.stderr,
+                          re.MULTILINE)) == 3
+    assert f"\nparkvmm: 2 of 2 kexecs, {cpus} of {cpus} CPUs back each time" in outcome.stderr
 
 
 def test_a1_a_guest_without_marks_that_runs_on_is_a_timeout(host: Host) -> None:

@@ -97,7 +97,7 @@ int Main(const std::vector<std::string>& words) {
     if (event.vcpu >= session.mpidrs.size()) Die("no such vCPU: " + line);
     log.ring(event.vcpu).Push(event);
   }
-  std::cout << TableHeading() << "\n";
+  std::cout << TableHeading(Times::kShown) << "\n";
   const auto drained = log.Drain(INT64_MAX, [&](const Event& event) {
     if (event.kind == Kind::kReset && event.arguments > 0) {
       session.stop = {.kind = StopReason::Kind::kReset,
@@ -112,7 +112,8 @@ int Main(const std::vector<std::string>& words) {
     }
     if (!tracker.Add(event)) return;
     const Boot& boot = tracker.boots().back();
-    std::cout << TableRow(boot) << "\n" << PerCpuTable(boot, session.mpidrs);
+    std::cout << TableRow(boot, Times::kShown) << "\n"
+              << PerCpuTable(boot, session.mpidrs);
   });
   if (!drained.ok()) Die(std::string(drained.message()));
   session.boots = tracker.boots();

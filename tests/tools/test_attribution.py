@@ -34,12 +34,13 @@ class Place:
 
 
 PLACES = [Place("kernel_before_off", "down", "kernel", "kernel->off"),
-          Place("firmware_off", "down", "firmware", "firmware off"),
+          Place("firmware_off", "down", "firmware", "fw off"),
           Place("vmm_off", "down", "vmm", "VMM off"),
-          Place("guest_poll", "down", "polling", "guest poll"),
-          Place("firmware_on", "up", "firmware", "firmware on"),
+          Place("guest_poll", "down", "polling", "poll"),
+          Place("firmware_on", "up", "firmware", "fw on"),
           Place("vmm_on", "up", "vmm", "VMM on"),
           Place("kernel_after_on", "up", "kernel", "kernel on->")]
+COLUMNS = ("kernel->off", "VMM off", "fw off", "poll", "VMM on", "fw on", "kernel on->")
 each_place = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.interval)
 
 
@@ -138,10 +139,11 @@ def test_in_moments(written, place: Place) -> None:
 def columns(table: str) -> dict[str, dict[str, str]]:
     """Returns the cells of the kexec's rows, by the row's first cell and by heading."""
     lines = table[table.index("kexec 1"):].splitlines()
-    heading = re.split(r"\s{2,}|\s(?=firmware)", lines[1].strip())
+    heading = ["vCPU", "MPIDR", *COLUMNS]
+    assert lines[1].split() == " ".join(heading).split()
     phases = ["CPUs back", *table.splitlines()[0].split()[3:]]
-    kexec = re.split(r"\s{2,}", lines[0].strip())
-    return {"kexec": dict(zip(phases, kexec[1:])),
+    _, _, back, _, cpus, *kexec = lines[0].split()
+    return {"kexec": dict(zip(phases, [f"{back} of {cpus}", *kexec])),
             **{row.split()[0]: dict(zip(heading, row.split())) for row in lines[2:]}}
 
 

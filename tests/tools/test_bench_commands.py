@@ -139,17 +139,39 @@ def kexec_of(total: int | None, back: int = 4, verdict: str = "pass") -> dict:
 
 def test_a_row_has_medians_and_the_fewest_cpus() -> None:
     kexecs = [kexec_of(1_000_000), kexec_of(9_000_000), kexec_of(2_000_000)]
-    results = {"status": 0, "kexecs": kexecs}
+    results = {"status": 0, "label": "kvm", "kexecs": kexecs}
     cells = demo.row("stop", results).split()
     assert cells[:4] == ["stop", "4", "of", "4"]
     assert cells[4:4 + len(PHASES) + 2] == ["1.500"] * len(PHASES) + ["2.000", "pass"]
     kexecs[1] = kexec_of(None, 3, "cpus-lost")
     cells = demo.row("stop", results).split()
     assert cells[1] == "3" and "1.500" in cells and "FAIL" in cells
-    assert "FAIL" in demo.row("stop", {"status": 1, "kexecs": [kexec_of(1)]})
-    none = demo.row("stop", {"status": 1, "kexecs": [], "config": {"cpus": 8}}).split()
+    assert "FAIL" in demo.row("stop", results | {"status": 1, "kexecs": [kexec_of(1)]})
+    none = demo.row("stop", results | {"kexecs": [], "config": {"cpus": 8}}).split()
     assert none[1:4] == ["0", "of", "8"] and none[4:4 + len(PHASES) + 1] == ["-"] * (
         len(PHASES) + 1)
+
+
+def test_a_row_fits_into_80_columns() -> None:
+    kexec = kexec_of(899_999_499_999) | {"cpus": 99, "cpus_back": 10}
+    kexec["phase_ns"] = dict.fromkeys(PHASES, 899_999_499_999)
+    results = {"status": 1, "label": "kvm", "kexecs": [kexec]}
+    for line in (demo.heading(results), demo.row("stock-expedited", results)):
+        assert len(line) <= 80
+    assert max(map(len, arms.ARMS)) == len("stock-expedited")
+
+
+@pytest.mark.parametrize("ns, text", [
+    (1_499, "0.001"), (99_999_400, "99.999"), (99_999_600, "100.00"), (999_996_000, "1000.0"),
+    (9_999_960_000, "10000")])
+def test_a_time_has_as_many_digits_as_fit(ns, text) -> None:
+    assert demo.milliseconds([ns, None]) == text
+
+
+def test_times_that_mean_nothing_are_left_out() -> None:
+    results = {"status": 0, "label": "kvm-on-tcg", "kexecs": [kexec_of(1_000_000)]}
+    assert demo.heading(results).split() == ["CPUs", "back"]
+    assert demo.row("stop", results).split() == ["stop", "4", "of", "4", "pass"]
 
 
 def options_of(out: pathlib.Path, **more: object) -> argparse.Namespace:
@@ -200,7 +222,7 @@ def test_a_demo_ends_with_the_first_status_that_is_not_0(tmp_path, monkeypatch, 
     assert prepared == [{(name, "default", "") for name in statuses}]
     said = capsys.readouterr()
     heading, *rows = said.out.splitlines()
-    assert heading.split()[-2:] == ["total", "verdict"]
+    assert heading.split()[-2:] == ["user", "total"]
     assert [row.split()[0] for row in rows] == list(statuses)
     assert "medians of 2 kexecs an arm, label kvm; everything else" in said.err
     report = json.loads((tmp_path / "report").read_text())

@@ -52,7 +52,7 @@ def test_the_table_is_what_vmm_run_takes() -> None:
         what = found.get(option.names, "flag")
         assert (option.kind is Kind.FLAG) == (what == "flag"), option
         is_file = option.kind not in (Kind.FLAG, Kind.VALUE)
-        assert is_file == (what in ("FILE", "KERNEL", "DIR|TAR|CPIO")), option
+        assert is_file == (what in ("FILE", "KERNEL", "DIR|TAR|CPIO", "FORMAT[:FILE]")), option
 
 
 def test_an_option_that_the_table_lacks_would_be_found() -> None:
@@ -136,6 +136,34 @@ def test_a_file_of_another_kind_of_folder_gets_another_path(here: pathlib.Path) 
 def test_what_is_the_same_there_is_left_to_vmm(here: pathlib.Path) -> None:
     taken = files.files_of(["a", "--results=-", "--events", "/dev/stdout", "--dump-dtb=/dev/full"])
     assert not taken.outputs and len(taken.inputs) == 1
+
+
+def test_a_format_may_name_a_file(here: pathlib.Path, monkeypatch) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    given = ["a", "--format", "junit:x:y", "--format=tap", "--format", "github"]
+    taken = files.files_of(given)
+    assert taken.words == given
+    assert [(file.path, file.whole, file.append) for file in taken.outputs] == [
+        (f"{here}/x:y", True, False)]
+    with open("out", "w") as out:
+        taken = files.files_of(["a", f"--format=ktap:/dev/fd/{out.fileno()}"])
+    assert taken.words == ["a", "--format=ktap:/.host/others/1"]
+    (here / "config").write_text('{"kernel": "a", "format": ["tap:t", "json", 3]}')
+    assert [file.path for file in files.files_of(["--config", "config"]).outputs] == [f"{here}/t"]
+    assert "make the folder" in refused(files.files_of, ["a", "--format", "tap:none/t"])
+    assert "is another file of this run" in refused(
+        files.files_of, ["a", "--format", "tap:t", "--events", "t"])
+
+
+def test_githubs_summary_is_appended_to_the_steps(here: pathlib.Path, monkeypatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", f"{here}/summary")
+    for given in (["--format", "github"], ["--format=github"]):
+        taken = files.files_of(["a", *given])
+        assert taken.words[-1].endswith(f"github:{here}/summary")
+        assert [(file.path, file.whole, file.append) for file in taken.outputs] == [
+            (f"{here}/summary", False, True)]
+    assert [file.path for file in files.files_of(["a", "--format", "github:mine"]).outputs] == [
+        f"{here}/mine"]
 
 
 def test_a_config_names_files_which_the_command_line_overrules(here: pathlib.Path) -> None:
@@ -430,6 +458,28 @@ def test_the_command_itself_says_so_in_one_line(tmp_path, given, says) -> None:
                           text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert done.stderr.startswith("vmm: error: ") and says in done.stderr
+
+
+@pytest.mark.parametrize("given, status", [
+    (["run", "--bisect", "none/Image"], 125), (["run", "my kernels/Image", "--bisect=true"], 125),
+    (["run", "--bisect", "my kernels/Image", "--initrds", "x"], 255),
+    (["run", "none/Image", "--", "--bisect"], 2)])
+def test_a_bisection_skips_a_commit_without_a_kernel(tmp_path, given, status) -> None:
+    """And stops at what is the same in every commit."""
+    shutil.copytree(ROOT / "tools/parkvmm", tmp_path / "clone/tools/parkvmm")
+    tool = shutil.copy(TOOL, tmp_path / "clone/tools")
+    (tmp_path / "my kernels").mkdir()
+    (tmp_path / "my kernels/Image").touch()
+    done = subprocess.run([tool, "--host=emulated", *given], cwd=tmp_path, capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert done.returncode == status, done.stderr
+
+
+@pytest.mark.parametrize("status, bisect", [
+    (0, 0), (1, 1), (125, 125), (255, 255), (2, 255), (130, 255), (74, 125), (69, 125), (124, 125),
+    (70, 125), (127, 125)])
+def test_ends_of_the_front_door_are_what_a_bisection_wants(status, bisect) -> None:
+    assert command.bisect_status(status) == bisect
 
 
 def test_help_is_a_page_of_its_own() -> None:

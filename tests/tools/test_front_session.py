@@ -321,6 +321,13 @@ end(0)""", tmp_path / "run") == 0
     assert capfd.readouterr().out == "old"
 
 
+def test_a_summary_is_appended(here, typed, tmp_path) -> None:
+    (here / "summary").write_text("before ")
+    assert ran(front_of("run", "K", "--format", "github:summary"),
+               "begin(); say('file0', 'after'); end(0)", tmp_path / "run") == 0
+    assert (here / "summary").read_text() == "before after"
+
+
 def test_a_pipe_is_written_to(here, typed, tmp_path) -> None:
     os.mkfifo(here / "fifo")
     reader = os.open(here / "fifo", os.O_RDONLY | os.O_NONBLOCK)

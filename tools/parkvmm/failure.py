@@ -19,6 +19,10 @@ class Failure(Exception):
         self.status = status
 
 
+class FileFailure(Failure):
+    """The same for a file that the user names and that cannot be used."""
+
+
 def end_with(name: str, main: Callable[[list[str]], int]) -> NoReturn:
     """Runs a tool's main."""
     try:

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "vmm/base/log.h"
+#include "vmm/cli/bisect.h"
 #include "vmm/cli/blame.h"
 #include "vmm/cli/doctor_command.h"
 #include "vmm/cli/output.h"
@@ -80,6 +81,16 @@ std::vector<std::string> TakeCommand(int& argc, const char* const* argv) {
                      : std::vector<std::string>(mark + 1, end);
 }
 
+// Returns the code of a usage error. One in the options is the same for every
+// commit: `git bisect run` has to stop at it.
+ExitCode UsageOf(int argc, const char* const* argv) {
+  const bool bisects =
+      std::any_of(argv, argv + argc, [](absl::string_view word) {
+        return absl::StartsWith(word, "--bisect");
+      });
+  return bisects ? kBisectAbort : ExitCode::kUsage;
+}
+
 }  // namespace
 
 ExitCode RunCommandLine(int argc, const char* const* argv,
@@ -115,20 +126,21 @@ ExitCode RunCommandLine(int argc, const char* const* argv,
     const CLI::App& command = run.parsed() ? run : app;
     LogError(absl::StrCat(WhatIsUnknown(command, app.remaining(true)),
                           "; see vmm ", run.parsed() ? "run " : "", "--help"));
-    return ExitCode::kUsage;
+    return UsageOf(argc, argv);
   } catch (const CLI::ParseError& error) {
     LogError(absl::StrCat(error.what(), "; see vmm ",
                           run.parsed() ? "run " : "", "--help"));
-    return ExitCode::kUsage;
+    return UsageOf(argc, argv);
   }
   if (words > argc && (doctor.parsed() || options.command.empty())) {
     LogError("-- precedes a command for the guest: vmm run KERNEL -- COMMAND");
-    return ExitCode::kUsage;
+    return UsageOf(argc, argv);
   }
   if (doctor.parsed()) return DoctorCommand(ExamineHost(), doctor_json);
   if (const absl::Status applied = ApplyConfigFile(run, options);
       !applied.ok()) {
-    return Blame(applied);
+    const ExitCode code = Blame(applied);
+    return code == ExitCode::kUsage ? UsageOf(argc, argv) : code;
   }
   return RunCommand(options, run_session);
 }

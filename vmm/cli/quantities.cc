@@ -6,9 +6,12 @@
 #include <cstdlib>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
 namespace vmm {
@@ -74,6 +77,30 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
     return Complain(text, " is no duration; say 90s, 5m or 1h30m");
   }
   return duration;
+}
+
+absl::StatusOr<std::vector<Limit>> ParseLimits(absl::string_view text) {
+  std::vector<Limit> limits;
+  for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    const std::pair<absl::string_view, absl::string_view> sides =
+        absl::StrSplit(part, absl::MaxSplits('=', 1));
+    absl::string_view what = sides.first;
+    const bool per_cpu = absl::ConsumeSuffix(&what, "/cpu");
+    if (!IsMeasure(what)) {
+      return Complain(part,
+                      " is no limit; say down=5ms or up/cpu=30ms; there are "
+                      "prepare, down, jump, early, up, userspace, total and "
+                      "teardown");
+    }
+    const auto duration = ParseDuration(sides.second);
+    if (!duration.ok()) return duration.status();
+    limits.push_back(
+        {std::string(what), per_cpu, absl::ToInt64Nanoseconds(*duration)});
+  }
+  if (limits.empty() && !text.empty()) {
+    return Complain(text, " is no limit; say down=5ms");
+  }
+  return limits;
 }
 
 }  // namespace vmm

@@ -3,10 +3,12 @@
 #define PARKVMM_VMM_CLI_QUANTITIES_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "vmm/run/limits.h"
 
 namespace vmm {
 
@@ -19,6 +21,9 @@ absl::StatusOr<uint64_t> ParseSize(absl::string_view text);
 
 // "90s", "5m", "1h30m", "500ms": more than nothing.
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text);
+
+// "down=5ms,up/cpu=30ms": in the order in which they stand; empty for none.
+absl::StatusOr<std::vector<Limit>> ParseLimits(absl::string_view text);
 
 }  // namespace vmm
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/cli/run_command.h"
 
-#include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
@@ -15,16 +14,16 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "nlohmann/json.hpp"
-#include "vmm/base/file.h"
 #include "vmm/base/log.h"
 #include "vmm/base/status_macros.h"
+#include "vmm/cli/bisect.h"
 #include "vmm/cli/blame.h"
 #include "vmm/cli/guest_command.h"
 #include "vmm/cli/guest_root.h"
 #include "vmm/cli/output.h"
 #include "vmm/cli/quantities.h"
+#include "vmm/cli/run_outputs.h"
 #include "vmm/machine/plan.h"
-#include "vmm/run/results.h"
 
 namespace vmm {
 namespace {
@@ -101,35 +100,6 @@ absl::StatusOr<std::shared_ptr<const Symbols>> SymbolsOf(
   return std::make_shared<const Symbols>(std::move(symbols));
 }
 
-bool AreOneFile(const std::string& one, const std::string& other) {
-  struct stat a = {};
-  struct stat b = {};
-  if (stat(one.c_str(), &a) != 0 || stat(other.c_str(), &b) != 0) {
-    return one == other;
-  }
-  // What is no regular file may be shared.
-  return S_ISREG(a.st_mode) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
-absl::Status CheckOutputs(const RunOptions& options) {
-  const std::pair<absl::string_view, const std::string&> outputs[] = {
-      {"--events", options.events},
-      {"--results", options.results},
-      {"--dump-dtb", options.dump_dtb}};
-  for (const auto& one : outputs) {
-    for (const auto& other : outputs) {
-      if (&one >= &other || one.second.empty() || other.second.empty() ||
-          !AreOneFile(one.second, other.second)) {
-        continue;
-      }
-      return absl::InvalidArgumentError(
-          absl::StrCat(one.first, " and ", other.first,
-                       " are one file, and each replaces it: ", one.second));
-    }
-  }
-  return absl::OkStatus();
-}
-
 // More RAM than the host has: Linux grants it, and may kill for it later.
 void WarnOfMemory(uint64_t bytes) {
   struct sysinfo host = {};
@@ -158,7 +128,9 @@ absl::StatusOr<SessionOptions> SessionOf(const RunOptions& options) {
   session.strict = options.strict;
   session.allowed_splats = options.allow_splats;
   session.verbose = options.verbose;
-  session.whole_result = !options.results.empty();
+  ASSIGN_OR_RETURN(session.limits, ParseLimits(options.max));
+  session.whole_result = !options.results.empty() || !options.formats.empty() ||
+                         !options.max.empty();
   return session;
 }
 
@@ -177,15 +149,6 @@ ExitCode ExitCodeOf(const absl::Status& status, const RunOptions& options) {
     default:
       return ExitCode::kVmmBug;
   }
-}
-
-absl::Status WriteResults(const RunOptions& options, const MachineSpec& spec,
-                          const SessionResult& result) {
-  if (options.results.empty()) return absl::OkStatus();
-  const nlohmann::json results = ResultsJson(
-      {.config = ToJson(options), .arm = options.arm, .label = options.label},
-      spec, result);
-  return WriteFile(options.results, JsonText(results));
 }
 
 absl::StatusOr<nlohmann::json> PlanJson(const RunOptions& options) {
@@ -216,6 +179,74 @@ bool NobodyParked(const SessionResult& result) {
     left += boot.doors.cpu_off;
   }
   return left > 0;
+}
+
+// How a run ended, and what that is to `git bisect run`.
+struct End {
+  explicit End(ExitCode exit_code)
+      : code(exit_code), bisect(BisectCode(exit_code)) {}
+  End(ExitCode exit_code, ExitCode bisect_code)
+      : code(exit_code), bisect(bisect_code) {}
+
+  ExitCode code;
+  ExitCode bisect;
+};
+
+// Files that a commit's build may have left out, or left broken.
+End BlameFiles(const absl::Status& error) {
+  return {Blame(error), kBisectSkip};
+}
+
+End Run(const RunOptions& options, SessionRunner run_session) {
+  auto session = SessionOf(options);
+  if (!session.ok()) return End(Blame(session.status()));
+  if (options.dry_run) return End(DryRun(options));
+  if (const absl::Status outputs = CheckOutputs(options); !outputs.ok()) {
+    return End(Blame(outputs));
+  }
+  auto spec = SpecOf(options);
+  if (!spec.ok()) return BlameFiles(spec.status());
+  const auto plan = AsAsked(Plan(*spec));
+  if (!plan.ok()) return BlameFiles(plan.status());
+  const auto symbols = SymbolsOf(options);
+  if (!symbols.ok()) return BlameFiles(symbols.status());
+  session->symbols = *symbols;
+  WarnOfMemory(spec->memory_bytes);
+  const HostLabel label = LabelOf(ReadHostSigns(), options.label);
+  if (label.name == kLabelKvmOnTcg) session->times = Times::kHidden;
+  if (session->times == Times::kHidden && !options.max.empty()) {
+    return End(Blame(absl::InvalidArgumentError(
+        "--max: times mean nothing under label kvm-on-tcg; run it in virtual "
+        "time (--deterministic) or on hardware")));
+  }
+  const auto result = run_session(*spec, *plan, *session);
+  if (!result.ok()) {
+    LogError(result.status().message());
+    const ExitCode code = ExitCodeOf(result.status(), options);
+    WriteThatItDidNotRun(options, label.name, result.status(), code);
+    return End(code);
+  }
+  const RunLines lines = {.times = session->times,
+                          .label = label.name,
+                          .expected_kexecs = session->expected_kexecs,
+                          .limits = session->limits,
+                          .summary = result->kexecs.Summary(
+                              KexecsBegun(*result), session->expected_kexecs,
+                              session->times, label.name)};
+  ExitCode code = result->conclusion.code;
+  const absl::Status written = WriteOutputs(options, *spec, *result, lines);
+  if (!written.ok() && code == ExitCode::kOk) code = ExitCode::kOutputLost;
+  for (const std::string& line : Caveats(options, label, *result)) {
+    LogInfo(line);
+  }
+  if (!lines.summary.empty()) LogPlain(lines.summary);
+  const Conclusion& conclusion = result->conclusion;
+  if (conclusion.code != ExitCode::kOk && !conclusion.IsCommands()) {
+    LogError(conclusion.Line());
+  }
+  if (code == ExitCode::kOk && !LogStatus().ok()) code = ExitCode::kOutputLost;
+  if (conclusion.code == ExitCode::kOk) return End(code);
+  return {code, BisectCode(conclusion)};
 }
 
 }  // namespace
@@ -253,45 +284,8 @@ std::vector<std::string> Caveats(const RunOptions& options,
 }
 
 ExitCode RunCommand(const RunOptions& options, SessionRunner run_session) {
-  auto session = SessionOf(options);
-  if (!session.ok()) return Blame(session.status());
-  if (options.dry_run) return DryRun(options);
-  if (const absl::Status outputs = CheckOutputs(options); !outputs.ok()) {
-    return Blame(outputs);
-  }
-  auto spec = SpecOf(options);
-  if (!spec.ok()) return Blame(spec.status());
-  const auto plan = AsAsked(Plan(*spec));
-  if (!plan.ok()) return Blame(plan.status());
-  const auto symbols = SymbolsOf(options);
-  if (!symbols.ok()) return Blame(symbols.status());
-  session->symbols = *symbols;
-  if (!options.results.empty()) {
-    const absl::Status writable = CheckWritable(options.results);
-    if (!writable.ok()) return Blame(writable);
-  }
-  WarnOfMemory(spec->memory_bytes);
-  const auto result = run_session(*spec, *plan, *session);
-  if (!result.ok()) {
-    LogError(result.status().message());
-    return ExitCodeOf(result.status(), options);
-  }
-  ExitCode code = result->conclusion.code;
-  if (const absl::Status written = WriteResults(options, *spec, *result);
-      !written.ok()) {
-    LogError(written.message());
-    if (code == ExitCode::kOk) code = ExitCode::kOutputLost;
-  }
-  for (const std::string& line :
-       Caveats(options, LabelOf(ReadHostSigns(), options.label), *result)) {
-    LogInfo(line);
-  }
-  const Conclusion& conclusion = result->conclusion;
-  if (conclusion.code != ExitCode::kOk && !conclusion.IsCommands()) {
-    LogError(absl::StrCat(conclusion.sentence, " [", conclusion.id, "]"));
-  }
-  if (code == ExitCode::kOk && !LogStatus().ok()) code = ExitCode::kOutputLost;
-  return code;
+  const End end = Run(options, run_session);
+  return options.bisect ? end.bisect : end.code;
 }
 
 }  // namespace vmm

@@ -11,6 +11,7 @@
 #include "vmm/base/file.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/boot/memory_map.h"
+#include "vmm/cli/formats.h"
 #include "vmm/cli/quantities.h"
 #include "vmm/kvm/host_label.h"
 
@@ -73,6 +74,16 @@ std::string CheckLabel(std::string& text) {
   const auto labels = AllLabels();
   if (absl::c_linear_search(labels, text)) return "";
   return absl::StrCat(text, " is not one of ", absl::StrJoin(labels, "|"));
+}
+
+std::string CheckFormat(std::string& text) {
+  const auto format = ParseFormat(text);
+  return format.ok() ? "" : std::string(format.status().message());
+}
+
+std::string CheckLimits(std::string& text) {
+  const auto limits = ParseLimits(text);
+  return limits.ok() ? "" : std::string(limits.status().message());
 }
 
 std::string CheckCpus(std::string& text) {
@@ -194,6 +205,16 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
                   "so often; exit 1 unless all of them came up")
       ->type_name("N");
   command
+      .add_option("--max", options.max,
+                  "exit 1 if a kexec takes longer: down=5ms,up=30ms, for any "
+                  "phase, total and teardown; down/cpu=2ms for each CPU but "
+                  "the first")
+      ->type_name("LIMITS")
+      ->check(CLI::Validator(CheckLimits, "", "limits"));
+  command.add_flag("--bisect", options.bisect,
+                   "exit as `git bisect run` wants it: 0, 1 for what the guest "
+                   "did wrong, 125 for what it did not");
+  command
       .add_option("--tty", options.tty,
                   "whether COMMAND has a terminal; auto: if stdin and stdout "
                   "are one")
@@ -219,6 +240,16 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
       .add_option("--dump-dtb", options.dump_dtb,
                   "write the guest's device tree blob")
       ->type_name("FILE");
+  command
+      .add_option("--format", options.formats,
+                  "how the run went, as text, json, junit, ktap, tap or "
+                  "github: in a file, or on stdout once the guest has ended; "
+                  "repeatable")
+      ->type_name("FORMAT[:FILE]")
+      ->default_str("")
+      ->allow_extra_args(false)
+      ->take_all()
+      ->check(CLI::Validator(CheckFormat, "", "format"));
   command
       .add_option("--config", options.config,
                   "options from a JSON file, as --dry-run prints them; the "
@@ -296,12 +327,15 @@ json ToJson(const RunOptions& options) {
       {"panic-grace", options.panic_grace},
       {"expect-kexecs", nullptr},
       {"kexec", nullptr},
+      {"max", options.max},
+      {"bisect", options.bisect},
       {"tty", options.tty},
       {"arm", options.arm},
       {"label", options.label},
       {"events", options.events},
       {"results", options.results},
       {"dump-dtb", options.dump_dtb},
+      {"format", options.formats},
       {"skip-if-no-kvm", options.skip_if_no_kvm},
       {"verbose", options.verbose},
   };

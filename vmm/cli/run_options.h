@@ -37,12 +37,15 @@ struct RunOptions {
   std::string panic_grace = "5s";
   std::optional<uint32_t> expect_kexecs;
   std::optional<uint32_t> kexec;
+  std::string max;  // As said; ParseLimits() reads it.
+  bool bisect = false;
   std::string tty = "auto";
   std::string arm = "stock";
   std::string label;  // Empty: what the host is found to be.
   std::string events;
   std::string results;
   std::string dump_dtb;
+  std::vector<std::string> formats;
   std::string config;
   bool dry_run = false;
   bool skip_if_no_kvm = false;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/measure/report.h"
 
+#include <array>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "nlohmann/json.hpp"
@@ -73,12 +75,34 @@ json LostJson(const Boot& boot, absl::Span<const uint64_t> mpidrs) {
   return lost;
 }
 
-std::string Milliseconds(std::optional<int64_t> ns) {
-  if (!ns) return "-";
-  return absl::StrFormat("%.3f", static_cast<double>(*ns) / 1e6);
+std::string Cell(std::optional<int64_t> ns) {
+  return ns ? Milliseconds(*ns) : "-";
+}
+
+// The cells of a table's row. Without times there is room for the verdict only.
+std::string Row(const std::array<std::string, 9>& cells,
+                absl::string_view verdict, Times times) {
+  std::string row = absl::StrFormat("%-8s%11s", cells[0], cells[1]);
+  if (times == Times::kShown) {
+    absl::StrAppendFormat(&row, "%8s%7s%7s%7s%7s%7s%7s", cells[2], cells[3],
+                          cells[4], cells[5], cells[6], cells[7], cells[8]);
+  }
+  return absl::StrCat(row, " ", verdict);
 }
 
 }  // namespace
+
+std::string Milliseconds(int64_t ns) {
+  const int digits = ns < 99'999'500      ? 3
+                     : ns < 999'995'000   ? 2
+                     : ns < 9'999'950'000 ? 1
+                                          : 0;
+  return absl::StrFormat("%.*f", digits, static_cast<double>(ns) / 1e6);
+}
+
+std::string CpusBack(const Boot& boot) {
+  return absl::StrCat(boot.cpus_back, " of ", boot.cpus);
+}
 
 absl::string_view Verdict(const Boot& boot) {
   if (!boot.came_up) return "incomplete";
@@ -139,37 +163,31 @@ nlohmann::json ToJson(const Boot& boot, absl::Span<const uint64_t> mpidrs) {
           {"steps_ns", Optional(boot.steps)}};
 }
 
-std::string TableHeading() {
-  return absl::StrFormat("%-10s %9s %10s %10s %10s %10s %10s %10s %11s  %s",
-                         "[ms]", "CPUs back", "prepare", "down", "jump",
-                         "early", "up", "userspace", "total", "verdict");
+std::string TableHeading(Times times) {
+  return Row({times == Times::kShown ? "[ms]" : "", "CPUs back", "prepare",
+              "down", "jump", "early", "up", "user", "total"},
+             "verdict", times);
 }
 
-std::string TableRow(const Boot& boot) {
+std::string TableRow(const Boot& boot, Times times) {
   const Phases& phases = boot.phases;
-  return absl::StrFormat(
-      "%-10s %9s %10s %10s %10s %10s %10s %10s %11s  %s",
-      boot.number == 0 ? "first boot" : absl::StrCat("kexec ", boot.number),
-      absl::StrCat(boot.cpus_back, " of ", boot.cpus),
-      Milliseconds(phases.prepare), Milliseconds(phases.down),
-      Milliseconds(phases.jump), Milliseconds(phases.early),
-      Milliseconds(phases.up), Milliseconds(phases.userspace),
-      Milliseconds(boot.total), Verdict(boot));
+  return Row({boot.number == 0 ? "boot" : absl::StrCat("kexec ", boot.number),
+              CpusBack(boot), Cell(phases.prepare), Cell(phases.down),
+              Cell(phases.jump), Cell(phases.early), Cell(phases.up),
+              Cell(phases.userspace), Cell(boot.total)},
+             Verdict(boot), times);
 }
 
 std::string PerCpuTable(const Boot& boot, absl::Span<const uint64_t> mpidrs) {
-  std::string table =
-      absl::StrFormat("%-6s %-12s %12s %12s %12s %12s %12s %12s %12s\n", "vCPU",
-                      "MPIDR", "kernel->off", "VMM off", "firmware off",
-                      "guest poll", "VMM on", "firmware on", "kernel on->");
+  std::string table = absl::StrFormat(
+      "%-5s%-10s%12s%8s%8s%8s%8s%8s%12s\n", "vCPU", "MPIDR", "kernel->off",
+      "VMM off", "fw off", "poll", "VMM on", "fw on", "kernel on->");
   for (const CpuTimes& cpu : boot.per_cpu) {
     absl::StrAppendFormat(
-        &table, "%-6d %-12s %12s %12s %12s %12s %12s %12s %12s\n", cpu.vcpu,
-        absl::StrFormat("0x%x", mpidrs[cpu.vcpu]),
-        Milliseconds(cpu.kernel_before_off), Milliseconds(cpu.vmm_off),
-        Milliseconds(cpu.firmware_off), Milliseconds(cpu.guest_poll),
-        Milliseconds(cpu.vmm_on), Milliseconds(cpu.firmware_on),
-        Milliseconds(cpu.kernel_after_on));
+        &table, "%-5d%-10s%12s%8s%8s%8s%8s%8s%12s\n", cpu.vcpu,
+        absl::StrFormat("0x%x", mpidrs[cpu.vcpu]), Cell(cpu.kernel_before_off),
+        Cell(cpu.vmm_off), Cell(cpu.firmware_off), Cell(cpu.guest_poll),
+        Cell(cpu.vmm_on), Cell(cpu.firmware_on), Cell(cpu.kernel_after_on));
   }
   return table;
 }

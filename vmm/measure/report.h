@@ -2,6 +2,7 @@
 #ifndef PARKVMM_VMM_MEASURE_REPORT_H_
 #define PARKVMM_VMM_MEASURE_REPORT_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -19,10 +20,20 @@ absl::string_view Verdict(const Boot& boot);
 // `mpidrs[i]` is vCPU i's.
 nlohmann::json ToJson(const Boot& boot, absl::Span<const uint64_t> mpidrs);
 
-// For people, in ms: a heading, a line per boot (0 is the first boot), and a
-// line per CPU.
-std::string TableHeading();
-std::string TableRow(const Boot& boot);
+// Returns `ns` in ms, in six characters for up to a quarter of an hour: with as
+// many digits as fit, down to the microsecond.
+std::string Milliseconds(int64_t ns);
+
+// "8 of 8": CPUs after the boot, and before it.
+std::string CpusBack(const Boot& boot);
+
+// Whether a table has times. Where they mean nothing, it has none.
+enum class Times : uint8_t { kShown, kHidden };
+
+// For people, in ms and in 80 columns: a heading, a line per boot, and a line
+// per CPU. They grow wider with CPUs by the thousand or a quarter of an hour.
+std::string TableHeading(Times times);
+std::string TableRow(const Boot& boot, Times times);
 std::string PerCpuTable(const Boot& boot, absl::Span<const uint64_t> mpidrs);
 
 }  // namespace vmm

@@ -41,13 +41,10 @@ std::string FatesOf(absl::Span<const LostCpu> lost) {
   return text;
 }
 
-// Whether CPUs of it are missing that somebody wanted. A crash kernel chooses
-// how many it wants, and so does the first kernel: only those that it tried to
-// start count there.
-bool LostCpus(const Boot& boot, const RunFacts& facts) {
+bool LostCpus(const Boot& boot, bool raw) {
   if (!boot.came_up || boot.crash) return false;
   if (boot.kexec) return boot.cpus_back < boot.cpus;
-  return !facts.raw && !boot.lost.empty();
+  return !raw && !boot.lost.empty();
 }
 
 // Concludes a run whose guest ended as it should, by its kexecs.
@@ -65,6 +62,9 @@ Conclusion JudgeKexecs(const RunFacts& facts) {
     return {ExitCode::kVerdict, "kexecs-missing",
             absl::StrFormat("%d kexecs were expected, %d came up",
                             *facts.expected_kexecs, kexecs)};
+  }
+  for (const Boot& boot : facts.boots) {
+    if (auto conclusion = JudgeTimes(boot, facts.limits)) return *conclusion;
   }
   return {};
 }
@@ -98,14 +98,7 @@ std::optional<Conclusion> ParkedCpuMistreated(const RunFacts& facts) {
 
 std::optional<Conclusion> CpusLost(const RunFacts& facts) {
   for (const Boot& boot : facts.boots) {
-    if (!LostCpus(boot, facts)) continue;
-    return Conclusion{
-        ExitCode::kCpuStuck, "cpus-lost",
-        absl::StrFormat(
-            "%s %d of %d CPUs%s",
-            boot.kexec ? absl::StrFormat("kexec %d brought back", boot.number)
-                       : "the first boot brought up",
-            boot.cpus_back, boot.cpus, FatesOf(boot.lost))};
+    if (auto conclusion = JudgeBoot(boot, facts.raw)) return conclusion;
   }
   return std::nullopt;
 }
@@ -249,7 +242,31 @@ std::optional<CommandFacts> CommandFacts::Of(const CommandLink* link) {
                       .broken = link->broken()};
 }
 
+std::optional<Conclusion> JudgeBoot(const Boot& boot, bool raw) {
+  if (!LostCpus(boot, raw)) return std::nullopt;
+  return Conclusion{
+      ExitCode::kCpuStuck, "cpus-lost",
+      absl::StrFormat(
+          "%s %d of %d CPUs%s",
+          boot.kexec ? absl::StrFormat("kexec %d brought back", boot.number)
+                     : "the first boot brought up",
+          boot.cpus_back, boot.cpus, FatesOf(boot.lost))};
+}
+
+std::optional<Conclusion> JudgeTimes(const Boot& boot,
+                                     absl::Span<const Limit> limits) {
+  const auto excess = FirstExcess(boot, limits);
+  if (!excess) return std::nullopt;
+  return Conclusion{ExitCode::kVerdict,
+                    excess->ns ? "too-slow" : "not-measured",
+                    excess->Sentence(boot)};
+}
+
 bool Conclusion::IsCommands() const { return id == kCommandFailed; }
+
+std::string Conclusion::Line() const {
+  return absl::StrCat(sentence, " [", id, "]");
+}
 
 bool Conclusion::NeedsPostMortem() const {
   return code != ExitCode::kOk && !IsCommands();

@@ -13,6 +13,7 @@
 #include "vmm/measure/kexec_tracker.h"
 #include "vmm/park/diagnosis_log.h"
 #include "vmm/run/exit_code.h"
+#include "vmm/run/limits.h"
 
 namespace vmm {
 
@@ -38,6 +39,7 @@ struct RunFacts {
   absl::Span<const Boot> boots;
   uint32_t other_kexecs = 0;  // That came up, and are not in `boots`.
   std::optional<uint32_t> expected_kexecs;
+  absl::Span<const Limit> limits;  // That each kexec has to keep.
   absl::Span<const Diagnosis> diagnoses;
   std::optional<CommandFacts> command;
   std::string lost_output;    // Why something that we write is not whole.
@@ -51,11 +53,24 @@ struct Conclusion {
   bool NeedsPostMortem() const;
   // Whether a command says by itself what went wrong, and how it ended.
   bool IsCommands() const;
+  // "the guest panicked: ... [guest-panic]".
+  std::string Line() const;
 
   ExitCode code = ExitCode::kOk;  // Or a command's own status.
   std::string id;                 // Stable, for scripts: "guest-panic".
   std::string sentence;           // For people.
 };
+
+// Returns what CPUs are missing of a boot that somebody wanted; nothing if none
+// is. A crash kernel chooses how many it wants, and so does the first kernel:
+// only those that it tried to start count there, and none if the guest is
+// `raw`.
+std::optional<Conclusion> JudgeBoot(const Boot& boot, bool raw);
+
+// Returns which limit a kexec did not keep, and by how much; nothing if it kept
+// all.
+std::optional<Conclusion> JudgeTimes(const Boot& boot,
+                                     absl::Span<const Limit> limits);
 
 // Returns who failed, and why: the first of an ordered list of rules that
 // applies. Pure.

@@ -4,7 +4,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "psci-emul/power_state.h"
-#include "vmm/base/log.h"
 
 namespace vmm {
 namespace {
@@ -20,23 +19,24 @@ std::string Place(const VcpuPostMortem& vcpu, const Symbols* symbols) {
 
 }  // namespace
 
-void ReportPostMortem(const std::vector<std::string>& last_lines,
-                      const std::vector<VcpuPostMortem>& vcpus,
-                      const std::vector<uint64_t>& mpidrs,
-                      const Symbols* symbols) {
-  LogPlain("last lines of the guest's console:");
+std::vector<std::string> DescribePostMortem(
+    const std::vector<std::string>& last_lines,
+    const std::vector<VcpuPostMortem>& vcpus,
+    const std::vector<uint64_t>& mpidrs, const Symbols* symbols) {
+  std::vector<std::string> lines = {"last lines of the guest's console:"};
   for (const std::string& line : last_lines) {
-    LogPlain(absl::StrCat("  | ", line));
+    lines.push_back(absl::StrCat("  | ", line));
   }
   for (size_t i = 0; i < vcpus.size(); ++i) {
     const bool parked = vcpus[i].state == psci::PowerState::kOff &&
                         vcpus[i].door != psci::Door::kCpuOff;
-    LogPlain(absl::StrFormat(
+    lines.push_back(absl::StrFormat(
         "vCPU %d (MPIDR 0x%x): %s%s%s", i, mpidrs[i],
         psci::Name(vcpus[i].state), Place(vcpus[i], symbols),
         parked ? absl::StrCat(", parked by the ", psci::Name(vcpus[i].door))
                : ""));
   }
+  return lines;
 }
 
 }  // namespace vmm

@@ -11,13 +11,13 @@
 
 namespace vmm {
 
-// Says on stderr how a guest that failed was found: the last lines of its
-// console, which are safe to print, and each vCPU with its MPIDR. `symbols`:
-// its kernel's; nullptr if they are not known.
-void ReportPostMortem(const std::vector<std::string>& last_lines,
-                      const std::vector<VcpuPostMortem>& vcpus,
-                      const std::vector<uint64_t>& mpidrs,
-                      const Symbols* symbols);
+// Returns, in lines that are safe to print, how a guest that failed was found:
+// the last lines of its console, which are safe to print already, and each vCPU
+// with its MPIDR. `symbols`: its kernel's; nullptr if they are not known.
+std::vector<std::string> DescribePostMortem(
+    const std::vector<std::string>& last_lines,
+    const std::vector<VcpuPostMortem>& vcpus,
+    const std::vector<uint64_t>& mpidrs, const Symbols* symbols);
 
 }  // namespace vmm
 

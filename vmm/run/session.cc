@@ -165,6 +165,7 @@ absl::StatusOr<SessionResult> Session::Run() {
                                  .boots = result_.boots,
                                  .other_kexecs = result_.other_kexecs,
                                  .expected_kexecs = options_.expected_kexecs,
+                                 .limits = options_.limits,
                                  .diagnoses = result_.diagnoses,
                                  .command = CommandFacts::Of(streams_.link()),
                                  .lost_output = lost,
@@ -174,8 +175,10 @@ absl::StatusOr<SessionResult> Session::Run() {
   if (result_.conclusion.sentence != lost && !lost.empty()) LogError(lost);
   if (result_.conclusion.NeedsPostMortem() &&
       result_.stop.kind != Kind::kInterrupt) {
-    ReportPostMortem(watch_->LastLines(), machine_->PostMortem(),
-                     result_.mpidrs, options_.symbols.get());
+    result_.post_mortem =
+        DescribePostMortem(watch_->LastLines(), machine_->PostMortem(),
+                           result_.mpidrs, options_.symbols.get());
+    for (const std::string& line : result_.post_mortem) LogPlain(line);
   }
   return std::move(result_);
 }
@@ -306,15 +309,18 @@ void Session::AddEvent(const Event& event) {
 
 void Session::ReportBoot(std::optional<size_t> place) {
   if (!place) return;
+  result_.kexecs.Add(tracker_->boots()[*place]);
   // A command's own lines are what its user wants to see.
   const bool is_asked_for =
       !options_.command || options_.verbose || tracker_->boots()[*place].kexec;
   if (!is_asked_for) return;
-  if (!heading_printed_) LogPlain(TableHeading());
+  if (!heading_printed_) LogPlain(TableHeading(options_.times));
   heading_printed_ = true;
   const Boot& boot = tracker_->boots()[*place];
-  LogPlain(TableRow(boot));
-  if (options_.verbose) LogPlain(PerCpuTable(boot, machine_->mpidrs()));
+  LogPlain(TableRow(boot, options_.times));
+  if (options_.verbose && options_.times == Times::kShown) {
+    LogPlain(PerCpuTable(boot, machine_->mpidrs()));
+  }
 }
 
 std::string Session::LostOutput() const {

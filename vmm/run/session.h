@@ -17,7 +17,9 @@
 #include "vmm/machine/machine_control.h"
 #include "vmm/machine/machine_spec.h"
 #include "vmm/machine/plan.h"
+#include "vmm/measure/kexec_tally.h"
 #include "vmm/measure/kexec_tracker.h"
+#include "vmm/measure/report.h"
 #include "vmm/run/conclusion.h"
 #include "vmm/run/symbols.h"
 
@@ -33,11 +35,13 @@ struct SessionOptions {
   std::string events_path;    // Empty: none.
   std::string dump_dtb_path;  // Empty: none.
   std::optional<uint32_t> expected_kexecs;
-  bool strict = false;                      // A diagnosis fails the run.
+  std::vector<Limit> limits;  // All boots have to be kept: whole_result.
+  bool strict = false;        // A diagnosis fails the run.
   std::vector<std::string> allowed_splats;  // ConsoleWatch's.
   // Of the guest's kernel, for what is said of it; nullptr: not known.
   std::shared_ptr<const Symbols> symbols;
   bool verbose = false;
+  Times times = Times::kShown;  // In the table.
   // The guest runs a command, over the link that its machine has; then the
   // process's streams are the command's. Its terminal is, too, if so asked.
   bool command = false;
@@ -63,7 +67,8 @@ struct SessionResult {
   StopReason stop;
   std::vector<Boot> boots;
   uint32_t other_kexecs = 0;  // Came up with all CPUs, and are not in `boots`.
-  uint32_t resets = 0;        // Followed by a reboot (reboot_on_reset).
+  KexecTally kexecs;
+  uint32_t resets = 0;  // Followed by a reboot (reboot_on_reset).
   std::vector<uint64_t> mpidrs;
   GuestDigests digests;  // Empty unless they were wanted.
   GicVersion gic = GicVersion::kV3;
@@ -71,6 +76,8 @@ struct SessionResult {
   std::optional<ParkPlacement> park;
   std::optional<SpinTotals> spinning;
   std::vector<Diagnosis> diagnoses;
+  // How a guest that failed was found, in lines that are safe to print.
+  std::vector<std::string> post_mortem;
   uint64_t lost_events = 0;
 };
 

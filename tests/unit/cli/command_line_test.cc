@@ -10,6 +10,7 @@
 
 #include "nlohmann/json.hpp"
 #include "tests/support/scratch.h"
+#include "vmm/cli/bisect.h"
 #include "vmm/kvm/host_report.h"
 
 namespace vmm {
@@ -89,6 +90,18 @@ TEST_F(CommandLineTest, AnOptionThatIsNoneIsNamedWithWhatItIsLike) {
             "vmm: error: there is no option --colour; see vmm run --help\n");
   EXPECT_EQ(Run({"run", "Image", "Image2"}), ExitCode::kUsage);
   EXPECT_THAT(errors_, HasSubstr("Image2: one kernel is enough"));
+}
+
+// A mistake in the options is the same in every commit.
+TEST_F(CommandLineTest, AUsageErrorStopsABisection) {
+  EXPECT_EQ(Run({"run", "--bisect", "--memroy", "1G", "Image"}), kBisectAbort);
+  EXPECT_EQ(Run({"run", "-c", "0", "--bisect", "Image"}), kBisectAbort);
+  EXPECT_EQ(Run({"run", "--bisect", "Image", "--"}), kBisectAbort);
+  EXPECT_EQ(Run({"run", "--bisect", "--config", "/nowhere", "Image"}),
+            kBisectAbort);
+  EXPECT_EQ(Run({"run", "-c", "0", "Image", "--", "--bisect"}),
+            ExitCode::kUsage);
+  EXPECT_EQ(Run({"run", "--bisect", "/nowhere/Image"}), kBisectSkip);
 }
 
 // faults.md B8.

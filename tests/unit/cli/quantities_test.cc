@@ -54,5 +54,28 @@ TEST(DurationTest, HasAUnit) {
   }
 }
 
+TEST(LimitTest, EachHasANameAndADuration) {
+  const auto limits = ParseLimits("down=5ms,up/cpu=1.5s");
+  ASSERT_TRUE(limits.ok());
+  ASSERT_EQ(limits->size(), 2u);
+  EXPECT_EQ(NameOf((*limits)[0]), "down");
+  EXPECT_EQ((*limits)[0].ns, 5'000'000);
+  EXPECT_EQ(NameOf((*limits)[1]), "up/cpu");
+  EXPECT_EQ((*limits)[1].ns, 1'500'000'000);
+  EXPECT_TRUE(ParseLimits("").value().empty());
+}
+
+TEST(LimitTest, NothingElseIsOne) {
+  for (const char* const text : {"downs=5ms", "5ms", ",", "down/cpus=5ms"}) {
+    EXPECT_THAT(ParseLimits(text).status().message(),
+                HasSubstr("is no limit; say down=5ms"))
+        << text;
+  }
+  EXPECT_EQ(ParseLimits("down=5").status().message(),
+            "5 of what? say 5s or 5m");
+  EXPECT_THAT(ParseLimits("up=1ms,down").status().message(),
+              HasSubstr("is no duration"));
+}
+
 }  // namespace
 }  // namespace vmm

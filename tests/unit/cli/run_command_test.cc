@@ -20,6 +20,7 @@
 #include "tests/support/packing.h"
 #include "tests/support/scratch.h"
 #include "vmm/base/log.h"
+#include "vmm/cli/bisect.h"
 
 namespace vmm {
 namespace {
@@ -409,6 +410,103 @@ TEST_F(RunCommandTest, AFailedRunEndsWithItsSentenceAndId) {
   EXPECT_EQ(Run(), ExitCode::kGuestPanic);
   EXPECT_THAT(errors_,
               EndsWith("vmm: error: the guest panicked [guest-panic]\n"));
+}
+
+TEST_F(RunCommandTest, ARunEndsWithALineAboutItsKexecs) {
+  const Boot kexec = {.number = 1,
+                      .kexec = true,
+                      .cpus = 4,
+                      .cpus_back = 4,
+                      .came_up = CameUpBy::kMark,
+                      .phases = {.down = 2'000'000}};
+  result_->kexecs.Add(kexec);
+  EXPECT_EQ(Run(), ExitCode::kOk);
+  EXPECT_THAT(errors_, EndsWith("\nparkvmm: 1 of 1 kexec, 4 of 4 CPUs back; "
+                                "down 2.000 ms, kvm-on-tcg-icount\n"));
+  EXPECT_EQ(session_.times, Times::kShown);
+  options_.label = "kvm-on-tcg";
+  result_->boots = {kexec, {.number = 2, .kexec = true}};
+  result_->conclusion = {.code = ExitCode::kGuestPanic,
+                         .id = "guest-panic",
+                         .sentence = "the guest panicked"};
+  EXPECT_EQ(Run(), ExitCode::kGuestPanic);
+  EXPECT_EQ(session_.times, Times::kHidden);
+  EXPECT_THAT(errors_,
+              EndsWith("\nparkvmm: 1 of 2 kexecs, 4 of 4 CPUs back\n"
+                       "vmm: error: the guest panicked [guest-panic]\n"));
+}
+
+TEST_F(RunCommandTest, KexecsThatNeverCameAreCounted) {
+  options_.expect_kexecs = 3;
+  EXPECT_EQ(Run(), ExitCode::kOk);
+  EXPECT_THAT(errors_, EndsWith("\nparkvmm: 0 of 3 kexecs\n"));
+}
+
+TEST_F(RunCommandTest, ARunIsWrittenInEachFormat) {
+  const std::string junit = ScratchPath("junit");
+  const std::string text = ScratchPath("text");
+  options_.formats = {"junit:" + junit, "text:" + text};
+  options_.expect_kexecs = 1;
+  result_->boots = {{.cpus = 4, .cpus_back = 4, .came_up = CameUpBy::kMark}};
+  result_->conclusion = {ExitCode::kVerdict, "kexecs-missing", "none came"};
+  EXPECT_EQ(Run(), ExitCode::kVerdict);
+  EXPECT_TRUE(session_.whole_result);
+  const auto content = [](const std::string& path) {
+    std::ifstream file(path);
+    return std::string((std::istreambuf_iterator<char>(file)), {});
+  };
+  EXPECT_THAT(content(junit), HasSubstr("tests=\"3\" failures=\"1\""));
+  EXPECT_THAT(content(text), EndsWith(" pass\nparkvmm: 0 of 1 kexec\n"
+                                      "none came [kexecs-missing]\n"));
+  options_.skip_if_no_kvm = true;
+  EXPECT_EQ(RunThatFails(absl::FailedPreconditionError("no KVM")),
+            ExitCode::kSkipped);
+  EXPECT_THAT(content(junit), HasSubstr("<skipped message=\"no KVM\"/>"));
+  EXPECT_EQ(content(text), "no KVM\n");
+  EXPECT_EQ(RunThatFails(absl::InternalError("KVM ioctl KVM_RUN")),
+            ExitCode::kVmmBug);
+  EXPECT_THAT(content(junit), HasSubstr("<error type=\"not-run\" "
+                                        "message=\"KVM ioctl KVM_RUN\">"));
+}
+
+TEST_F(RunCommandTest, TimesAreJudgedOnlyWhereTheyMeanSomething) {
+  options_.max = "down=5ms";
+  EXPECT_EQ(Run(), ExitCode::kOk);
+  EXPECT_TRUE(session_.whole_result);
+  ASSERT_EQ(session_.limits.size(), 1u);
+  EXPECT_EQ(session_.limits[0].ns, 5'000'000);
+  options_.label = "kvm-on-tcg";
+  EXPECT_THAT(Refused(), StartsWith("--max: times mean nothing under label"));
+}
+
+TEST_F(RunCommandTest, ABisectionGoesByTheGuest) {
+  options_.bisect = true;
+  EXPECT_EQ(Run(), kBisectGood);
+  result_->conclusion = {ExitCode::kCpuStuck, "cpus-lost", "one is"};
+  EXPECT_EQ(Run(), kBisectBad);
+  options_.results = "/dev/full";
+  EXPECT_EQ(Run(), kBisectBad) << "it was judged all the same";
+  result_->conclusion = {};
+  EXPECT_EQ(Run(), kBisectSkip);
+  options_.results = "/nowhere/results";
+  EXPECT_THAT(Refused(kBisectAbort), HasSubstr("/nowhere/results"));
+  options_.results = "";
+  options_.initrd = "/nowhere/initrd";
+  EXPECT_THAT(Refused(kBisectSkip), HasSubstr("/nowhere/initrd"));
+  options_.initrd = "";
+  EXPECT_EQ(RunThatFails(absl::FailedPreconditionError("no KVM")), kBisectSkip);
+}
+
+TEST_F(RunCommandTest, AFormatThatIsLostHasACode) {
+  options_.formats = {"tap:/dev/full", "ktap:" + ScratchPath("ktap")};
+  EXPECT_EQ(Run(), ExitCode::kOutputLost);
+  EXPECT_THAT(errors_, HasSubstr("/dev/full"));
+  EXPECT_TRUE(std::filesystem::exists(ScratchPath("ktap")));
+  options_.formats = {"tap:/nowhere/tap"};
+  EXPECT_THAT(Refused(), HasSubstr("cannot write /nowhere/tap"));
+  options_.formats = {"tap:" + ScratchPath("ktap"),
+                      "ktap:" + ScratchPath("ktap")};
+  EXPECT_THAT(Refused(), HasSubstr("are one file, and each replaces it"));
 }
 
 TEST_F(RunCommandTest, AGoodRunSaysNothingOfItsConclusion) {

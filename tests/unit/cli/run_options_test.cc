@@ -203,12 +203,15 @@ const Listed kListed[] = {
     {"--panic-grace", "DURATION", "5s"},
     {"--expect-kexecs", "N", ""},
     {"--kexec", "N", ""},
+    {"--max", "LIMITS", ""},
+    {"--bisect", "", ""},
     {"--tty", "auto|on|off", "auto"},
     {"--arm", "NAME", "stock"},
     {"--label", "LABEL", ""},
     {"--events", "FILE", ""},
     {"--results", "FILE", ""},
     {"--dump-dtb", "FILE", ""},
+    {"--format", "FORMAT[:FILE]", ""},
     {"--config", "FILE", ""},
     {"--dry-run", "", ""},
     {"--skip-if-no-kvm", "", ""},
@@ -276,6 +279,9 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
                      "50",
                      "--kexec",
                      "6",
+                     "--max",
+                     "down=5ms",
+                     "--bisect",
                      "--tty",
                      "off",
                      "--arm",
@@ -288,6 +294,10 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
                      "r",
                      "--dump-dtb",
                      "d",
+                     "--format",
+                     "tap",
+                     "--format",
+                     "junit:x:y",
                      "--dry-run",
                      "--skip-if-no-kvm",
                      "--verbose"})
@@ -296,6 +306,7 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
   options_.command = {"sh", "-c", "true"};
   EXPECT_EQ(ToJson(options_), json::parse(R"({
     "kernel": "Image", "command": ["sh", "-c", "true"], "kexec": 6, "tty": "off",
+    "max": "down=5ms", "bisect": true,
     "initrd": "initrd", "rootfs": "", "params": [], "cpus": 1,
     "memory": 1073741824, "psci": "kvm", "firmware": "none", "park": "off",
     "park-base": "0x4f000000", "idle-states": false, "strict": true,
@@ -303,20 +314,21 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
     "raw": true, "seed": 7,
     "timeout": "90s", "on-reset": "reboot", "panic-grace": "9s", "expect-kexecs": 50,
     "arm": "stop", "label": "kvm", "events": "e", "results": "r",
-    "dump-dtb": "d", "skip-if-no-kvm": true, "verbose": true})"));
+    "dump-dtb": "d", "format": ["tap", "junit:x:y"], "skip-if-no-kvm": true, "verbose": true})"));
 }
 
 TEST_F(RunOptionsTest, WhatIsNotSaidIsNullOrEmpty) {
   ASSERT_TRUE(Parse({"Image"}).ok());
   EXPECT_EQ(ToJson(options_), json::parse(R"({
     "kernel": "Image", "command": [], "kexec": null, "tty": "auto",
+    "max": "", "bisect": false,
     "initrd": "", "rootfs": "", "params": [], "cpus": 1,
     "memory": 1073741824, "psci": "vmm", "firmware": "none", "park": "host",
     "park-base": "", "idle-states": false, "strict": false,
     "allow-splat": [], "symbols": "", "raw": false, "seed": null,
     "timeout": "5m", "on-reset": "fail", "panic-grace": "5s", "expect-kexecs": null,
     "arm": "stock", "label": "", "events": "", "results": "",
-    "dump-dtb": "", "skip-if-no-kvm": false, "verbose": false})"));
+    "dump-dtb": "", "format": [], "skip-if-no-kvm": false, "verbose": false})"));
 }
 
 TEST_F(RunOptionsTest, AnOptionThatRepeatsTakesOneWordEachTime) {

@@ -40,28 +40,57 @@ const Boot kKexec = {
 };
 
 TEST(ReportTest, ARowHasEachPhaseInItsColumn) {
-  EXPECT_EQ(TableHeading(),
-            "[ms]       CPUs back    prepare       down       jump      early  "
-            "       up  userspace       total  verdict");
-  EXPECT_EQ(TableRow(kKexec),
-            "kexec 3       2 of 3      1.000      2.000      3.000      4.000  "
-            "    5.000      6.000      21.000  cpus-lost");
-  EXPECT_EQ(TableRow({.cpus = 4, .cpus_back = 4, .came_up = CameUpBy::kMark}),
-            "first boot    4 of 4          -          -          -          -  "
-            "        -          -           -  pass");
+  EXPECT_EQ(TableHeading(Times::kShown),
+            "[ms]      CPUs back prepare   down   jump  early     up   user  "
+            "total verdict");
+  EXPECT_EQ(TableRow(kKexec, Times::kShown),
+            "kexec 3      2 of 3   1.000  2.000  3.000  4.000  5.000  6.000 "
+            "21.000 cpus-lost");
+  EXPECT_EQ(TableRow({.cpus = 4, .cpus_back = 4, .came_up = CameUpBy::kMark},
+                     Times::kShown),
+            "boot         4 of 4       -      -      -      -      -      -    "
+            "  - pass");
+}
+
+TEST(ReportTest, TimesThatMeanNothingAreNotShown) {
+  EXPECT_EQ(TableHeading(Times::kHidden), "          CPUs back verdict");
+  EXPECT_EQ(TableRow(kKexec, Times::kHidden), "kexec 3      2 of 3 cpus-lost");
+}
+
+TEST(ReportTest, ARowHasRoomForManyCpusAndLongTimes) {
+  constexpr int64_t kLong = 899'999'499'999;  // Just under 15 minutes.
+  const Boot boot = {
+      .number = 999,
+      .cpus = 99,
+      .cpus_back = 10,
+      .came_up = CameUpBy::kMark,
+      .total = kLong,
+      .phases = {kLong, kLong, kLong, kLong, kLong, kLong},
+  };
+  EXPECT_LE(TableRow(boot, Times::kShown).size(), 80u);
+  EXPECT_LE(PerCpuTable(kKexec, {0, 0x1, 0x1010203}).find('\n'), 80u);
+}
+
+TEST(ReportTest, ATimeHasAsManyDigitsAsFit) {
+  const std::pair<int64_t, const char*> cases[] = {{0, "0.000"},
+                                                   {1'499, "0.001"},
+                                                   {99'999'499, "99.999"},
+                                                   {99'999'500, "100.00"},
+                                                   {999'994'999, "999.99"},
+                                                   {999'995'000, "1000.0"},
+                                                   {9'999'949'999, "9999.9"},
+                                                   {9'999'950'000, "10000"}};
+  for (const auto& [ns, text] : cases) EXPECT_EQ(Milliseconds(ns), text) << ns;
 }
 
 TEST(ReportTest, EachCpusIntervalIsInItsColumn) {
   EXPECT_EQ(PerCpuTable(kKexec, {0x0, 0x1, 0x100}),
-            "vCPU   MPIDR         kernel->off      VMM off firmware off   "
-            "guest poll  "
-            "     VMM on  firmware on  kernel on->\n"
-            "1      0x1                 0.101        0.102        0.103        "
-            "0.104  "
-            "      0.105        0.106        0.107\n"
-            "2      0x100                   -            -            -        "
-            "    -  "
-            "          -            -            -\n");
+            "vCPU MPIDR      kernel->off VMM off  fw off    poll  VMM on   fw "
+            "on kernel on->\n"
+            "1    0x1              0.101   0.102   0.103   0.104   0.105   "
+            "0.106       0.107\n"
+            "2    0x100                -       -       -       -       -       "
+            "-           -\n");
 }
 
 TEST(ReportTest, JsonHasEachFigureByItsName) {

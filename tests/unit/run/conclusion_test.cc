@@ -341,6 +341,15 @@ TEST(ConclusionOrderTest, WhatComesFirstIsSaidFirst) {
   facts.splat.clear();
   EXPECT_EQ(id(Kind::kPowerOff), "kexecs-missing");
   facts.expected_kexecs = 1;
+  const Limit limits[] = {{.what = "total", .ns = 1}};
+  facts.limits = limits;
+  EXPECT_EQ(id(Kind::kPowerOff), "not-measured");
+  Boot slow = facts.boots.back();
+  slow.total = 2'000'000;
+  facts.boots = {&slow, 1};
+  EXPECT_EQ(id(Kind::kPowerOff), "too-slow");
+  EXPECT_EQ(Conclude(facts).code, ExitCode::kVerdict);
+  facts.limits = {};
   EXPECT_EQ(id(Kind::kPowerOff), "");
 }
 

@@ -524,7 +524,7 @@ TEST_F(SessionTest, AGuestWithoutMarksIsJudgedByWhatIsSeen) {
   SessionResult result = Run(script);
   EXPECT_EQ(result.conclusion.code, ExitCode::kTimeout);
   EXPECT_EQ(result.boots[1].came_up, CameUpBy::kSettled);
-  EXPECT_THAT(said_, AllOf(ContainsRegex("first boot +2 of 2"),
+  EXPECT_THAT(said_, AllOf(ContainsRegex("boot +2 of 2"),
                            ContainsRegex("kexec 1 +2 of 2")));
   script.back() = kPowerOff;
   EXPECT_EQ(Run(script).conclusion.code, ExitCode::kOk);
@@ -912,7 +912,7 @@ TEST_F(SessionTest, ComplaintsOfAKernelFailTheRunUnlessAllowed) {
 TEST_F(SessionTest, EachBootIsARowUnderOneHeading) {
   Run({kVersion, kUp, kKexec, kVersion, kUp, kPowerOff});
   EXPECT_EQ(printed_, "");
-  EXPECT_THAT(said_, ContainsRegex("\\[ms\\].*\nfirst boot .*\nkexec 1 .*\n$"));
+  EXPECT_THAT(said_, ContainsRegex("\\[ms\\].*\nboot .*\nkexec 1 .*\n$"));
 }
 
 TEST_F(SessionTest, TheRowOfABootIsSaidWhileTheGuestRuns) {
@@ -923,7 +923,7 @@ TEST_F(SessionTest, TheRowOfABootIsSaidWhileTheGuestRuns) {
          testing::internal::CaptureStderr();
          machine.RequestStop({.kind = Kind::kPowerOff});
        }});
-  EXPECT_THAT(early, HasSubstr("first boot "));
+  EXPECT_THAT(early, HasSubstr("\nboot "));
 }
 
 // A vCPU may be between its stamp and its push: what is younger than 50 ms is
@@ -1041,8 +1041,29 @@ TEST_F(SessionTest, VerboseSaysWhatEachCpuDid) {
   options_.verbose = true;
   Run({kVersion, kUp, kKexec, kCpu1Leaves, kCpu1IsOff, kVersion, kUp,
        kPowerOff});
-  EXPECT_THAT(said_, ContainsRegex("first boot [^\n]*\n(.*\n)*kexec 1 [^\n]*\n"
+  EXPECT_THAT(said_, ContainsRegex("\nboot [^\n]*\n(.*\n)*kexec 1 [^\n]*\n"
                                    "(.*\n)*.*0x1 [^\n]*\n\n$"));
+}
+
+TEST_F(SessionTest, TimesThatMeanNothingAreNotSaid) {
+  options_.verbose = true;
+  options_.times = Times::kHidden;
+  Run({kVersion, kUp, kKexec, kCpu1Leaves, kCpu1IsOff, kVersion, kUp,
+       kPowerOff});
+  EXPECT_THAT(said_, ContainsRegex("\nboot +1 of 2 cpus-lost\n"
+                                   "kexec 1 +1 of 1 pass\n$"));
+}
+
+TEST_F(SessionTest, KexecsAreSummedUpWithoutBeingKept) {
+  FakeMachine::Script script = {kVersion, kUp};
+  for (int i = 0; i < 9; ++i) {
+    script.insert(script.end(), {kKexec, kVersion, kUp});
+  }
+  script.push_back(kPowerOff);
+  const SessionResult result = Run(script);
+  EXPECT_LT(result.boots.size(), 5u);
+  EXPECT_EQ(result.kexecs.Summary(9, std::nullopt, Times::kHidden, ""),
+            "parkvmm: 9 of 9 kexecs, 1 of 1 CPUs back each time");
 }
 
 }  // namespace

@@ -13,7 +13,8 @@ import time
 from typing import NoReturn
 
 from parkvmm.debian import kernels
-from parkvmm.failure import INTERNAL, INTERRUPTED, OUTPUT_LOST, UNAVAILABLE, Failure
+from parkvmm.failure import (DIFFERS, INTERNAL, INTERRUPTED, OUTPUT_LOST, UNAVAILABLE, USAGE,
+                             Failure, FileFailure)
 from parkvmm.front.files import Files, files_of
 from parkvmm.front.options import HELP, host_of, parse
 from parkvmm.front.session import ENDING, Front, Interrupted
@@ -49,6 +50,9 @@ def run_here(words: list[str]) -> NoReturn:
 
 def on_early_signal(number: int, _frame: object) -> None:
     raise Interrupted(number)
+
+
+BISECT_SKIP, BISECT_ABORT = 125, 255  # as in vmm/cli/bisect.h
 
 
 def listen(handler: object) -> None:
@@ -102,18 +106,37 @@ def main(argv: list[str]) -> int:
         front.restore()
 
 
+def bisect_status(status: int, files_are_to_blame: bool = False) -> int:
+    """Returns what an end of ours is to `git bisect run`, as vmm/cli/bisect.h has it: vmm has
+    said its own already."""
+    if files_are_to_blame:
+        return BISECT_SKIP
+    if status in (USAGE, INTERRUPTED):
+        return BISECT_ABORT
+    return status if status in (0, DIFFERS, BISECT_ABORT) else BISECT_SKIP
+
+
+def bisects(words: list[str]) -> bool:
+    ours = words[:words.index("--")] if "--" in words else words
+    return any(word.startswith("--bisect") for word in ours)
+
+
 def run() -> NoReturn:
     messages.name = "vmm"
     open_streams()
+    files_are_to_blame = False
     try:
         status = main(sys.argv[1:])
     except Failure as failure:
         say(f"error: {failure}")
         status = failure.status
+        files_are_to_blame = isinstance(failure, FileFailure)
     except (Interrupted, KeyboardInterrupt):
         status = INTERRUPTED
     except OSError as error:  # A full disk, a folder that is not ours.
         where = f"{error.filename}: " if error.filename else ""
         say(f"error: {where}{error.strerror or error}")
         status = OUTPUT_LOST if error.errno == errno.ENOSPC else INTERNAL
+    if bisects(sys.argv[1:]):
+        status = bisect_status(status, files_are_to_blame)
     os._exit(status)  # Python would flush a full stdout once more.

@@ -9,7 +9,7 @@ import difflib
 import os
 import stat
 
-from parkvmm.failure import USAGE, Failure
+from parkvmm.failure import USAGE, Failure, FileFailure
 from parkvmm.front.folder import size_of
 from parkvmm.front.table import INPUTS, KERNEL, OUTPUTS, Kind
 from parkvmm.front.words import (SEE, Value, absolute, has_command, replaced, said,
@@ -44,6 +44,7 @@ class Output:
     inside: str
     whole: bool  # a new file takes its place once the run is over
     name: str  # the option, and the file as the caller says it
+    append: bool = False  # what is in the file already stays
 
 
 @dataclasses.dataclass
@@ -160,6 +161,20 @@ def check_differ(files: Files) -> None:
         taken.add(real)
 
 
+def is_github(value: Value) -> bool:
+    return value.option.kind is Kind.FORMAT and value.prefix.endswith(("github", "github:"))
+
+
+def ask_for_the_steps_summary(words: list[str], values: list[Value]) -> None:
+    """Names the file of GitHub's summary, which vmm in the emulated host would not find."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    for value in values if path else []:
+        if is_github(value) and not value.text and value.word is not None:
+            value.prefix += ":"
+            value.text = path or ""
+            replaced(words, value, value.text)
+
+
 def files_of(given: list[str]) -> Files:
     """Returns the files of `vmm run`. Raises Failure if one is missing or cannot be written."""
     words = list(given)
@@ -171,6 +186,7 @@ def files_of(given: list[str]) -> Files:
     for value in values:
         if value.option.kind is Kind.CONFIG and value.text:
             values = [*values, *values_of_config(value.text, values)]
+    ask_for_the_steps_summary(words, values)
     files.values = values
     files.command = has_command(given)
     if not dry and not any(value.option is KERNEL for value in values):
@@ -181,12 +197,17 @@ def files_of(given: list[str]) -> Files:
         if value.option.kind in INPUTS:
             if dry and value.option is KERNEL and not os.path.exists(value.text):
                 continue  # Of such a kernel there is no plan.
-            check_input(value.text, value.option.kind is Kind.ROOT)
+            try:
+                check_input(value.text, value.option.kind is Kind.ROOT)
+            except Failure as failure:
+                raise FileFailure(failure.status, str(failure)) from None
             files.inputs.append(Input(absolute(value.text), inside_of(value, words, number)))
         elif value.option.kind in OUTPUTS and not dry:
-            whole = check_output(value.text) and value.option.kind is Kind.WHOLE
+            append = is_github(value)
+            whole = check_output(value.text) and not (
+                append or value.option.kind is Kind.STREAM)
             files.outputs.append(Output(absolute(value.text), inside_of(value, words, number),
-                                        whole, f"{value.name} {shown(value.text)}"))
+                                        whole, f"{value.name} {shown(value.text)}", append))
     check_differ(files)
     if len(files.outputs) > FILES:
         raise Failure(USAGE, f"the emulated host has {FILES} outputs at most besides stdout and "

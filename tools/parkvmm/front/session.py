@@ -41,14 +41,15 @@ class Interrupted(BaseException):
 class LateSink(Sink):
     """A file that is opened when the first byte is written to it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, append: bool = False) -> None:
         self._path = path
+        self._start = os.O_APPEND if append else os.O_TRUNC
         self._opened: int | None = None
 
     def write(self, data: bytes) -> int:
         if self._opened is None:
             try:
-                self._opened = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+                self._opened = os.open(self._path, os.O_WRONLY | os.O_CREAT | self._start
                                        | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o666)
             except OSError:
                 if is_pipe(self._path):  # Nobody reads it yet.
@@ -134,7 +135,7 @@ class Front(Session):
         for number in range(len(self._files.outputs)):
             (run / f"file{number}").touch()
         return super().tails(run) + [
-            Tail(run / f"file{number}", LateSink(output.path), output.name)
+            Tail(run / f"file{number}", LateSink(output.path, output.append), output.name)
             for number, output in enumerate(self._files.outputs) if not output.whole]
 
     # --- while it runs --------------------------------------------------------

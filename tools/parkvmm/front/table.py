@@ -19,10 +19,11 @@ class Kind(enum.Enum):
     CONFIG = "takes a file that is read and may name others"
     STREAM = "takes a file that is written bit by bit"
     WHOLE = "takes a file that is written whole or not at all"
+    FORMAT = "takes a format, and perhaps a file that is written in it"
 
 
 INPUTS = (Kind.INPUT, Kind.ROOT, Kind.CONFIG)
-OUTPUTS = (Kind.STREAM, Kind.WHOLE)
+OUTPUTS = (Kind.STREAM, Kind.WHOLE, Kind.FORMAT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,12 +62,15 @@ OPTIONS = (
     Option(("--panic-grace",), Kind.VALUE),
     Option(("--expect-kexecs",), Kind.VALUE),
     Option(("--kexec",), Kind.VALUE),
+    Option(("--max",), Kind.VALUE),
+    Option(("--bisect",), Kind.FLAG),
     Option(("--tty",), Kind.VALUE),
     Option(("--arm",), Kind.VALUE),
     Option(("--label",), Kind.VALUE),
     Option(("--events",), Kind.STREAM),
     Option(("--results",), Kind.WHOLE),
     Option(("--dump-dtb",), Kind.WHOLE),
+    Option(("--format",), Kind.FORMAT),
     Option(("--config",), Kind.CONFIG),
     Option(("--dry-run",), Kind.FLAG),
     Option(("--skip-if-no-kvm",), Kind.FLAG),

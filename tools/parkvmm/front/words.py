@@ -28,6 +28,14 @@ class Value:
         return "KERNEL" if self.option is KERNEL else f"--{self.option.key}"
 
 
+def value_of(option: Option, text: str, word: int | None, prefix: str = "") -> Value:
+    """Returns a value whose text is a file, or nothing, if the option takes a format."""
+    if option.kind is Kind.FORMAT:
+        name, colon, text = text.partition(":")
+        prefix += name + colon
+    return Value(option, text, word, prefix)
+
+
 def unknown(word: str) -> Failure:
     near = difflib.get_close_matches(word, [name for name in BY_NAME if name[0] == "-"], 1)
     hint = f"did you mean {near[0]}?" if near else SEE
@@ -45,9 +53,9 @@ def values_of(words: list[str]) -> list[Value]:
             number += 1
             if number >= len(words):
                 raise Failure(USAGE, f"{name} wants a value; {SEE}")
-            found.append(Value(option, words[number], number))
+            found.append(value_of(option, words[number], number))
         else:
-            found.append(Value(option, attached, number, prefix))
+            found.append(value_of(option, attached, number, prefix))
 
     while number < len(words) and words[number] != "--":
         word = words[number]
@@ -100,9 +108,12 @@ def values_of_config(path: str, values: list[Value]) -> Iterator[Value]:
     if not isinstance(config, dict):
         return
     for option in OPTIONS:
-        text = config.get(option.key)
-        if isinstance(text, str) and text and said(values, option.names[0]) is None:
-            yield Value(option, text, None)
+        given = config.get(option.key)
+        if said(values, option.names[0]) is not None:
+            continue
+        for text in given if isinstance(given, list) else [given]:
+            if isinstance(text, str) and text:
+                yield value_of(option, text, None)
 
 
 def has_command(words: list[str]) -> bool:
