@@ -9,8 +9,8 @@
 
 namespace vmm {
 
-// The table of a run that has all its boots, of those that came up; its summary,
-// and what was wrong: as on stderr.
+// The table of a run that has all its boots, of those that came up; its
+// summary, and what was wrong: as on stderr.
 std::string TextReport(const SessionResult& result, Times times,
                        const std::string& summary);
 
