@@ -444,18 +444,22 @@ def test_what_a_clone_lacks_is_told_with_what_makes_it_ready(places, tmp_path, n
         assert where("run", "a") == ("native", ["run", "a"])
 
 
+def said_by_a_copy(folder: pathlib.Path, given: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs a copy of the tools that has nothing to boot: mistakes come first."""
+    shutil.copytree(ROOT / "tools/parkvmm", folder / "clone/tools/parkvmm")
+    tool = shutil.copy(TOOL, folder / "clone/tools")
+    (folder / "my kernels").mkdir()
+    (folder / "my kernels/Image").touch()
+    return subprocess.run([tool, "--host=emulated", *given], cwd=folder, capture_output=True,
+                          text=True, timeout=60, check=False)
+
+
 @pytest.mark.parametrize("given, says", [
     (["run", "my kernels/Imgae"], "did you mean my kernels/Image?"),
     (["run", "my kernels/Image", "--results", "none/r"], "make the folder"),
     (["run", "--initrds", "x"], "did you mean --initrd?"), (["ran"], "did you mean run?")])
 def test_the_command_itself_says_so_in_one_line(tmp_path, given, says) -> None:
-    """A copy of the tools that has nothing to boot: mistakes come first."""
-    shutil.copytree(ROOT / "tools/parkvmm", tmp_path / "clone/tools/parkvmm")
-    tool = shutil.copy(TOOL, tmp_path / "clone/tools")
-    (tmp_path / "my kernels").mkdir()
-    (tmp_path / "my kernels/Image").touch()
-    done = subprocess.run([tool, "--host=emulated", *given], cwd=tmp_path, capture_output=True,
-                          text=True, timeout=60, check=False)
+    done = said_by_a_copy(tmp_path, given)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert done.stderr.startswith("vmm: error: ") and says in done.stderr
 
@@ -466,12 +470,7 @@ def test_the_command_itself_says_so_in_one_line(tmp_path, given, says) -> None:
     (["run", "none/Image", "--", "--bisect"], 2)])
 def test_a_bisection_skips_a_commit_without_a_kernel(tmp_path, given, status) -> None:
     """And stops at what is the same in every commit."""
-    shutil.copytree(ROOT / "tools/parkvmm", tmp_path / "clone/tools/parkvmm")
-    tool = shutil.copy(TOOL, tmp_path / "clone/tools")
-    (tmp_path / "my kernels").mkdir()
-    (tmp_path / "my kernels/Image").touch()
-    done = subprocess.run([tool, "--host=emulated", *given], cwd=tmp_path, capture_output=True,
-                          text=True, timeout=60, check=False)
+    done = said_by_a_copy(tmp_path, given)
     assert done.returncode == status, done.stderr
 
 

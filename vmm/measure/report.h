@@ -31,7 +31,8 @@ std::string CpusBack(const Boot& boot);
 enum class Times : uint8_t { kShown, kHidden };
 
 // For people, in ms and in 80 columns: a heading, a line per boot, and a line
-// per CPU. They grow wider with CPUs by the thousand or a quarter of an hour.
+// per CPU. They grow wider with kexecs by the thousand, or a quarter of an
+// hour.
 std::string TableHeading(Times times);
 std::string TableRow(const Boot& boot, Times times);
 std::string PerCpuTable(const Boot& boot, absl::Span<const uint64_t> mpidrs);

@@ -59,7 +59,7 @@ std::vector<Case> CasesOf(const SessionResult& result, bool raw,
   // The case that the conclusion is about, and has what was found at the end.
   std::optional<size_t> blamed;
   int machine = 0;
-  uint32_t kexecs = 0;
+  uint32_t kexecs = result.other_kexecs;
   for (const Boot& boot : result.boots) {
     if (boot.kexec) {
       ++kexecs;
@@ -75,12 +75,18 @@ std::vector<Case> CasesOf(const SessionResult& result, bool raw,
     Fail(added, *fault);
     if (conclusion.id == fault->id && !blamed) blamed = cases.size() - 1;
   }
-  const bool ended_in_kexec = !result.boots.empty() &&
-                              result.boots.back().kexec &&
-                              !result.boots.back().came_up;
-  if (ended_in_kexec && conclusion.code != ExitCode::kOk && !blamed) {
-    blamed = cases.size() - 1;
-    Fail(cases[*blamed], conclusion);
+  // The boot in which the run ended. The first one of a guest that says nothing
+  // of itself is blamed only for taking too long.
+  if (!result.boots.empty() && !result.boots.back().came_up && !blamed) {
+    const bool is_kexec = result.boots.back().kexec;
+    if (is_kexec && conclusion.code == ExitCode::kOk) {
+      cases.back().outcome = Outcome::kSkipped;
+      cases.back().id = "incomplete";
+      cases.back().message = "nobody knows whether it came up";
+    } else if (is_kexec || conclusion.id == "boot-timeout") {
+      blamed = cases.size() - 1;
+      Fail(cases[*blamed], conclusion);
+    }
   }
   const uint32_t missing =
       expected_kexecs.value_or(0) > kexecs ? *expected_kexecs - kexecs : 0;

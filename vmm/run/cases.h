@@ -45,7 +45,8 @@ inline constexpr uint32_t kMaxMissingCases = 1000;
 
 // Returns the cases of a run that has all its boots. If it concluded well, each
 // passed, or was skipped; else one at least did not. Kexecs that were expected
-// and did not begin are skipped.
+// and did not begin are skipped, and so is one of which nobody knows whether it
+// came up, if the run concluded well.
 std::vector<Case> CasesOf(const SessionResult& result, bool raw,
                           std::optional<uint32_t> expected_kexecs,
                           absl::Span<const Limit> limits);

@@ -121,6 +121,31 @@ TEST(CasesTest, WhatIsNoKexecsIsTheEnds) {
   }
 }
 
+TEST(CasesTest, ABootThatTookTooLongIsBlamedForIt) {
+  const Conclusion late = Concluded(ExitCode::kBootTimeout, "boot-timeout");
+  EXPECT_EQ(Told(Of({.conclusion = late, .boots = {Unfinished(0)}})),
+            "boot timed out boot-timeout, end passed");
+  // Its command did not start.
+  EXPECT_EQ(Told(Of({.conclusion = late, .boots = {Up(0)}})),
+            "boot passed, end timed out boot-timeout");
+  // It may never say that it came up.
+  EXPECT_EQ(
+      Told(Of({.conclusion = Concluded(ExitCode::kVerdict, "guest-verdict"),
+               .boots = {Unfinished(0)}})),
+      "boot passed, end failed guest-verdict");
+}
+
+TEST(CasesTest, AKexecOfWhichNobodyKnowsHasNotPassed) {
+  EXPECT_EQ(Told(Of({.boots = {Up(0), Unfinished(1)}})),
+            "boot passed, kexec 1 skipped incomplete, end passed");
+}
+
+TEST(CasesTest, KexecsThatAreNotRecordedAreNotMissing) {
+  EXPECT_EQ(Told(Of({.boots = {Up(0), Up(1)}, .other_kexecs = 2}, 4)),
+            "boot passed, kexec 1 passed, kexec 4 skipped not-begun, end "
+            "passed");
+}
+
 TEST(CasesTest, EachMachineOfARunCountsAnew) {
   EXPECT_EQ(Told(Of({.boots = {Up(0), Up(1), Up(0), Up(1)}})),
             "boot passed, kexec 1 passed, machine 2, boot passed, machine 2, "

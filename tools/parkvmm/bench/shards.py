@@ -68,11 +68,16 @@ def marked(result: Result, plan: Plan, shard: Shard) -> Result:
                                       "units": [unit.id for unit in plan.units]}})
 
 
+def common(result: Result) -> dict[str, Any]:
+    """Returns what the result of a part has in common with the whole one."""
+    return {name: value for name, value in result.items()
+            if name not in ("units", "shard", "sha256")}
+
+
 def whole_of(result: Result) -> dict[str, Any]:
     """Returns what shards of one measurement have in common."""
-    return {name: value for name, value in result.items()
-            if name not in ("units", "shard", "sha256")} | {
-                "shard": {name: result["shard"][name] for name in ("of", "units")}}
+    return common(result) | {
+        "shard": {name: result["shard"][name] for name in ("of", "units")}}
 
 
 def joined(results: list[Result]) -> tuple[list[Result], list[str]]:
@@ -105,6 +110,4 @@ def join(parts: list[Result]) -> tuple[Result, list[str]]:
                f"{', '.join(ids[index - 1::of])}"
                for index in range(1, min(of, len(ids)) + 1) if index not in indexes]
     units = {unit["id"]: unit for part in parts for unit in part["units"]}
-    rest = {name: value for name, value in first.items()
-            if name not in ("units", "shard", "sha256")}
-    return sealed(rest | {"units": [units[id_] for id_ in ids if id_ in units]}), missing
+    return sealed(common(first) | {"units": [units[id_] for id_ in ids if id_ in units]}), missing
