@@ -46,7 +46,7 @@ def mirror(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Mirror:
         (target / f"boot/vmlinuz-{RELEASE}").write_bytes(bytes(56) + b"ARM\x64" + bytes(4))
 
     monkeypatch.setattr(kernels, "unpack", unpack)
-    monkeypatch.setattr(kernels, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(kernels, "SCRATCH", tmp_path / "build/tmp")
     monkeypatch.setattr(kernels, "KERNELS", tmp_path / "kernels")
     monkeypatch.setattr(kernels, "mirror", lambda: made)
     return made

@@ -32,7 +32,7 @@ from parkvmm import locks
 from parkvmm.debian.apt import RELEASES, Apt, Gone, Offer, newest, unpack
 from parkvmm.failure import DATA, UNAVAILABLE, USAGE, Failure, end_with
 from parkvmm.files import digest_now, first
-from parkvmm.paths import BUILD, KERNELS
+from parkvmm.paths import KERNELS, SCRATCH, tool
 
 SCHEME = "debian:"
 FLAVOURS = {"cloud": "cloud-arm64", "16k": "arm64-16k", "64k": "arm64-64k", "rt": "rt-arm64",
@@ -137,6 +137,10 @@ def say(message: str) -> None:
 
 @functools.cache
 def mirror() -> Apt:
+    for program in ("apt-get", "dpkg-deb"):
+        if not shutil.which(program):
+            raise Failure(UNAVAILABLE, f"Debian's kernels are fetched by {program}, which is "
+                          "missing; give the path of an Image")
     return Apt("arm64", RELEASES, say)
 
 
@@ -178,12 +182,11 @@ def fetch_now(kernel: Kernel, apt: Apt) -> None:
     chosen = choose(kernel, offers)
     if not chosen:
         raise Failure(UNAVAILABLE, f"the mirror has no {kernel.name}; it has the series "
-                      f"{', '.join(series_on_offer(offers))}: see tools/kernel list")
+                      f"{', '.join(series_on_offer(offers))}: see {tool('kernel')} list")
     if kernel.image.exists() and info(kernel)["version"] == chosen.version:
         return
-    scratch = BUILD / "tmp"
-    scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="kernel.", dir=scratch) as name:
+    SCRATCH.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="kernel.", dir=SCRATCH) as name:
         work, draft = pathlib.Path(name), pathlib.Path(name, "new")
         draft.mkdir()
         chosen, packages, files = download(kernel, apt, offers, work / "debs")

@@ -23,11 +23,11 @@ from parkvmm.front.words import settle_tty
 from parkvmm.host import messages
 from parkvmm.host.contents import HOST_UNPACK
 from parkvmm.host.emulated import run_emulated
-from parkvmm.host.machine import QEMU
+from parkvmm.host.machine import QEMU, no_qemu
 from parkvmm.host.messages import say
 from parkvmm.host.native import kvm_here, lacking_here
 from parkvmm.host.words import unlocked
-from parkvmm.paths import BIN, BUSYBOX, IMAGE
+from parkvmm.paths import BIN, BUSYBOX, IMAGE, remedy
 
 
 # What makes a clone ready, for a vmm on this machine and in an emulated host.
@@ -35,10 +35,10 @@ HERE = "tools/setup cross && tools/build arm64 vmm"
 ELSEWHERE = "tools/setup cross guest emulator && tools/build arm64 vmm host-unpack"
 
 
-def require(remedy: str, *paths: pathlib.Path) -> None:
+def require(commands: str, *paths: pathlib.Path) -> None:
     for path in paths:
         if not path.exists():
-            raise Failure(UNAVAILABLE, f"{path} is missing; run {remedy}")
+            raise Failure(UNAVAILABLE, f"{path} is missing; {remedy(commands)}")
 
 
 def run_here(words: list[str]) -> NoReturn:
@@ -94,7 +94,7 @@ def main(argv: list[str]) -> int:
     files.words.insert(0, words[0])
     require(ELSEWHERE, BIN / "vmm", HOST_UNPACK, IMAGE, BUSYBOX)
     if not shutil.which(QEMU):
-        raise Failure(UNAVAILABLE, f"{QEMU} is missing; run {ELSEWHERE}")
+        raise no_qemu(ELSEWHERE)
     taken = sum(file.size for file in files.inputs)
     options = host_of(chosen, words, files.values, taken)
     front = Front(options, files, reads=words[0] == "run")

@@ -9,6 +9,7 @@ from parkvmm.failure import USAGE, Failure
 from parkvmm.front.table import COMMANDS
 from parkvmm.front.words import Value, said
 from parkvmm.host import options as host_options
+from parkvmm.paths import VMM
 
 HELP = """usage: tools/vmm [OPTION]... COMMAND...
 
@@ -42,7 +43,7 @@ emulated: counts and verdicts mean something, times do not.
 Exit status: vmm's. Of tools/vmm itself: 2 usage, files; 69 something is
 missing; 70 the emulated host died; 74 an output takes no more; 124 the
 deadline; 130 interrupted.
-"""
+""".replace("tools/vmm", VMM)
 HOSTS = ("auto", "native", "emulated")
 VALUED = ("--host", "--host-cpus", "--host-memory", "--deadline")
 BOOT = 180.0  # seconds beyond the --timeout of vmm run
@@ -67,13 +68,13 @@ def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
             chosen.deterministic = True
         elif name in VALUED:
             if not equals and not words:
-                raise Failure(USAGE, f"{name} wants a value; see tools/vmm --help")
+                raise Failure(USAGE, f"{name} wants a value; see {VMM} --help")
             setattr(chosen, name[2:].replace("-", "_"), value if equals else words.pop(0))
         elif name == "--version":
             return chosen, [name]
         else:
             raise Failure(USAGE, f"unknown option {name} before the command; options of vmm run "
-                          "stand behind `run`: see tools/vmm --help")
+                          f"stand behind `run`: see {VMM} --help")
     if not chosen.help:
         check(chosen, words)
     return chosen, words
@@ -85,7 +86,7 @@ def check(chosen: argparse.Namespace, words: list[str]) -> None:
     if chosen.host == "native" and chosen.deterministic:
         raise Failure(USAGE, "--deterministic needs the emulated host, --host native forbids it")
     if not words:
-        raise Failure(USAGE, f"no command: {' or '.join(COMMANDS)}; see tools/vmm --help")
+        raise Failure(USAGE, f"no command: {' or '.join(COMMANDS)}; see {VMM} --help")
     if words[0] not in COMMANDS:
         near = difflib.get_close_matches(words[0], COMMANDS, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {' and '.join(COMMANDS)}"
@@ -132,7 +133,7 @@ def host_of(chosen: argparse.Namespace, words: list[str], values: list[Value],
     except Failure as failure:
         said_so = str(failure).replace("--cpus", "--host-cpus").replace(
             "--memory", "--host-memory").replace("--timeout", "--deadline")
-        raise Failure(failure.status, said_so.replace("tools/arm64-host", "tools/vmm")) from None
+        raise Failure(failure.status, said_so.replace("tools/arm64-host", VMM)) from None
     options.live = True
     options.deadline_option = "--deadline"
     options.vmm_timeout = timeout

@@ -7,7 +7,7 @@ In it: guest-init as /init, busybox as /bin/sh, and as /boot/Image the kernel
 that guest-init kexecs into. The same input gives the same bytes, whoever builds
 it and when; nothing is done if the file is there and right.
 
-Exit status: 2 usage, 69 something is missing, 70 bsdtar failed.
+Exit status: 2 usage, 69 something is missing.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import NoReturn
 from parkvmm import cpio
 from parkvmm.debian import kernels
 from parkvmm.failure import UNAVAILABLE, USAGE, Failure
-from parkvmm.paths import BIN, BUSYBOX, GUEST, IMAGE
+from parkvmm.paths import BIN, BUSYBOX, GUEST, IMAGE, remedy
 
 INIT = BIN / "guest-init"
 OUTPUT = GUEST / "initramfs.cpio"
@@ -84,8 +84,8 @@ def below(folder: pathlib.Path, path: str) -> Files:
 
 def collect(options: argparse.Namespace) -> Files:
     files = {"init": options.init, "bin/busybox": BUSYBOX}
-    remedies = {options.init: "build the arm64 preset", BUSYBOX: "run tools/setup",
-                IMAGE: "run tools/setup"}
+    remedies = {options.init: remedy("tools/build arm64"), BUSYBOX: remedy("tools/setup"),
+                IMAGE: remedy("tools/setup")}
     if not options.no_kernel:
         files["boot/Image"] = kernels.path_of(options.kernel)
     files |= {f"lib/{module.name}": module for module in options.module}
@@ -93,8 +93,8 @@ def collect(options: argparse.Namespace) -> Files:
         files |= below(source, path) if source.is_dir() else {path: source}
     for source in files.values():
         if not source.is_file():
-            remedy = remedies.get(source, "name a file")
-            raise Failure(UNAVAILABLE, f"{source} is missing; {remedy}")
+            what = remedies.get(source, "name a file")
+            raise Failure(UNAVAILABLE, f"{source} is missing; {what}")
     if "boot/Image" in files:
         check_kernel(files["boot/Image"])
     return files

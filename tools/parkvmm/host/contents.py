@@ -14,7 +14,7 @@ from parkvmm.files import digest
 from parkvmm.host.messages import say
 from parkvmm.host.words import named_files, unlocked
 from parkvmm.modules import closure
-from parkvmm.paths import BIN, BUSYBOX, KERNELS, ROOT
+from parkvmm.paths import BIN, BUSYBOX, INSTALLED, KERNELS, ROOT
 from parkvmm.process import run_tool
 
 KIND = "arm64-host"  # of cached files
@@ -33,7 +33,10 @@ HOST_MODULES = ["virtio_pci", "virtio_console", "virtio_blk", "ext4"]  # Or buil
 
 
 def stripped(path: pathlib.Path) -> pathlib.Path:
-    """Returns the program without its symbols, which are most of what would be loaded."""
+    """Returns the program without its symbols, which are most of what would be loaded. An
+    installed one has none."""
+    if INSTALLED:
+        return path
     with open(path, "rb") as file:
         if file.read(4) != b"\x7fELF":
             return path

@@ -3,6 +3,7 @@
 
 import argparse
 import contextlib
+import errno
 import os
 import pathlib
 import re
@@ -29,7 +30,7 @@ from parkvmm.host.qmp import Monitor
 from parkvmm.host.results import unpack
 from parkvmm.host.scratch import scratch_folder
 from parkvmm.host.session import Session
-from parkvmm.paths import BUSYBOX, SCRATCH
+from parkvmm.paths import BUSYBOX, SCRATCH, remedy
 from parkvmm.process import child
 
 POLL = 0.01  # seconds between looks at the output files
@@ -42,10 +43,12 @@ def run_emulated(options: argparse.Namespace, deadline: float,
     options.host_kernel = kernels.path_of(options.host_kernel)
     for path in (options.host_kernel, BUSYBOX):
         if not path.exists():
-            raise Failure(UNAVAILABLE, f"{path} is missing; run tools/setup")
+            raise Failure(UNAVAILABLE, f"{path} is missing; {remedy('tools/setup')}")
     if not HOST_UNPACK.exists():
-        raise Failure(UNAVAILABLE, f"{HOST_UNPACK} is missing; run tools/build arm64")
+        raise Failure(UNAVAILABLE, f"{HOST_UNPACK} is missing; "
+                      f"{remedy('tools/build arm64')}")
     version = qemu_version()
+    make_scratch()
     with scratch_folder(SCRATCH, "arm64-host.", session.mend) as run:
         say(f"emulated by QEMU {version}, {options.cpu_model}, {options.cpus} CPUs, "
             f"GICv{options.gic}, label {label(options)}")
@@ -65,6 +68,18 @@ def run_emulated(options: argparse.Namespace, deadline: float,
                 shutil.copyfile(run / "console",
                                 (options.out or SCRATCH) / "host-console.log")
             take_results(options, run / "results")
+
+
+def make_scratch() -> None:
+    """Makes the folder for what is written while a host runs. Raises Failure if nothing can be."""
+    try:
+        SCRATCH.mkdir(parents=True, exist_ok=True)
+        if not os.access(SCRATCH, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        what = remedy("it in a clone of your own",
+                      "set XDG_CACHE_HOME to a folder that you may write to")
+        raise Failure(UNAVAILABLE, f"cannot write to {SCRATCH}: {error.strerror}; {what}") from None
 
 
 def take_results(options: argparse.Namespace, archive: pathlib.Path) -> None:

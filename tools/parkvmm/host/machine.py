@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from parkvmm.failure import UNAVAILABLE, Failure
 from parkvmm.labels import EMULATED, VIRTUAL_TIME
+from parkvmm.paths import QEMU_PACKAGE, remedy
 
 QEMU = "qemu-system-aarch64"
 # Ports of options.live; init has the others. /dev/hvc0 is the terminal.
@@ -19,6 +20,10 @@ FILE_PORT = 8  # the first of FILES
 FILES = 8
 
 
+def no_qemu(commands: str = "tools/setup emulator") -> Failure:
+    return Failure(UNAVAILABLE, f"{QEMU} is missing; {remedy(commands, QEMU_PACKAGE)}")
+
+
 @functools.cache
 def full_version() -> str:
     """Returns the first line that QEMU says of itself."""
@@ -26,7 +31,7 @@ def full_version() -> str:
         text = subprocess.run([QEMU, "--version"], capture_output=True, text=True,
                               check=True, timeout=30).stdout
     except FileNotFoundError:
-        raise Failure(UNAVAILABLE, f"{QEMU} is missing; run tools/setup emulator") from None
+        raise no_qemu() from None
     except (subprocess.SubprocessError, OSError) as error:
         raise Failure(UNAVAILABLE, f"{QEMU} does not run: {error}") from None
     return text.partition("\n")[0]
