@@ -5,7 +5,6 @@ import subprocess
 
 import pytest
 from arm64_host import ROOT
-from parkvmm.guest import run
 
 
 def said(*words: str) -> subprocess.CompletedProcess[str]:
@@ -36,11 +35,3 @@ def test_help_and_mistakes_come_before_any_setup() -> None:
     mistaken = said("tools/test", "unti")
     assert (mistaken.returncode, mistaken.stdout) == (2, "")
     assert "setup" not in mistaken.stderr
-
-
-def test_the_demo_tells_its_guest_what_every_guest_is_told() -> None:
-    """tools/demo is a shell script, and has a copy."""
-    demo = (ROOT / "tools/demo").read_text()
-    assert f'--params "{run.PARAMS}"' in demo
-    assert "$((240 + cycles * (60 + 4 * cpus)))s" in demo
-    assert run.guest_deadline(3, 8) == 240 + 3 * (60 + 4 * 8)
