@@ -12,13 +12,15 @@ import arm64_host
 import jsonschema
 import junitparser
 import pytest
-import tap.parser
 from arm64_host import IMAGE, INITRAMFS, LESS, PARAMS, ROOT, Host
+from case_readers import junit_cases, ktap_cases, tap_cases
+from parkvmm.cases import formats
+from parkvmm.cases.cases import suite_of
 from payload_runs import STUB, Run
 
 pytestmark = pytest.mark.xdist_group("run-formats")
 
-FORMATS = ("text", "json", "junit", "ktap", "tap", "github")
+KINDS = ("text", "json", "junit", "ktap", "tap", "github")
 FAULTY = "build/arm64/bin/vmm-faulty"
 KEXECS = Run("kexec_again", cpus=4, params="kexecs=2", next=("kexec_again",))
 AGAIN = f"--raw {STUB}/kexec_again.bin -c 4 -m 64M -p kexecs=2 -i {KEXECS.images} --expect-kexecs 2"
@@ -50,8 +52,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     KEXECS.write_images()
     script = "set +e\n"
     for name, (command, _) in RUNS.items():
-        formats = " ".join(f"--format {one}:$RESULTS/{name}.{one}" for one in FORMATS)
-        script += f"{command} {formats} >$RESULTS/{name}.out 2>$RESULTS/{name}.err\n"
+        words = " ".join(f"--format {one}:$RESULTS/{name}.{one}" for one in KINDS)
+        script += f"{command} {words} >$RESULTS/{name}.out 2>$RESULTS/{name}.err\n"
         script += f"echo {name} $?\n"
     outcome = Host(tmp_path_factory.mktemp("formats")).script(
         script, files=(STUB, FAULTY, IMAGE, INITRAMFS))
@@ -66,55 +68,33 @@ each_run = pytest.mark.parametrize("name", RUNS)
 
 @each_run
 def test_junit_is_read_by_junitparser(folder: pathlib.Path, name: str) -> None:
-    suite, = junitparser.JUnitXml.fromfile(folder / f"{name}.junit")
-    told = {}
-    for case in suite:
-        assert case.classname == "parkvmm.stock"
-        outcome, = case.result or [None]
-        told[case.name] = {
-            type(None): "passed", junitparser.Skipped: "skipped",
-            junitparser.Failure: f"failed {getattr(outcome, 'type', '')}",
-            junitparser.Error: f"error {getattr(outcome, 'type', '')}"}[type(outcome)]
-    assert told == CASES[name]
-    assert suite.tests == len(told)
-    assert (suite.failures, suite.errors, suite.skipped) == tuple(
-        sum(outcome.startswith(kind) for outcome in told.values())
-        for kind in ("failed", "error", "skipped"))
+    assert junit_cases((folder / f"{name}.junit").read_text()) == {"stock": CASES[name]}
 
 
 @each_run
 def test_tap_is_read_by_tap_py(folder: pathlib.Path, name: str) -> None:
-    lines = list(tap.parser.Parser().parse_file(str(folder / f"{name}.tap")))
-    assert not [line for line in lines if line.category == "unknown"]
-    plan, = (line for line in lines if line.category == "plan")
-    tests = [line for line in lines if line.category == "test"]
-    assert plan.expected_tests == len(tests) == len(CASES[name])
-    for test, (case, outcome) in zip(tests, CASES[name].items()):
-        assert test.description == f"- {case}"
-        assert test.skip == (outcome == "skipped")
-        assert test.ok == (outcome in ("passed", "skipped"))
-        if not test.ok:
-            assert test.yaml_block["id"] == outcome.split()[1]
-            assert test.yaml_block["message"]
-
-
-RESULT_LINE = re.compile(
-    r"(ok|not ok) (\d+) ([^#]+?)(?: # (SKIP|TODO|XFAIL|TIMEOUT|ERROR)(?: .*)?)?")
+    assert tap_cases((folder / f"{name}.tap").read_text()) == CASES[name]
 
 
 @each_run
 def test_ktap_is_as_the_kernels_documentation_has_it(folder: pathlib.Path, name: str) -> None:
-    """Documentation/dev-tools/ktap.rst: a version, a plan, results, and diagnostics."""
-    version, *lines = (folder / f"{name}.ktap").read_text().splitlines()
-    assert version == "KTAP version 1"
-    plan, *results_ = (line for line in lines if not line.startswith("# "))
-    assert plan == f"1..{len(CASES[name])}"
-    for number, (line, (case, outcome)) in enumerate(zip(results_, CASES[name].items()), 1):
-        found = RESULT_LINE.fullmatch(line)
-        assert found and found[2] == str(number) and found[3] == case
-        assert found[1] == ("ok" if outcome in ("passed", "skipped") else "not ok")
-        assert found[4] == {"skipped": "SKIP", "error timeout": "TIMEOUT"}.get(outcome)
-    assert len(results_) == len(CASES[name])
+    assert ktap_cases((folder / f"{name}.ktap").read_text()) == CASES[name]
+
+
+@each_run
+def test_the_tools_write_the_same_bytes(folder: pathlib.Path, name: str) -> None:
+    """parkvmm/cases writes what vmm/run/case_formats.cc does, from the cases in the results."""
+    document = json.loads((folder / f"{name}.json").read_text())
+    if name == "skipped":
+        assert document is None
+        return
+    suite = suite_of("stock", document)
+    for kind, maker in (("junit", formats.junit), ("ktap", formats.ktap), ("tap", formats.tap)):
+        assert maker([suite]) == (folder / f"{name}.{kind}").read_text(), kind
+    assert (folder / f"{name}.out").read_text().endswith(formats.annotations([suite]))
+    summary = (folder / f"{name}.github").read_text()
+    verdict = summary.split("\n")[2]
+    assert formats.summary([suite], "VERDICT").replace("VERDICT", verdict) == summary
 
 
 @each_run

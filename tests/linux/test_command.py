@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """vmm run KERNEL -- COMMAND, in Debian's unmodified kernel (faults B2, B4)."""
 
+import gzip
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -122,6 +124,21 @@ def test_b4_a_command_runs_in_each_kernel(host: Host) -> None:
     assert outcome.stdout == "2\n2\npark.cycle=1\n"
     assert [(kexec["cpus"], kexec["cpus_back"]) for kexec in outcome.json()["kexecs"]] == [
         (2, 2)]
+
+
+@pytest.mark.usefixtures("host")
+@pytest.mark.xdist_group(WALL_CLOCK)
+def test_kernels_take_turns(tmp_path: pathlib.Path) -> None:
+    """A to B, and back to A: B is A with another name, packed."""
+    image = (ROOT / IMAGE).read_bytes()
+    release = re.search(rb"Linux version (\S+) \(", image)
+    assert release
+    other = release[1][:-2] + b"-B"
+    (tmp_path / "B.gz").write_bytes(gzip.compress(image.replace(release[1], other), 1))
+    done = vmm("-i", ROOT_FILES, "-c", "2", "--kexec", "3", "--next", str(tmp_path / "B.gz"),
+               IMAGE, "--", "busybox", "uname", "-r")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines() == [release[1], other, release[1], other]
 
 
 def test_b4_a_command_that_fails_is_the_last(host: Host) -> None:

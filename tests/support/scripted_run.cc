@@ -125,7 +125,9 @@ int Main(const std::vector<std::string>& words) {
       .arm = words.size() > 4 ? words[4] : "",
       .label = words.size() > 3 ? words[3] : "",
   };
-  const nlohmann::json results = ResultsJson(request, MachineSpec(), session);
+  const nlohmann::json results = ResultsJson(
+      request, MachineSpec(), session,
+      CasesOf(session, /*raw=*/false, /*expected_kexecs=*/{}, /*limits=*/{}));
   if (!WriteFile(words[1], results.dump(1) + "\n").ok()) {
     Die("cannot write " + words[1]);
   }

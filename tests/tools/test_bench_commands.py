@@ -10,6 +10,7 @@ import sys
 
 import numpy
 import pytest
+from case_readers import ktap_cases
 from done import Done
 from parkvmm.bench import demo, hazards, micro, statistics
 from parkvmm.bench.facts import PHASES
@@ -183,6 +184,7 @@ def test_an_arm_runs_in_a_folder_of_its_own(tmp_path, monkeypatch) -> None:
     done = Done(5)
 
     def run(words: list[str], **keywords: object) -> subprocess.CompletedProcess[str]:
+        assert not (tmp_path / "stop" / "results.json").exists(), "an earlier call's"
         (tmp_path / "stop" / "results.json").write_text('{"label": "x", "kexecs": []}')
         return done(words, **keywords)
 
@@ -217,8 +219,11 @@ def test_a_demo_ends_with_the_first_status_that_is_not_0(tmp_path, monkeypatch, 
     monkeypatch.setattr(demo, "run", lambda name, _: {
         "label": "kvm", "status": statuses[name], "kexecs": [kexec_of(1_000_000)]})
     monkeypatch.setattr(sys, "argv", ["demo", "--arms", "stock,stop,module", "--out",
-                                      str(tmp_path), "--json", str(tmp_path / "report")])
+                                      str(tmp_path), "--json", str(tmp_path / "report"),
+                                      "--format", "ktap:ktap", "--caller", str(tmp_path)])
     assert demo.main() == 3
+    assert ktap_cases((tmp_path / "ktap").read_text()) == {
+        f"{name}: end": "error no-results" for name in statuses}
     assert prepared == [{(name, "default", "") for name in statuses}]
     said = capsys.readouterr()
     heading, *rows = said.out.splitlines()

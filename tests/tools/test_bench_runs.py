@@ -9,9 +9,11 @@ import re
 
 import pytest
 from bench_results import GROUP, plan_of, unit
+from case_readers import junit_cases
 from parkvmm.bench import (analysis, command, export, hazards, markdown, plan, results,
-                           runner)
-from parkvmm.failure import DIFFERS, UNAVAILABLE, USAGE, Failure
+                           runner, unit_cases)
+from parkvmm.cases.cases import Case, Suite
+from parkvmm.failure import DIFFERS, OUTPUT_LOST, UNAVAILABLE, USAGE, Failure
 from parkvmm.guest import arms, kernel_file
 from parkvmm.paths import IMAGE
 
@@ -271,9 +273,11 @@ class Runs:
         if self.failure:
             raise self.failure
 
-    def collect(self, read: object) -> list[dict]:
-        assert read is results.read_unit
-        return self.units
+    def collect(self, read: object) -> list:
+        if read is results.read_unit:
+            return self.units
+        assert read is unit_cases.suite_of
+        return [Suite(each["id"], (Case("boot"),), each["run"]["label"]) for each in self.units]
 
 
 @pytest.fixture
@@ -318,6 +322,66 @@ def test_a_unit_that_failed_and_an_interrupt_are_its_status(runs, tmp_path, caps
     with pytest.raises(Failure, match="interrupted"):
         command.main(words)
     assert (tmp_path / "result.json").exists()
+
+
+def test_formats_have_a_case_for_what_is_missing_and_for_each_gate(runs, tmp_path, capsys) -> None:
+    runs.units = [unit("stop", [100, 300]), unit("hotplug", [5]) | {"failures": ["no results"]}]
+    words = ["--arms", "stop", "--out", str(tmp_path / "out"), "--max", "down=200ns",
+             "--format", f"junit:{tmp_path}/j.xml", "--format", "text"]
+    assert command.main(words) == DIFFERS
+    assert junit_cases((tmp_path / "j.xml").read_text()) == {
+        "stop-4cpu": {"boot": "passed", "down at most 0.000 ms": "failed too-slow"},
+        "hotplug-4cpu": {"boot": "passed", "samples": "failed samples-missing",
+                         "down at most 0.000 ms": "passed"}}
+    said = capsys.readouterr()
+    assert said.out.endswith("3 passed, 2 failed\n")
+    assert "bench: stop-4cpu: down took up to 0.000 ms, 0.000 ms more than --max" in said.err
+    runs.units = [unit("stop", [100])]
+    assert command.main(words) == 0
+
+
+def test_an_earlier_result_is_a_baseline(runs, tmp_path, capsys) -> None:
+    words = ["--arms", "stop", "--out"]
+    assert command.main([*words, str(tmp_path / "old")]) == 0
+    baseline = ["--baseline", str(tmp_path / "old/result.json")]
+    assert command.main([*words, str(tmp_path / "new"), *baseline]) == 0
+    runs.units = [unit("stop", [200, 220])]
+    assert command.main([*words, str(tmp_path / "new"), *baseline]) == DIFFERS
+    assert "stop-4cpu: the median of down is" in capsys.readouterr().err
+    assert command.main([*words, str(tmp_path / "new"), *baseline, "--margin", "100"]) == 0
+
+
+def test_a_format_that_cannot_be_written_is_74_unless_a_run_failed(runs, tmp_path, capsys) -> None:
+    words = ["--arms", "stop", "--out", str(tmp_path), "--format", "tap:/dev/full"]
+    assert command.main(words) == OUTPUT_LOST
+    assert "bench: cannot write --format tap:/dev/full: No space left" in capsys.readouterr().err
+    runs.units = [unit("stop", [100]) | {"failures": ["no results"]}]
+    assert command.main(words) == DIFFERS
+
+
+def test_a_shard_without_units_has_formats_without_cases(runs, tmp_path) -> None:
+    assert command.main(["--arms", "stop", "--shard", "2/2", "--format",
+                         f"junit:{tmp_path}/j.xml"]) == 0
+    assert junit_cases((tmp_path / "j.xml").read_text()) == {}
+
+
+def test_a_unit_has_the_cases_of_all_its_rounds(tmp_path) -> None:
+    for number, status in ((0, "0\n"), (1, "70\n")):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "status").write_text(status)
+    (tmp_path / "0/results.json").write_text(json.dumps({
+        "label": "kvm", "tool": {"version": "1", "commit": "c"}, "cases": [
+            {"name": "boot", "outcome": "passed", "ns": 1, "id": None, "message": None,
+             "details": []}]}))
+    suite = unit_cases.suite_of(unit_of(), [tmp_path / "0", tmp_path / "1", tmp_path / "2"])
+    assert [(case.name, case.outcome) for case in suite.cases] == [
+        ("round 1, boot", "passed"), ("round 2, end", "broken"), ("round 3, end", "skipped")]
+    assert (suite.name, suite.label) == (unit_of().id, "kvm")
+    alone = unit_cases.suite_of(unit_of(), [tmp_path / "0"])
+    assert [case.name for case in alone.cases] == ["boot"]
+    assert unit_cases.with_failures(suite, ["no results"]) == suite
+    assert unit_cases.verdict("p", [suite, alone]) == (
+        f"p: 1 of 2 units went well; not {suite.name}")
 
 
 def test_options_make_a_plan(runs, tmp_path) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from arm64_host import ROOT
-from parkvmm.failure import USAGE, Failure
+from case_readers import junit_cases
+from parkvmm.failure import OUTPUT_LOST, USAGE, Failure
 from parkvmm.front import demo
 from parkvmm.guest import image, run
 
@@ -110,6 +111,23 @@ def test_what_came_is_told_and_copied(scripted, tmp_path, capsys: Any) -> None:
     assert said.startswith("demo: 3 kexecs of Debian's kernel with 4 CPUs, without")
     assert said.endswith("out/results.json out/events.jsonl out/console.log\n"
                          "demo: FAILED with exit status 66; the lines above say why\n")
+
+
+def test_formats_have_the_cases_of_the_run(scripted, tmp_path, capsys: Any) -> None:
+    document: dict[str, Any] = {"label": "kvm", "tool": {"version": "1", "commit": "c"}, "cases": [
+        {"name": "end", "outcome": "failed", "ns": None, "id": "guest-panic",
+         "message": "it panicked", "details": []}]}
+    scripted(f"echo '{json.dumps(document)}' >\"$1/results.json\"; exit 64")
+    words = ["--emulated", "--format", f"junit:{tmp_path}/j.xml", "--format", "text"]
+    assert demo.main(words) == 64
+    assert junit_cases((tmp_path / "j.xml").read_text()) == {
+        "stock": {"end": "failed guest-panic"}}
+    assert capsys.readouterr().out.endswith("1 failed\n")
+    scripted("exit 69")
+    assert demo.main(words) == 69
+    assert junit_cases((tmp_path / "j.xml").read_text()) == {"stock": {"end": "error no-results"}}
+    scripted(f"echo '{json.dumps(document | {'cases': []})}' >\"$1/results.json\"")
+    assert demo.main(["--emulated", "--format", "tap:/dev/full"]) == OUTPUT_LOST
 
 
 def test_a_signal_reaches_what_runs_the_guest(tmp_path, usual_signals) -> None:

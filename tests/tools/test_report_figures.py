@@ -11,6 +11,7 @@ import pytest
 from bench_results import measured, of_everything, result_of, unit
 from parkvmm.bench import results
 from parkvmm.bench.analysis import Effect
+from parkvmm.bench.differences import Difference
 from parkvmm.failure import DIFFERS, USAGE, Failure
 from parkvmm.report import (charts, command, compare, environment, markup, page, parts, sections,
                             summary)
@@ -338,8 +339,8 @@ def test_wall_clock_counts_what_chance_does_not_bring_about(tmp_path, capsys) ->
 
 
 def test_a_difference_from_nothing_is_infinite() -> None:
-    def at(p: float | None) -> compare.Difference:
-        return compare.Difference("u", "down", 0, 5, p, 1)
+    def at(p: float | None) -> Difference:
+        return Difference("u", "down", 0, 5, p, 1)
     assert at(None).percent == float("inf")
     assert [at(p).is_real for p in (None, 0.009, 0.01)] == [True, True, False]
 

@@ -16,9 +16,15 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 
+from parkvmm.cases import cases as cases_
+from parkvmm.cases import output
+from parkvmm.cases.cases import Suite
+from parkvmm.failure import OUTPUT_LOST, Failure
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REPORTS = ROOT / "build" / "reports"
 SLOWEST = 8  # how many slow tests are named
+DETAILS = 40  # lines of what a test said that failed
 GROUP_DEADLINE = 900  # seconds
 BUILD_DEADLINE = 1800  # with nothing built before, on a machine that is busy
 MACHINES_DEADLINE = 3600  # 25 minutes on two quiet cores; others may be busy on them.
@@ -36,7 +42,8 @@ class Case:
     name: str
     seconds: float
     outcome: str  # "passed", "failed" or "skipped"
-    reason: str = ""
+    reason: str = ""  # a line, of one that did not pass
+    details: tuple[str, ...] = ()
 
 
 def say(message: str) -> None:
@@ -80,9 +87,12 @@ def read_junit(group: str, path: pathlib.Path) -> list[Case]:
             "error") is not None
         outcome = ("failed" if failed else
                    "skipped" if skipped is not None else "passed")
-        reason = skipped.get("message", "") if skipped is not None else ""
-        cases.append(Case(f"{group}: {case.get('name')}",
-                          float(case.get("time") or 0), outcome, reason))
+        why = next((found for name in ("failure", "error", "skipped")
+                    if (found := case.find(name)) is not None), None)
+        reason = "" if why is None else " ".join(why.get("message", "").split())
+        said = "" if why is None else why.text or case.findtext("system-out") or ""
+        cases.append(Case(f"{group}: {case.get('name')}", float(case.get("time") or 0), outcome,
+                          reason, tuple(said.splitlines()[-DETAILS:])))
     return cases
 
 
@@ -300,7 +310,20 @@ ALL = [*EVERYTHING, *(name for name in GROUPS if name not in (
     *EVERYTHING, "guest", "linux", "tools", "wall-clock"))]
 
 
-def parse() -> list[str]:
+def suites_of(cases: list[Case]) -> list[Suite]:
+    """Returns the cases by their groups, as --format writes them."""
+    groups: dict[str, list[cases_.Case]] = {}
+    for case in cases:
+        group, _, name = case.name.partition(": ")
+        failed = case.outcome == "failed"
+        groups.setdefault(group, []).append(cases_.Case(
+            name, case.outcome, round(case.seconds * 1e9),
+            "test-failed" if failed else "", case.reason or ("it failed" if failed else ""),
+            case.details if failed else ()))
+    return [Suite(group, tuple(found)) for group, found in groups.items()]
+
+
+def parse() -> tuple[list[str], list[output.Format]]:
     lines = "\n".join(f"  {name:12} {text}"
                       for name, (_, text) in GROUPS.items())
     parser = argparse.ArgumentParser(
@@ -314,13 +337,19 @@ def parse() -> list[str]:
                         help="native: the arm64 machine to use in place of an emulated one")
     parser.add_argument("--locked", action="store_true",
                         help="only with the packages of tools/packages.lock")
+    output.add_option(parser)
     options = parser.parse_args()
+    try:
+        formats = output.parse_all(options.format, pathlib.Path(os.environ.get(
+            "PARKVMM_CALLER", ".")).absolute())
+    except Failure as failure:
+        parser.error(str(failure))
     if options.ssh:
         os.environ["PARKVMM_SSH"] = options.ssh
     chosen = options.groups
     sets = {"quick": QUICK, "all": ALL}
     chosen = [name for word in chosen for name in sets.get(word, [word])]
-    return list(dict.fromkeys(chosen)) or EVERYTHING
+    return list(dict.fromkeys(chosen)) or EVERYTHING, formats
 
 
 def summarise(cases: list[Case], groups: dict[str, float]) -> int:
@@ -342,7 +371,7 @@ def summarise(cases: list[Case], groups: dict[str, float]) -> int:
 def main() -> int:
     os.chdir(ROOT)
     REPORTS.mkdir(parents=True, exist_ok=True)
-    groups = parse()
+    groups, formats = parse()
     cases: list[Case] = []
     took: dict[str, float] = {}
     begin = time.monotonic()
@@ -354,7 +383,13 @@ def main() -> int:
             cases += GROUPS[group][0]()
         took[group] = time.monotonic() - begin
         begin = time.monotonic()
-    return summarise(cases, took)
+    status = summarise(cases, took)
+    failed = sum(case.outcome == "failed" for case in cases)
+    lost = output.write_all(formats, suites_of(cases),
+                            f"tools/test: {failed} of {len(cases)} tests failed")
+    for line in lost:
+        say(line)
+    return status or (OUTPUT_LOST if lost else 0)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,9 @@ bool IsControl(uint32_t code) {
   return code < 0x20 || (code >= 0x7f && code < 0xa0);
 }
 
+// Neither XML nor YAML has them, escaped or not.
+bool IsNoCharacter(uint32_t code) { return code == 0xfffe || code == 0xffff; }
+
 }  // namespace
 
 std::string Printable(absl::string_view text) {
@@ -60,7 +63,7 @@ std::string Printable(absl::string_view text) {
     const Character each = Decode(text);
     const size_t size = each.bytes == 0 ? 1 : each.bytes;
     const absl::string_view bytes = text.substr(0, size);
-    if (each.bytes != 0 && !IsControl(each.code)) {
+    if (each.bytes != 0 && !IsControl(each.code) && !IsNoCharacter(each.code)) {
       result.append(bytes.data(), bytes.size());
     } else {
       for (const char byte : bytes) {

@@ -8,9 +8,10 @@
 
 namespace vmm {
 
-// Returns `text` as a terminal may show it: control characters, C1's among
-// them, and bytes that are no UTF-8 become \xNN, each byte of them. Text that
-// is printable stays as it is, backslashes too.
+// Returns `text` as a terminal may show it, and XML and YAML may hold it:
+// control characters, C1's among them, U+FFFE, U+FFFF and bytes that are no
+// UTF-8 become \xNN, each byte of them. Text that is printable stays as it is,
+// backslashes too.
 std::string Printable(absl::string_view text);
 
 }  // namespace vmm

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +19,7 @@
 #include "vmm/base/content.h"
 #include "vmm/base/file.h"
 #include "vmm/base/status_macros.h"
+#include "vmm/cli/kernel_file.h"
 #include "vmm/command/archive.h"
 #include "vmm/command/command_abi.h"
 
@@ -77,6 +77,12 @@ bool CommandHasTerminal(const RunOptions& options) {
 }
 
 absl::Status AddCommand(const RunOptions& options, MachineSpec& spec) {
+  const bool kexecs = options.kexec.value_or(0) > 0;
+  if (!options.next.empty() && !kexecs) {
+    return absl::InvalidArgumentError(
+        "--next needs --kexec: vmm run --kexec N --next NEXT KERNEL -- "
+        "COMMAND");
+  }
   if (options.command.empty()) {
     if (!options.kexec) return absl::OkStatus();
     return absl::InvalidArgumentError(
@@ -91,20 +97,26 @@ absl::Status AddCommand(const RunOptions& options, MachineSpec& spec) {
         "--initrd ", options.initrd,
         " is no cpio archive, so no command can be put beside it"));
   }
-  const bool kexecs = options.kexec.value_or(0) > 0;
-  std::optional<Content> kernel;
-  if (kexecs) kernel = spec.kernel.content;
+  std::vector<Content> kernels;  // In the order of kexecs.
+  for (const std::string& path : options.next) {
+    ASSIGN_OR_RETURN(KernelImage next, ReadKernel(options, path));
+    kernels.push_back(std::move(next.content));
+  }
+  if (kexecs) kernels.push_back(spec.kernel.content);
   ASSIGN_OR_RETURN(std::vector<std::string> environment, CommandsEnvironment());
   spec.initrd =
       Content::Join({CommandArchive({.words = options.command,
                                      .environment = std::move(environment),
                                      .terminal = CommandHasTerminal(options)},
-                                    GuestInit(), kernel),
+                                    GuestInit(), kernels),
                      spec.initrd});
   // Before the user's words, which may have a "--" in them.
   std::string words = "rdinit=" COMMAND_INIT;
   if (kexecs) {
     absl::StrAppend(&words, " retain_initrd park.cycles=", *options.kexec);
+    if (kernels.size() > 1) {
+      absl::StrAppend(&words, " park.plan=" COMMAND_PLAN);
+    }
   }
   spec.command_line = absl::StrCat(words, spec.command_line.empty() ? "" : " ",
                                    spec.command_line);

@@ -4,7 +4,6 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -20,6 +19,7 @@
 #include "vmm/cli/blame.h"
 #include "vmm/cli/guest_command.h"
 #include "vmm/cli/guest_root.h"
+#include "vmm/cli/kernel_file.h"
 #include "vmm/cli/output.h"
 #include "vmm/cli/quantities.h"
 #include "vmm/cli/run_outputs.h"
@@ -53,15 +53,7 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
         "which kernel? vmm run [options] KERNEL; see vmm run --help");
   }
   MachineSpec spec;
-  ASSIGN_OR_RETURN(const Content file,
-                   Content::Open(options.kernel, kMaxKernelBytes));
-  ASSIGN_OR_RETURN(
-      spec.kernel,
-      AsAsked(options.raw
-                  ? ParseRaw(options.kernel, file)
-                  : ParseKernel(options.kernel, file,
-                                std::min(kMaxKernelBytes, options.memory))));
-  if (!spec.kernel.note.empty()) LogInfo(spec.kernel.note);
+  ASSIGN_OR_RETURN(spec.kernel, ReadKernel(options, options.kernel));
   spec.command_line = absl::StrJoin(options.params, " ");
   RETURN_IF_ERROR(AddRoot(options, spec));
   spec.memory_bytes = options.memory;

@@ -205,6 +205,15 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
                   "so often; exit 1 unless all of them came up")
       ->type_name("N");
   command
+      .add_option("--next", options.next,
+                  "with --kexec: the kernel to kexec into in place of the "
+                  "same; several take turns, KERNEL the last of them; "
+                  "repeatable")
+      ->type_name("KERNEL")
+      ->default_str("")
+      ->allow_extra_args(false)
+      ->take_all();
+  command
       .add_option("--max", options.max,
                   "exit 1 if a kexec takes longer: down=5ms,up=30ms, for any "
                   "phase, total and teardown; down/cpu=2ms for each CPU but "
@@ -327,6 +336,7 @@ json ToJson(const RunOptions& options) {
       {"panic-grace", options.panic_grace},
       {"expect-kexecs", nullptr},
       {"kexec", nullptr},
+      {"next", options.next},
       {"max", options.max},
       {"bisect", options.bisect},
       {"tty", options.tty},

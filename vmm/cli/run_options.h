@@ -37,7 +37,8 @@ struct RunOptions {
   std::string panic_grace = "5s";
   std::optional<uint32_t> expect_kexecs;
   std::optional<uint32_t> kexec;
-  std::string max;  // As said; ParseLimits() reads it.
+  std::vector<std::string> next;  // What to kexec into; empty: the same kernel.
+  std::string max;                // As said; ParseLimits() reads it.
   bool bisect = false;
   std::string tty = "auto";
   std::string arm = "stock";

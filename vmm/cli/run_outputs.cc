@@ -87,11 +87,16 @@ absl::Status WriteOutputs(const RunOptions& options, const MachineSpec& spec,
   if (options.results.empty() && options.formats.empty()) {
     return absl::OkStatus();
   }
+  const CaseList cases = {
+      .suite = options.arm,
+      .label = lines.label,
+      .cases = CasesOf(result, spec.kernel.raw, lines.expected_kexecs,
+                       lines.limits)};
   const RunTexts texts = {
       .json = JsonText(ResultsJson({.config = ToJson(options),
                                     .arm = options.arm,
                                     .label = options.label},
-                                   spec, result)),
+                                   spec, result, cases.cases)),
       .text = TextReport(result, lines.times, lines.summary),
       .verdict = result.conclusion.code != ExitCode::kOk
                      ? result.conclusion.Line()
@@ -102,13 +107,7 @@ absl::Status WriteOutputs(const RunOptions& options, const MachineSpec& spec,
     first = WriteFile(options.results, texts.json);
     if (!first.ok()) LogError(first.message());
   }
-  first.Update(
-      WriteFormats(options,
-                   {.suite = options.arm,
-                    .label = lines.label,
-                    .cases = CasesOf(result, spec.kernel.raw,
-                                     lines.expected_kexecs, lines.limits)},
-                   texts));
+  first.Update(WriteFormats(options, cases, texts));
   return first;
 }
 

@@ -84,16 +84,31 @@ std::string CommandFile(const GuestCommand& command) {
   return text;
 }
 
+// Kernels, and which comes after which.
+void AddPlan(Archive& archive, absl::Span<const Content> kernels) {
+  std::string plan;
+  for (size_t i = 0; i < kernels.size(); ++i) {
+    const std::string path = absl::StrCat(COMMAND_KERNEL, i + 1);
+    archive.AddFile(path, 0600, kernels[i]);
+    absl::StrAppend(&plan, path, "\n");
+  }
+  archive.AddFile(COMMAND_PLAN, 0600, Content(BytesOf(plan)));
+}
+
 }  // namespace
 
 Content CommandArchive(const GuestCommand& command,
                        absl::Span<const uint8_t> init,
-                       const std::optional<Content>& kernel) {
+                       absl::Span<const Content> kernels) {
   Archive archive;
   archive.AddFolder(COMMAND_FOLDER);
   archive.AddFile(COMMAND_INIT, 0755, Content({init.begin(), init.end()}));
   archive.AddFile(COMMAND_FILE, 0600, Content(BytesOf(CommandFile(command))));
-  if (kernel) archive.AddFile(COMMAND_KERNEL, 0600, *kernel);
+  if (kernels.size() == 1) {
+    archive.AddFile(COMMAND_KERNEL, 0600, kernels[0]);
+  } else if (!kernels.empty()) {
+    AddPlan(archive, kernels);
+  }
   return archive.End();
 }
 

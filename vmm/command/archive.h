@@ -3,7 +3,6 @@
 #define PARKVMM_VMM_COMMAND_ARCHIVE_H_
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,11 +20,12 @@ struct GuestCommand {
 };
 
 // Returns an archive (cpio, newc) with what runs `command` in a guest, to be
-// put before the guest's own initramfs: `init`, the command, and `kernel`, an
-// Image, if the guest is to kexec. Linux unpacks one after the other.
+// put before the guest's own initramfs: `init`, the command, and `kernels`,
+// Images that the guest is to kexec into in turn, if it is to. Linux unpacks
+// one archive after the other.
 Content CommandArchive(const GuestCommand& command,
                        absl::Span<const uint8_t> init,
-                       const std::optional<Content>& kernel);
+                       absl::Span<const Content> kernels);
 
 // Returns whether Linux would unpack this as an initramfs, by its first bytes.
 // A file system image is none. kInvalidArgument if not.

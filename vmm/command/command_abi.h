@@ -15,8 +15,10 @@
 /* In the initramfs. */
 #define COMMAND_FOLDER "/.parkvmm"
 #define COMMAND_INIT COMMAND_FOLDER "/init"
-/* What to kexec into, if it does. */
+/* What to kexec into, if it does; of several, the path of each is this and a
+ * number, and the plan has a path in each line, in the order of kexecs. */
 #define COMMAND_KERNEL COMMAND_FOLDER "/Image"
+#define COMMAND_PLAN COMMAND_FOLDER "/plan"
 /*
  * Strings, each with a NUL behind it: COMMAND_FILE_MAGIC; COMMAND_PIPES or
  * COMMAND_TERMINAL; the number of words; the words; the environment.

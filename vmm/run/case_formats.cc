@@ -55,15 +55,10 @@ absl::string_view Word(Outcome outcome) {
   return "";
 }
 
-// Text for XML 1.0, which has no U+FFFE and U+FFFF, escaped or not.
 std::string Xml(absl::string_view text) {
-  return absl::StrReplaceAll(Printable(text),
-                             {{"&", "&amp;"},
-                              {"<", "&lt;"},
-                              {">", "&gt;"},
-                              {"\"", "&quot;"},
-                              {"\xef\xbf\xbe", "\xef\xbf\xbd"},
-                              {"\xef\xbf\xbf", "\xef\xbf\xbd"}});
+  return absl::StrReplaceAll(
+      Printable(text),
+      {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
 }
 
 std::string XmlTime(const Case& one) {

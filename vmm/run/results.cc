@@ -148,10 +148,40 @@ json DiagnosesJson(const SessionResult& session) {
   return diagnoses;
 }
 
+absl::string_view NameOf(Case::Outcome outcome) {
+  switch (outcome) {
+    case Case::Outcome::kPassed:
+      return "passed";
+    case Case::Outcome::kFailed:
+      return "failed";
+    case Case::Outcome::kTimedOut:
+      return "timed-out";
+    case Case::Outcome::kBroken:
+      return "broken";
+    case Case::Outcome::kSkipped:
+      return "skipped";
+  }
+  return "";
+}
+
+json CasesJson(absl::Span<const Case> cases) {
+  json list = json::array();
+  for (const Case& one : cases) {
+    const bool passed = one.outcome == Case::Outcome::kPassed;
+    list.push_back({{"name", one.name},
+                    {"outcome", std::string(NameOf(one.outcome))},
+                    {"ns", one.ns ? json(*one.ns) : json(nullptr)},
+                    {"id", passed ? json(nullptr) : json(one.id)},
+                    {"message", passed ? json(nullptr) : json(one.message)},
+                    {"details", one.details}});
+  }
+  return list;
+}
+
 }  // namespace
 
 json ResultsJson(const RunRequest& request, const MachineSpec& spec,
-                 const SessionResult& session) {
+                 const SessionResult& session, absl::Span<const Case> cases) {
   const HostLabel label = LabelOf(ReadHostSigns(), request.label);
   json boots = json::array();
   json kexecs = json::array();
@@ -181,6 +211,7 @@ json ResultsJson(const RunRequest& request, const MachineSpec& spec,
       {"diagnoses", DiagnosesJson(session)},
       {"spinning", spinning},
       {"stop", StopJson(session)},
+      {"cases", CasesJson(cases)},
       {"guest_mistakes",
        {{"unowned_accesses", session.mistakes.unowned_accesses},
         {"undecodable_accesses", session.mistakes.undecodable},

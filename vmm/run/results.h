@@ -5,8 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "nlohmann/json.hpp"
 #include "vmm/machine/machine.h"
+#include "vmm/run/cases.h"
 #include "vmm/run/session.h"
 
 namespace vmm {
@@ -22,7 +24,8 @@ struct RunRequest {
 // Returns the results of one run with digests: what happened, and all that is
 // needed to repeat it. docs/schemas/result.schema.json describes them.
 nlohmann::json ResultsJson(const RunRequest& request, const MachineSpec& spec,
-                           const SessionResult& session);
+                           const SessionResult& session,
+                           absl::Span<const Case> cases);
 
 }  // namespace vmm
 

@@ -21,7 +21,9 @@ TEST(TextTest, AControlCharacterIsShownByItsBytes) {
       {"\x1b[2J", "\\x1b[2J"},
       {"a\nb\tc\r", "a\\x0ab\\x09c\\x0d"},
       {"\x7f", "\\x7f"},
-      {"\u009b1m", "\\xc2\\x9b1m"},  // C1's way to begin an escape sequence.
+      {"\u009b1m", "\\xc2\\x9b1m"},   // C1's way to begin an escape sequence.
+      {"\ufffe", "\\xef\\xbf\\xbe"},  // XML and YAML have none.
+      {"\uffff", "\\xef\\xbf\\xbf"},  //
   };
   for (const auto& [text, shown] : kCases) EXPECT_EQ(Printable(text), shown);
   EXPECT_EQ(Printable(absl::string_view("\0", 1)), "\\x00");

@@ -24,6 +24,17 @@ using testing::HasSubstr;
 using testing::Not;
 using Bytes = std::vector<uint8_t>;
 
+// A file that begins as an arm64 Image does, and ends with `text`.
+std::string WriteImage(const std::string& name, const std::string& text) {
+  constexpr size_t kHeaderBytes = 64;
+  constexpr size_t kMagicAt = 56;
+  std::string image(kHeaderBytes, '\0');
+  image.replace(kMagicAt, 4, "ARMd");
+  const std::string path = ScratchPath(name);
+  std::ofstream(path) << image << text;
+  return path;
+}
+
 class GuestCommandTest : public testing::Test {
  protected:
   GuestCommandTest() {
@@ -68,6 +79,31 @@ TEST_F(GuestCommandTest, ToKexecItTakesTheKernelAlong) {
   ASSERT_TRUE(AddCommand(options_, spec_).ok());
   EXPECT_THAT(spec_.command_line, HasSubstr("retain_initrd park.cycles=3 "));
   EXPECT_THAT(Strings(), Contains("Image"));
+}
+
+TEST_F(GuestCommandTest, KernelsTakeTurnsAndItsOwnIsTheLast) {
+  options_.kexec = 3;
+  options_.next = {WriteImage("next", "other")};
+  ASSERT_TRUE(AddCommand(options_, spec_).ok());
+  EXPECT_THAT(spec_.command_line,
+              HasSubstr("park.cycles=3 park.plan=/.parkvmm/plan "));
+  const std::string initrd = Initrd();
+  EXPECT_THAT(initrd, HasSubstr("/.parkvmm/Image1\n/.parkvmm/Image2\n"));
+  EXPECT_LT(initrd.find("ARMd"), initrd.find(".parkvmm/Image2"));
+  EXPECT_THAT(initrd, HasSubstr("other"));
+}
+
+TEST_F(GuestCommandTest, ANextKernelThatIsNoneIsTheUsersMistake) {
+  options_.kexec = 1;
+  options_.next = {ScratchPath("empty")};
+  std::ofstream(options_.next[0]) << "";
+  EXPECT_EQ(AddCommand(options_, spec_).code(),
+            absl::StatusCode::kInvalidArgument);
+  options_.next = {ScratchPath("none")};
+  EXPECT_THAT(AddCommand(options_, spec_).message(), HasSubstr("none"));
+  options_.kexec.reset();
+  EXPECT_THAT(AddCommand(options_, spec_).message(),
+              HasSubstr("--next needs --kexec"));
 }
 
 TEST_F(GuestCommandTest, HasTheCallersEnvironmentAndAPathToTheUsualFolders) {

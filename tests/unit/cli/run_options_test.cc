@@ -203,6 +203,7 @@ const Listed kListed[] = {
     {"--panic-grace", "DURATION", "5s"},
     {"--expect-kexecs", "N", ""},
     {"--kexec", "N", ""},
+    {"--next", "KERNEL", ""},
     {"--max", "LIMITS", ""},
     {"--bisect", "", ""},
     {"--tty", "auto|on|off", "auto"},
@@ -279,6 +280,10 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
                      "50",
                      "--kexec",
                      "6",
+                     "--next",
+                     "B",
+                     "--next",
+                     "C",
                      "--max",
                      "down=5ms",
                      "--bisect",
@@ -306,6 +311,7 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
   options_.command = {"sh", "-c", "true"};
   EXPECT_EQ(ToJson(options_), json::parse(R"({
     "kernel": "Image", "command": ["sh", "-c", "true"], "kexec": 6, "tty": "off",
+    "next": ["B", "C"],
     "max": "down=5ms", "bisect": true,
     "initrd": "initrd", "rootfs": "", "params": [], "cpus": 1,
     "memory": 1073741824, "psci": "kvm", "firmware": "none", "park": "off",
@@ -320,7 +326,7 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
 TEST_F(RunOptionsTest, WhatIsNotSaidIsNullOrEmpty) {
   ASSERT_TRUE(Parse({"Image"}).ok());
   EXPECT_EQ(ToJson(options_), json::parse(R"({
-    "kernel": "Image", "command": [], "kexec": null, "tty": "auto",
+    "kernel": "Image", "command": [], "kexec": null, "tty": "auto", "next": [],
     "max": "", "bisect": false,
     "initrd": "", "rootfs": "", "params": [], "cpus": 1,
     "memory": 1073741824, "psci": "vmm", "firmware": "none", "park": "host",

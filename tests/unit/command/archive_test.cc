@@ -60,7 +60,7 @@ TEST(CommandArchive, HoldsWhatRunsACommand) {
                                 .environment = {"A=1", "B=x\ny", "EMPTY="},
                                 .terminal = true};
   const Content archive =
-      CommandArchive(command, BytesOf("init"), Content(BytesOf("kernel")));
+      CommandArchive(command, BytesOf("init"), {Content(BytesOf("kernel"))});
   const auto nodes = NodesOf(archive);
   ASSERT_EQ(nodes.size(), 5u);
   EXPECT_EQ(nodes[0].path, ".parkvmm");
@@ -87,6 +87,17 @@ TEST(CommandArchive, HasNoKernelUnlessItIsToKexec) {
   ASSERT_TRUE(read);
   EXPECT_FALSE(read->terminal);
   EXPECT_THAT(read->words, ElementsAre("true"));
+}
+
+TEST(CommandArchive, KernelsThatTakeTurnsHaveAPlan) {
+  const auto nodes = NodesOf(
+      CommandArchive({.words = {"true"}}, BytesOf("init"),
+                     {Content(BytesOf("one")), Content(BytesOf("two"))}));
+  ASSERT_EQ(nodes.size(), 7u);
+  EXPECT_THAT(nodes[3], FieldsAre(".parkvmm/Image1", S_IFREG | 0600u, "one"));
+  EXPECT_THAT(nodes[4], FieldsAre(".parkvmm/Image2", S_IFREG | 0600u, "two"));
+  EXPECT_THAT(nodes[5], FieldsAre(".parkvmm/plan", S_IFREG | 0600u,
+                                  "/.parkvmm/Image1\n/.parkvmm/Image2\n"));
 }
 
 TEST(CheckInitramfs, KnowsWhatLinuxUnpacks) {

@@ -15,8 +15,9 @@ using nlohmann::json;
 using testing::HasSubstr;
 
 json Results(const SessionResult& session, const MachineSpec& spec = {},
-             const RunRequest& request = {}) {
-  return ResultsJson(request, spec, session);
+             const RunRequest& request = {},
+             const std::vector<Case>& cases = {}) {
+  return ResultsJson(request, spec, session, cases);
 }
 
 json Stop(const SessionResult& session) { return Results(session)["stop"]; }
@@ -97,6 +98,39 @@ TEST(ResultsTest, KeepsKexecsApartFromFirstBoots) {
   ASSERT_EQ(results["kexecs"].size(), 2u);
   EXPECT_EQ(results["boots"][1]["cpus"], 4);
   EXPECT_EQ(results["kexecs"][1]["cpus"], 3);
+}
+
+TEST(ResultsTest, HasTheCasesThatTheFormatsHave) {
+  const json cases =
+      Results({}, {}, {},
+              {{.name = "boot", .ns = 5},
+               {.name = "kexec 1",
+                .outcome = Case::Outcome::kTimedOut,
+                .id = "kexec-timeout",
+                .message = "It did not come up.",
+                .details = {"a line", "another"}},
+               {.name = "kexec 2",
+                .outcome = Case::Outcome::kSkipped,
+                .id = "not-begun",
+                .message = "it did not begin"},
+               {.name = "kexec 3", .outcome = Case::Outcome::kFailed},
+               {.name = "end", .outcome = Case::Outcome::kBroken}})["cases"];
+  ASSERT_EQ(cases.size(), 5u);
+  EXPECT_EQ(cases[0], (json{{"name", "boot"},
+                            {"outcome", "passed"},
+                            {"ns", 5},
+                            {"id", nullptr},
+                            {"message", nullptr},
+                            {"details", json::array()}}));
+  EXPECT_EQ(cases[1], (json{{"name", "kexec 1"},
+                            {"outcome", "timed-out"},
+                            {"ns", nullptr},
+                            {"id", "kexec-timeout"},
+                            {"message", "It did not come up."},
+                            {"details", {"a line", "another"}}}));
+  EXPECT_EQ(cases[2]["outcome"], "skipped");
+  EXPECT_EQ(cases[3]["outcome"], "failed");
+  EXPECT_EQ(cases[4]["outcome"], "broken");
 }
 
 TEST(ResultsTest, ARunThatWentWellHasNoReason) {

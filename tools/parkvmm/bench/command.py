@@ -3,6 +3,7 @@
 
     tools/bench PLAN [OPTION]...
     tools/bench --arms stock,stop --cpus 8,32 [OPTION]... [KERNEL]...
+    tools/bench stress KERNEL... [--kexecs 200] [OPTION]... [-- COMMAND...]
 
 PLAN is a file, or one of tools/plans by name: rutland, scale, figures, ... A
 KERNEL takes the place of ours: any arm64 Linux from 5.10 on, as a plain Image,
@@ -13,18 +14,21 @@ when it is called again. Into --out: result.json (tools/report, tools/compare),
 samples.csv, trace.json (Perfetto), google-benchmark.json, and runs/ with the
 events and console of every run.
 
-Exit status: 1 a run failed or lost a CPU, 2 usage, 69 something is missing,
-130 interrupted.
+Exit status: 1 a run failed or lost a CPU, or a gate was missed (--max,
+--baseline), 2 usage, 69 something is missing, 74 a --format could not be
+written, 130 interrupted.
 """
 
 import argparse
 import os
 import pathlib
 
-from parkvmm.bench import export, hazards, markdown, results, runner, shards
+from parkvmm.bench import (export, gates, hazards, markdown, results, runner, shards,
+                           stress, unit_cases)
 from parkvmm.bench import plan as plans
+from parkvmm.cases import output
 from parkvmm.debian import kernels
-from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
+from parkvmm.failure import DIFFERS, OUTPUT_LOST, USAGE, Failure, end_with
 from parkvmm.guest import kernel_file
 from parkvmm.labels import WORTH
 from parkvmm.paths import ROOT
@@ -63,6 +67,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
                         "result says so")
     parser.add_argument("--shard", metavar="I/N", help="measure every N-th unit, from the I-th "
                         "on: tools/report puts the results together. auto: as the CI system says")
+    output.add_option(parser)
+    gates.add_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="print what would be run")
     return parser.parse_args(argv)
 
@@ -107,8 +113,12 @@ def warnings_for(plan: plans.Plan, clock: runner.Clock) -> list[str]:
 
 
 def main(argv: list[str]) -> int:
+    if argv[:1] == ["stress"]:
+        return stress.main(argv[1:])
     options = parse(argv)
     whole, clock = plan_of(options), clock_of(options)
+    formats = output.parse_all(options.format)
+    gate = gates.parse(options, has_times=clock.virtual or clock.native)
     shard = shards.parse(options.shard) if options.shard else None
     plan = shards.part_of(whole, shard) if shard else whole
     jobs = options.jobs or (os.cpu_count() or 1 if clock.virtual else 1)
@@ -120,7 +130,10 @@ def main(argv: list[str]) -> int:
         return 0
     if not plan.units:
         runner.say(f"shard {shard} has nothing to do: the plan has {len(whole.units)} units")
-        return 0
+        lost = output.write_all(formats, [], f"shard {shard} has nothing to do")
+        for line in lost:
+            runner.say(line)
+        return OUTPUT_LOST if lost else 0
     require_kernels(plan)
     out = (options.out or ROOT / "out/bench" / plan.name).absolute()
     out.mkdir(parents=True, exist_ok=True)
@@ -134,6 +147,9 @@ def main(argv: list[str]) -> int:
     except Failure as failure:
         interrupted = failure
     result = results.make(plan, running.collect(results.read_unit), runner.emulator(clock))
+    suites = gate.held(result, [
+        unit_cases.with_failures(suite, unit["failures"]) for suite, unit in
+        zip(running.collect(unit_cases.suite_of), result["units"])])
     if shard:
         result = shards.marked(result, whole, shard)
     results.save(result, out / "result.json")
@@ -142,12 +158,14 @@ def main(argv: list[str]) -> int:
     for sentence in hazards.seen(result) if clock.native else []:
         runner.say(f"warning: {sentence}")
     runner.say(f"label {result['label']}; everything: {out}/")
+    lost = output.write_all(formats, suites, unit_cases.verdict(plan.name, suites))
+    wrong = [f"{unit['id']}: {'; '.join(unit['failures'])}" for unit in result["units"]
+             if unit["failures"]] + gates.missed(suites)
+    for line in lost + wrong * (not interrupted):
+        runner.say(line)
     if interrupted:
         raise interrupted
-    bad = [unit for unit in result["units"] if unit["failures"]]
-    for unit in bad:
-        runner.say(f"{unit['id']}: {'; '.join(unit['failures'])}")
-    return DIFFERS if bad else 0
+    return DIFFERS if wrong else OUTPUT_LOST if lost else 0
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from typing import Any
 from parkvmm.bench.facts import PHASES
 from parkvmm.bench.plan import Unit
 from parkvmm.bench.runner import vmm_words
-from parkvmm.failure import INTERNAL, Failure
+from parkvmm.cases import output
+from parkvmm.cases.cases import Suite, suite_of_folder
+from parkvmm.failure import INTERNAL, OUTPUT_LOST, Failure
 from parkvmm.guest import arms
 from parkvmm.guest.arms import ARMS
 from parkvmm.guest.run import host_deadline
@@ -46,6 +48,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", type=pathlib.Path)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--host-option", action="append", default=[])
+    parser.add_argument("--format", action="append", default=[])
+    parser.add_argument("--caller", type=pathlib.Path)
     return parser.parse_args()
 
 
@@ -59,6 +63,8 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """Runs an arm, whose output goes to a folder of its own. Returns its results."""
     out = options.out / name
     out.mkdir(parents=True, exist_ok=True)
+    results = out / "results.json"
+    results.unlink(missing_ok=True)  # An earlier call's say nothing of this run.
     unit = unit_of(name, options)
     deadline = host_deadline(unit.kexecs, unit.cpus)
     command = ["tools/arm64-host", *options.host_option, "--cpus",
@@ -67,7 +73,6 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
     with open(out / "console.log", "wb") as console, open(out / "vmm.log", "wb") as log:
         status = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=console,
                                 stderr=log, timeout=deadline + 120, check=False).returncode
-    results = out / "results.json"
     if not results.exists():
         lines = (out / "vmm.log").read_text(errors="replace").splitlines()
         raise Failure(status or INTERNAL, f"{name}: {lines[-1] if lines else 'no results'}")
@@ -113,14 +118,31 @@ def row(name: str, results: dict[str, Any]) -> str:
                 "pass" if good else "FAIL")
 
 
+def write_formats(formats: list[output.Format], suites: list[Suite]) -> bool:
+    """Returns whether all could be written."""
+    good = sum(not suite.fails for suite in suites)
+    lost = output.write_all(formats, suites, f"{good} of {len(suites)} arms went well")
+    for line in lost:
+        say(line)
+    return not lost
+
+
 def main() -> int:
     options = parse()
+    formats = output.parse_all(options.format, options.caller)
+    suites: list[Suite] = []
     arms.prepare({(name, "default", "") for name in options.arms})
     report: dict[str, Any] = {"schema_version": 1, "label": None, "cpus": options.cpus, "arms": []}
     status = 0
     for name in options.arms:
         say(f"{name}: {ARMS[name].what}")
-        results = run(name, options)
+        try:
+            results = run(name, options)
+        except Failure as failure:
+            suites.append(suite_of_folder(name, options.out / name, failure.status))
+            write_formats(formats, suites)
+            raise
+        suites.append(suite_of_folder(name, options.out / name, results["status"]))
         if not report["arms"]:
             print(heading(results), flush=True)
         print(row(name, results), flush=True)
@@ -131,7 +153,8 @@ def main() -> int:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
     say(f"medians of {options.cycles} kexecs an arm, label {report['label']}; "
         f"everything else: {options.out}/ARM/")
-    return status
+    written = write_formats(formats, suites)
+    return status or (0 if written else OUTPUT_LOST)
 
 
 if __name__ == "__main__":

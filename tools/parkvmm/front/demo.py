@@ -16,8 +16,10 @@ import subprocess
 import sys
 from typing import NoReturn
 
+from parkvmm.cases import output
+from parkvmm.cases.cases import suite_of_folder
 from parkvmm.debian import kernels
-from parkvmm.failure import USAGE, Failure
+from parkvmm.failure import OUTPUT_LOST, USAGE, Failure
 from parkvmm.files import digest_now
 from parkvmm.guest import image
 from parkvmm.guest.run import PARAMS, guest_deadline
@@ -82,6 +84,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", default="", help="a copy of the results")
     parser.add_argument("--out", metavar="DIR", default=OUT,
                         help=f"where results, events and console go ({OUT})")
+    output.add_option(parser)
     parser.add_argument("-v", "--verbose", action="store_true",
                         help="after each kexec, where each CPU's time went")
     options = parser.parse_args(argv)
@@ -177,6 +180,7 @@ def run(command: list[str], console: pathlib.Path) -> int:
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
+    formats = output.parse_all(options.format)
     kernel, initramfs = files_of(options)
     shown = options.out.rstrip("/")
     out = pathlib.Path(options.out).absolute()
@@ -196,4 +200,9 @@ def main(argv: list[str]) -> int:
         f"{shown}/console.log")
     if status:
         say(f"FAILED with exit status {status}; the lines above say why")
-    return status
+    suite = suite_of_folder(options.kernel or "stock", out, status)
+    good = sum(not case.fails for case in suite.cases)
+    lost = output.write_all(formats, [suite], f"{good} of {len(suite.cases)} cases went well")
+    for line in lost:
+        say(line)
+    return status or (OUTPUT_LOST if lost else 0)

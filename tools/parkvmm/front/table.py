@@ -62,6 +62,7 @@ OPTIONS = (
     Option(("--panic-grace",), Kind.VALUE),
     Option(("--expect-kexecs",), Kind.VALUE),
     Option(("--kexec",), Kind.VALUE),
+    Option(("--next",), Kind.INPUT),
     Option(("--max",), Kind.VALUE),
     Option(("--bisect",), Kind.FLAG),
     Option(("--tty",), Kind.VALUE),
