@@ -293,6 +293,8 @@ GROUPS = {
     "native": (on_debian("native"),
                "built and run on arm64 itself; without one, an emulated Debian: an hour"),
     "roots": (on_debian("roots"), "the two commands in an empty Debian 12 and 13: two hours"),
+    "fleet": (python("fleet", ["tests/fleet"], ["tools/setup", "--quiet", "fleet"]),
+              "two tasks of a Slurm array on this machine, which it installs"),
     "report": (report, "tools/report's pages in a headless browser, which it installs"),
     "arms": (python("arms", ["tests/arms"], ["tools/guest-kernel", "build"],
                     ["tools/guest-module/build"]),

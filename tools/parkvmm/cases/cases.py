@@ -14,6 +14,7 @@ from typing import Any
 PASSED, FAILED, TIMED_OUT, BROKEN, SKIPPED = OUTCOMES = (
     "passed", "failed", "timed-out", "broken", "skipped")
 ERRORS = (TIMED_OUT, BROKEN)  # Errors, not failures, where a format tells the two apart.
+NO_KVM = 77  # how vmm ends if --skip-if-no-kvm lets it
 TAIL_LINES = 20  # of a log or a console
 TAIL_BYTES = 1 << 14
 
@@ -94,16 +95,19 @@ def without_results(folder: pathlib.Path, status: int | None, before: str = "") 
     or has not begun."""
     if status is None:
         return Case(f"{before}end", SKIPPED, id="not-begun", message="it did not begin")
+    if status == NO_KVM:
+        return Case(f"{before}end", SKIPPED, id="skipped", message="this host cannot run it")
     details = tail_of(folder / "vmm.log") + tail_of(folder / "console.log")
     return Case(f"{before}end", BROKEN, id="no-results", details=details,
                 message=f"it left no results, and ended with {status}")
 
 
-def suite_of_folder(name: str, folder: pathlib.Path, status: int | None,
-                    before: str = "") -> Suite:
-    """Returns the suite of a run from what it left: `results.json`, its logs."""
+def suite_of_folder(name: str, folder: pathlib.Path, status: int | None, before: str = "",
+                    results: pathlib.Path | None = None) -> Suite:
+    """Returns the suite of a run from what it left: `results.json`, or another file, its logs."""
     try:
-        return suite_of(name, json.loads((folder / "results.json").read_bytes()), before)
+        return suite_of(name, json.loads((results or folder / "results.json").read_bytes()),
+                        before)
     except (OSError, ValueError, KeyError, TypeError):  # Cut off, or of version 0.1.
         return Suite(name, (without_results(folder, status, before),))
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What parkvmm brings for CI systems: the steps of action.yml."""
