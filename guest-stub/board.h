@@ -15,6 +15,7 @@ inline constexpr uint64_t kRedistributorsSize = 0xf60000;
 inline constexpr uint64_t kHighRedistributors = 0x4000000000;
 inline constexpr uint64_t kRedistributorStride = 0x20000;
 inline constexpr uint64_t kPl011 = 0x09000000;
+inline constexpr uint64_t kPl031 = 0x09010000;
 inline constexpr uint64_t kMarkDevice = 0x0c000000;
 inline constexpr uint64_t kParkDevice = 0x0c100000;
 inline constexpr uint64_t kRam = 0x40000000;

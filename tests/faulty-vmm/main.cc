@@ -5,11 +5,22 @@
 //
 // The N-th start of the vCPU never comes: whoever called CPU_ON was told that
 // it succeeded, and not one instruction is executed. No start after it comes,
-// either.
+// either. Or as it would be if a kind of thread might not make a system call:
+//
+//   vmm-faulty deny:vcpu|watch|main:NUMBER[:REQUEST] run ...
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <iostream>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -19,10 +30,13 @@
 #include "vmm/base/mutex.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/cli/command_line.h"
+#include "vmm/cli/confinement.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/machine.h"
 #include "vmm/run/exit_code.h"
 #include "vmm/run/session.h"
+#include "vmm/sandbox/sandbox.h"
+#include "vmm/sandbox/violation.h"
 
 namespace vmm {
 namespace {
@@ -120,6 +134,80 @@ class FaultyVm final : public Vm {
   const Fault fault_;
 };
 
+// A sandbox that denies one system call more to threads of one kind.
+class StricterSandbox final : public Sandbox {
+ public:
+  struct Denied {
+    ThreadKind kind = ThreadKind::kMain;
+    uint32_t call = 0;
+    std::optional<uint32_t> request;  // Of ioctl; else any.
+  };
+  StricterSandbox(std::unique_ptr<const Sandbox> sandbox, const Denied& denied)
+      : sandbox_(std::move(sandbox)), denied_(denied) {}
+
+  absl::Status Enter(ThreadKind kind, absl::string_view name) const override {
+    NameForViolations(name);
+    // First: a thread that is confined loads no more filters.
+    if (kind == denied_.kind) RETURN_IF_ERROR(Deny());
+    if (sandbox_ == nullptr) return absl::OkStatus();
+    return sandbox_->Enter(kind, name);
+  }
+  absl::Status Deny() const {
+    // Little-endian: the lower half of an argument comes first.
+    const bool any = !denied_.request;
+    const sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, denied_.call, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
+        BPF_JUMP(any ? BPF_JMP | BPF_JGE | BPF_K : BPF_JMP | BPF_JEQ | BPF_K,
+                 denied_.request.value_or(0), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const sock_fprog loaded = {.len = std::size(program),
+                               .filter = const_cast<sock_filter*>(program)};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &loaded) != 0) {
+      return absl::InternalError("cannot deny a system call");
+    }
+    return absl::OkStatus();
+  }
+  bool IsFor(ThreadKind kind) const { return kind == denied_.kind; }
+
+ private:
+  const std::unique_ptr<const Sandbox> sandbox_;
+  const Denied denied_;
+};
+
+std::optional<StricterSandbox::Denied> ParseDenied(absl::string_view text) {
+  const std::vector<absl::string_view> words = absl::StrSplit(text, ':');
+  StricterSandbox::Denied denied;
+  if (words.size() < 3 || words[0] != "deny") return std::nullopt;
+  if (words[1] == "vcpu") denied.kind = ThreadKind::kVcpu;
+  if (words[1] == "watch") denied.kind = ThreadKind::kWatch;
+  if (!absl::SimpleAtoi(words[2], &denied.call)) return std::nullopt;
+  uint32_t request = 0;
+  if (words.size() > 3 && absl::SimpleAtoi(words[3], &request)) {
+    denied.request = request;
+  }
+  return denied;
+}
+
+// `vmm`, with a system call less.
+ExitCode RunWithout(const StricterSandbox::Denied& denied, int argc,
+                    const char* const* argv) {
+  const auto confine = [&](const RunOptions& options)
+      -> absl::StatusOr<std::unique_ptr<const Sandbox>> {
+    ASSIGN_OR_RETURN(auto sandbox, ConfineProcess(options));
+    auto stricter =
+        std::make_unique<StricterSandbox>(std::move(sandbox), denied);
+    if (stricter->IsFor(ThreadKind::kMain)) {
+      RETURN_IF_ERROR(stricter->Deny());
+    }
+    return stricter;
+  };
+  return RunCommandLine(argc, argv, RunKvmSession, confine);
+}
+
 bool ParseFault(absl::string_view text, Fault& fault) {
   const std::pair<absl::string_view, absl::string_view> words =
       absl::StrSplit(text, absl::MaxSplits(':', 1));
@@ -128,6 +216,11 @@ bool ParseFault(absl::string_view text, Fault& fault) {
 }
 
 ExitCode Main(int argc, const char* const* argv) {
+  if (argc > 1) {
+    if (const auto denied = ParseDenied(argv[1])) {
+      return RunWithout(*denied, argc - 1, argv + 1);
+    }
+  }
   Fault fault;
   if (argc < 2 || !ParseFault(argv[1], fault)) {
     std::cerr << "usage: vmm-faulty VCPU:N run ..., with N from 1 on\n";

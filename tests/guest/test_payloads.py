@@ -54,6 +54,7 @@ SPECIFIED = [
 FLOOD = Run("flood", params="count=500", watched=True)
 KEXECS = Run("kexec_again", cpus=4, params="kexecs=6", next=("kexec_again",))
 OURS = [
+    Run("alarm"),
     Run("mmio_nowhere"),
     Run("wide", cpus=512),
     FLOOD,

@@ -144,11 +144,13 @@ absl::Status WriteAll(
 
 absl::Status WriteTo(int fd, const std::string& path,
                      absl::string_view content) {
+  // A pipe that polls writable takes PIPE_BUF without blocking. Whoever writes
+  // a line need not ask what it is, which a vCPU's thread may not.
   struct stat info = {};
-  // A pipe that polls writable takes this much without blocking.
-  const size_t most = fstat(fd, &info) == 0 && S_ISREG(info.st_mode)
-                          ? content.size()
-                          : PIPE_BUF;
+  const bool is_short = content.size() <= PIPE_BUF;
+  const bool takes_all =
+      is_short || (fstat(fd, &info) == 0 && S_ISREG(info.st_mode));
+  const size_t most = takes_all ? content.size() : PIPE_BUF;
   bool stalled = false;
   const auto write_some = [&, fd, most](const char* bytes, size_t size) {
     pollfd reader = {fd, POLLOUT, 0};

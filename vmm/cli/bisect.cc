@@ -22,6 +22,7 @@ ExitCode BisectCode(ExitCode code) {
       return kBisectBad;
     case ExitCode::kHostCannot:
     case ExitCode::kVmmBug:
+    case ExitCode::kSandbox:
     case ExitCode::kOutputLost:
     case ExitCode::kSkipped:
       return kBisectSkip;

@@ -27,7 +27,8 @@ namespace {
 constexpr char kExitCodes[] =
     "Exit codes: 0 ok; 1 verdict missed; 2 usage; 64 guest panic; 65 boot or "
     "kexec timeout; 66 CPU lost or stuck; 67 unexpected reset or power-off; "
-    "69 this host cannot; 70 VMM bug; 74 output lost; 77 skipped; 124 "
+    "69 this host cannot; 70 VMM bug; 72 sandbox; 74 output lost; 77 skipped; "
+    "124 "
     "timeout; 130 interrupted. After `-- COMMAND`: its own, 126 and 127 if the "
     "guest cannot run it.";
 
@@ -94,7 +95,7 @@ ExitCode UsageOf(int argc, const char* const* argv) {
 }  // namespace
 
 ExitCode RunCommandLine(int argc, const char* const* argv,
-                        SessionRunner run_session) {
+                        SessionRunner run_session, Confiner confine) {
   CLI::App app("Runs AArch64 guests under KVM and parks their CPUs.", "vmm");
   app.require_subcommand(1);
   app.footer(kExitCodes);  // Of the subcommands', too.
@@ -136,13 +137,17 @@ ExitCode RunCommandLine(int argc, const char* const* argv,
     LogError("-- precedes a command for the guest: vmm run KERNEL -- COMMAND");
     return UsageOf(argc, argv);
   }
-  if (doctor.parsed()) return DoctorCommand(ExamineHost(), doctor_json);
+  if (doctor.parsed()) {
+    HostReport host = ExamineHost();
+    host.checks.push_back(ConfinementCheck());
+    return DoctorCommand(host, doctor_json);
+  }
   if (const absl::Status applied = ApplyConfigFile(run, options);
       !applied.ok()) {
     const ExitCode code = Blame(applied);
     return code == ExitCode::kUsage ? UsageOf(argc, argv) : code;
   }
-  return RunCommand(options, run_session);
+  return RunCommand(options, run_session, confine);
 }
 
 }  // namespace vmm

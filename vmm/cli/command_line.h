@@ -10,7 +10,8 @@ namespace vmm {
 // Runs the subcommand that main()'s arguments name. Help goes to stdout, errors
 // to stderr, one line each.
 ExitCode RunCommandLine(int argc, const char* const* argv,
-                        SessionRunner run_session = RunKvmSession);
+                        SessionRunner run_session = RunKvmSession,
+                        Confiner confine = Unconfined);
 
 }  // namespace vmm
 

@@ -10,7 +10,9 @@
 
 #include "vmm/base/log.h"
 #include "vmm/cli/command_line.h"
+#include "vmm/cli/confinement.h"
 #include "vmm/run/exit_code.h"
+#include "vmm/run/session.h"
 
 namespace {
 
@@ -46,7 +48,8 @@ void PrepareForOutputs() {
 int main(int argc, char** argv) try {
   PrepareForOutputs();
   TakeLittleMemory();
-  return static_cast<int>(vmm::RunCommandLine(argc, argv));
+  return static_cast<int>(
+      vmm::RunCommandLine(argc, argv, vmm::RunKvmSession, vmm::ConfineProcess));
 } catch (const std::exception& exception) {
   vmm::LogError(exception.what());
   return static_cast<int>(vmm::ExitCode::kVmmBug);

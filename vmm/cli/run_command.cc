@@ -189,15 +189,19 @@ End BlameFiles(const absl::Status& error) {
   return {Blame(error), kBisectSkip};
 }
 
-End Run(const RunOptions& options, SessionRunner run_session) {
+End Run(const RunOptions& options, SessionRunner run_session,
+        Confiner confine) {
   auto session = SessionOf(options);
   if (!session.ok()) return End(Blame(session.status()));
   if (options.dry_run) return End(DryRun(options));
   if (const absl::Status outputs = CheckOutputs(options); !outputs.ok()) {
     return End(Blame(outputs));
   }
+  const auto sandbox = confine(options);
+  if (!sandbox.ok()) return End(Blame(sandbox.status()));
   auto spec = SpecOf(options);
   if (!spec.ok()) return BlameFiles(spec.status());
+  spec->sandbox = sandbox->get();
   const auto plan = AsAsked(Plan(*spec));
   if (!plan.ok()) return BlameFiles(plan.status());
   const auto symbols = SymbolsOf(options);
@@ -275,8 +279,9 @@ std::vector<std::string> Caveats(const RunOptions& options,
   return lines;
 }
 
-ExitCode RunCommand(const RunOptions& options, SessionRunner run_session) {
-  const End end = Run(options, run_session);
+ExitCode RunCommand(const RunOptions& options, SessionRunner run_session,
+                    Confiner confine) {
+  const End end = Run(options, run_session, confine);
   return options.bisect ? end.bisect : end.code;
 }
 

@@ -7,6 +7,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "vmm/cli/confinement.h"
 #include "vmm/cli/run_options.h"
 #include "vmm/kvm/host_label.h"
 #include "vmm/machine/machine.h"
@@ -21,7 +22,8 @@ using SessionRunner = absl::FunctionRef<absl::StatusOr<SessionResult>(
 
 // Does all of `vmm run`, messages included.
 ExitCode RunCommand(const RunOptions& options,
-                    SessionRunner run_session = RunKvmSession);
+                    SessionRunner run_session = RunKvmSession,
+                    Confiner confine = Unconfined);
 
 // Returns what the reader of the table must know, a line each.
 std::vector<std::string> Caveats(const RunOptions& options,

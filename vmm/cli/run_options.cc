@@ -260,6 +260,12 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
       ->take_all()
       ->check(CLI::Validator(CheckFormat, "", "format"));
   command
+      .add_option("--seccomp", options.seccomp,
+                  "what becomes of a system call that the VMM never makes: it "
+                  "ends with 72, or the kernel's log has it, or nothing")
+      ->type_name("on|log|off")
+      ->check(OneOf("on|log|off"));
+  command
       .add_option("--config", options.config,
                   "options from a JSON file, as --dry-run prints them; the "
                   "command line wins")
@@ -346,6 +352,7 @@ json ToJson(const RunOptions& options) {
       {"results", options.results},
       {"dump-dtb", options.dump_dtb},
       {"format", options.formats},
+      {"seccomp", options.seccomp},
       {"skip-if-no-kvm", options.skip_if_no_kvm},
       {"verbose", options.verbose},
   };

@@ -47,6 +47,7 @@ struct RunOptions {
   std::string results;
   std::string dump_dtb;
   std::vector<std::string> formats;
+  std::string seccomp = "on";
   std::string config;
   bool dry_run = false;
   bool skip_if_no_kvm = false;

@@ -270,11 +270,6 @@ class LinkNumbers {
   std::map<std::pair<dev_t, int64_t>, int64_t> by_file_;
 };
 
-std::string TemporaryFolder() {
-  const char* const folder = std::getenv("TMPDIR");
-  return folder != nullptr && *folder != '\0' ? folder : "/tmp";
-}
-
 absl::Status WriteArchive(const std::string& path, const Survey& survey,
                           const UniqueFd& into) {
   const Writer writer(archive_write_new());
@@ -304,11 +299,16 @@ absl::Status WriteArchive(const std::string& path, const Survey& survey,
 
 }  // namespace
 
+std::string FolderForUnpacking() {
+  const char* const folder = std::getenv("TMPDIR");
+  return folder != nullptr && *folder != '\0' ? folder : "/tmp";
+}
+
 absl::StatusOr<RootArchive> ReadRoot(const std::string& path) {
   RETURN_IF_ERROR(CheckKind(path));
   const Utf8 utf8;
   ASSIGN_OR_RETURN(const Survey survey, SurveyOf(path));
-  const std::string folder = TemporaryFolder();
+  const std::string folder = FolderForUnpacking();
   UniqueFd file(
       open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, S_IRUSR | S_IWUSR));
   if (!file.valid()) {

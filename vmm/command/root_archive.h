@@ -15,9 +15,12 @@ struct RootArchive {
   std::string init;  // What starts it: /init, /sbin/init, …; empty if nothing.
 };
 
+// Returns the folder for temporary files.
+std::string FolderForUnpacking();
+
 // Reads a folder, or a tar or cpio archive that is plain or compressed by gzip,
 // bzip2, xz or zstd. In a folder, what is the caller's becomes root's. Takes
-// space for all of it, without compression, in the folder for temporary files.
+// space for all of it, without compression, in FolderForUnpacking().
 // kInvalidArgument if that is no root; kResourceExhausted if there is no space.
 absl::StatusOr<RootArchive> ReadRoot(const std::string& path);
 

@@ -122,7 +122,14 @@ absl::StatusOr<std::unique_ptr<Parking>> Machine::CreateParking(
                  return ours && power_->StateOf(psci::VcpuId{vcpu}) ==
                                     psci::PowerState::kOff;
                },
-           .vcpus = vcpus});
+           .vcpus = vcpus,
+           .on_thread =
+               [this, sandbox = spec.sandbox] {
+                 if (sandbox == nullptr) return;
+                 const absl::Status entered =
+                     sandbox->Enter(ThreadKind::kWatch, "park-watch");
+                 if (!entered.ok()) RequestStop(StopReasonOf(entered));
+               }});
     case ParkMode::kHost:
       break;
   }
@@ -165,7 +172,8 @@ void Machine::CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
       .request_stop =
           [this](StopReason reason) { RequestStop(std::move(reason)); },
       .kvm_psci = spec.psci == PsciHandler::kKvm,
-      .firmware = firmware_.get()});
+      .firmware = firmware_.get(),
+      .sandbox = spec.sandbox});
   for (uint32_t i = 0; i < vcpus.size(); ++i) {
     threads_.push_back(std::make_unique<VcpuThread>(
         psci::VcpuId{i}, std::move(vcpus[i]), *shared_, events_->ring(i)));

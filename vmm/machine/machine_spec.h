@@ -11,6 +11,7 @@
 #include "vmm/base/guest_address.h"
 #include "vmm/boot/kernel_image.h"
 #include "vmm/kvm/vm.h"
+#include "vmm/sandbox/sandbox.h"
 
 namespace vmm {
 
@@ -35,6 +36,7 @@ struct MachineSpec {
   std::optional<GuestAddress> park_base;  // nullopt: at the end of RAM.
   bool idle_states = false;               // The guest may idle by CPU_SUSPEND.
   std::optional<uint64_t> seed;  // Of the guest's randomness; else the host's.
+  const Sandbox* sandbox = nullptr;  // Of its threads; outlives the machine.
 };
 
 }  // namespace vmm

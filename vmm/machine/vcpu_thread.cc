@@ -117,9 +117,17 @@ void VcpuThread::Main() {
                      absl::StrCat("vcpu", psci::Index(id_)).c_str());
   // Deadlines of ours are to be met, not gathered.
   if (deps_.firmware != nullptr) prctl(PR_SET_TIMERSLACK, 1);
-  if (const absl::Status status = Live(); !status.ok()) {
+  absl::Status status = Confine();
+  if (status.ok()) status = Live();
+  if (!status.ok()) {
     deps_.request_stop(StopReasonOf(status, psci::Index(id_)));
   }
+}
+
+absl::Status VcpuThread::Confine() {
+  if (deps_.sandbox == nullptr) return absl::OkStatus();
+  return deps_.sandbox->Enter(ThreadKind::kVcpu,
+                              absl::StrCat("vcpu", psci::Index(id_)));
 }
 
 void VcpuThread::Record(Event::Kind kind, const psci::BootContext& context,

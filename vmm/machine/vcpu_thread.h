@@ -17,6 +17,7 @@
 #include "vmm/kvm/vcpu.h"
 #include "vmm/machine/exit_dispatcher.h"
 #include "vmm/machine/stop.h"
+#include "vmm/sandbox/sandbox.h"
 
 namespace vmm {
 
@@ -52,6 +53,7 @@ class VcpuThread {
     // those that are off.
     bool kvm_psci = false;
     psci::Firmware* firmware = nullptr;  // nullptr: takes no time.
+    const Sandbox* sandbox = nullptr;    // nullptr: they are not confined.
   };
 
   VcpuThread(psci::VcpuId id, std::unique_ptr<Vcpu> vcpu, const Deps& deps,
@@ -80,6 +82,7 @@ class VcpuThread {
 
  private:
   void Main();
+  absl::Status Confine();
   absl::Status Live();
   // By which door the vCPU left; nullopt if the machine stops.
   absl::StatusOr<std::optional<psci::Door>> RunUntilOff();

@@ -42,6 +42,8 @@ absl::StatusOr<GuestMemory> GuestMemory::Map(GuestRange range) {
                         range.size() >> 20, std::strerror(errno)));
   }
   madvise(host, range.size(), MADV_HUGEPAGE);  // Or small ones will do.
+  // A crash of ours is not to publish what the guest has in memory.
+  madvise(host, range.size(), MADV_DONTDUMP);
   return GuestMemory(range, host);
 }
 

@@ -49,6 +49,7 @@ GuestParking::~GuestParking() {
 void GuestParking::Start() {
   thread_ = std::thread([this] {
     pthread_setname_np(pthread_self(), "park-watch");
+    if (deps_.on_thread) deps_.on_thread();
     while (!stopped_) {
       Look();
       const bool busy = std::any_of(

@@ -41,6 +41,7 @@ class GuestParking final : public Parking {
     // Whether the CPU left by CPU_OFF, as far as the VMM knows.
     std::function<bool(uint32_t vcpu)> is_off;
     RunningVcpus vcpus;
+    std::function<void()> on_thread = nullptr;  // Begins its thread, if given.
   };
 
   // Errors are the host's: it cannot map the window.

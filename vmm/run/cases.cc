@@ -22,6 +22,7 @@ Outcome OutcomeOf(ExitCode code) {
       return Outcome::kTimedOut;
     case ExitCode::kHostCannot:
     case ExitCode::kVmmBug:
+    case ExitCode::kSandbox:
     case ExitCode::kOutputLost:
     case ExitCode::kInterrupted:
       return Outcome::kBroken;

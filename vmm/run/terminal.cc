@@ -17,19 +17,20 @@ constexpr int kFatalSignals[] = {SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
 volatile sig_atomic_t raw_terminal = -1;  // Its descriptor, -1: none is raw.
 termios saved_terminal;
 
-void Restore() {
-  const int fd = raw_terminal;
-  raw_terminal = -1;
-  if (fd >= 0) tcsetattr(fd, TCSANOW, &saved_terminal);
-}
-
+// Its action is the default one again (SA_RESETHAND), and ends the process once
+// this has returned.
 void RestoreAndDie(int number) {
-  Restore();
-  signal(number, SIG_DFL);
+  RestoreTerminal();
   raise(number);
 }
 
 }  // namespace
+
+void RestoreTerminal() {
+  const int fd = raw_terminal;
+  raw_terminal = -1;
+  if (fd >= 0) tcsetattr(fd, TCSANOW, &saved_terminal);
+}
 
 bool IsForUs(int input) {
   return !isatty(input) || tcgetpgrp(input) == getpgrp();
@@ -38,11 +39,12 @@ bool IsForUs(int input) {
 RawTerminal::RawTerminal(int fd) {
   if (!isatty(fd) || tcgetpgrp(fd) != getpgrp()) return;
   if (tcgetattr(fd, &saved_terminal) != 0) return;
-  static const int registered = atexit(Restore);
+  static const int registered = atexit(RestoreTerminal);
   static_cast<void>(registered);
   for (const int signal : kFatalSignals) {
     struct sigaction action = {};
     action.sa_handler = RestoreAndDie;
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
     sigaction(signal, &action, nullptr);
   }
   termios raw = saved_terminal;
@@ -52,7 +54,7 @@ RawTerminal::RawTerminal(int fd) {
   active_ = tcsetattr(fd, TCSANOW, &raw) == 0;
 }
 
-RawTerminal::~RawTerminal() { Restore(); }
+RawTerminal::~RawTerminal() { RestoreTerminal(); }
 
 EscapeKeys::Result EscapeKeys::Feed(absl::Span<const uint8_t> typed) {
   Result result;

@@ -13,6 +13,10 @@ namespace vmm {
 // would be stopped for it.
 bool IsForUs(int input);
 
+// Puts a terminal that a RawTerminal changed back. May be called by a signal
+// handler.
+void RestoreTerminal();
+
 // Puts the terminal `fd`, if it is one and ours, into raw mode so that every
 // key goes to the guest, and puts it back on every way out: destruction,
 // exit(), and fatal signals. One at a time.

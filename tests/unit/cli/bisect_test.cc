@@ -19,6 +19,7 @@ TEST(BisectTest, ACommitIsBadIfTheGuestDidSomethingWrong) {
       {ExitCode::kTimeout, kBisectBad},
       {ExitCode::kHostCannot, kBisectSkip},
       {ExitCode::kVmmBug, kBisectSkip},
+      {ExitCode::kSandbox, kBisectSkip},
       {ExitCode::kOutputLost, kBisectSkip},
       {ExitCode::kSkipped, kBisectSkip},
       {ExitCode::kUsage, kBisectAbort},

@@ -213,6 +213,7 @@ const Listed kListed[] = {
     {"--results", "FILE", ""},
     {"--dump-dtb", "FILE", ""},
     {"--format", "FORMAT[:FILE]", ""},
+    {"--seccomp", "on|log|off", "on"},
     {"--config", "FILE", ""},
     {"--dry-run", "", ""},
     {"--skip-if-no-kvm", "", ""},
@@ -303,6 +304,8 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
                      "tap",
                      "--format",
                      "junit:x:y",
+                     "--seccomp",
+                     "log",
                      "--dry-run",
                      "--skip-if-no-kvm",
                      "--verbose"})
@@ -320,7 +323,8 @@ TEST_F(RunOptionsTest, EveryOptionFillsItsField) {
     "raw": true, "seed": 7,
     "timeout": "90s", "on-reset": "reboot", "panic-grace": "9s", "expect-kexecs": 50,
     "arm": "stop", "label": "kvm", "events": "e", "results": "r",
-    "dump-dtb": "d", "format": ["tap", "junit:x:y"], "skip-if-no-kvm": true, "verbose": true})"));
+    "dump-dtb": "d", "format": ["tap", "junit:x:y"],
+    "seccomp": "log", "skip-if-no-kvm": true, "verbose": true})"));
 }
 
 TEST_F(RunOptionsTest, WhatIsNotSaidIsNullOrEmpty) {
@@ -334,7 +338,7 @@ TEST_F(RunOptionsTest, WhatIsNotSaidIsNullOrEmpty) {
     "allow-splat": [], "symbols": "", "raw": false, "seed": null,
     "timeout": "5m", "on-reset": "fail", "panic-grace": "5s", "expect-kexecs": null,
     "arm": "stock", "label": "", "events": "", "results": "",
-    "dump-dtb": "", "format": [], "skip-if-no-kvm": false, "verbose": false})"));
+    "dump-dtb": "", "format": [], "seccomp": "on", "skip-if-no-kvm": false, "verbose": false})"));
 }
 
 TEST_F(RunOptionsTest, AnOptionThatRepeatsTakesOneWordEachTime) {

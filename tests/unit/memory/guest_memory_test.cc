@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <fstream>
 #include <optional>
+#include <sstream>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -78,6 +81,23 @@ TEST(GuestMemoryTest, LiesAsTheGuestSeesIt) {
                   (uint64_t{2} << 20),
               0u);
   }
+}
+
+// proc(5): a mapping's flags, of which "dd" is "do not dump".
+TEST(GuestMemoryTest, IsInNoCoreDump) {
+  const GuestMemory memory = Mapped();
+  const void* const host = *memory.HostRange(GuestRange::Fixed(kRam, kSize));
+  std::ostringstream begin;
+  begin << std::hex << reinterpret_cast<uintptr_t>(host) << "-";
+  std::ifstream maps("/proc/self/smaps");
+  bool is_ours = false;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.starts_with(begin.str())) is_ours = true;
+    if (!is_ours || !line.starts_with("VmFlags:")) continue;
+    EXPECT_NE(line.find(" dd"), line.npos) << line;
+    return;
+  }
+  FAIL() << "it is not mapped at " << begin.str();
 }
 
 TEST(GuestMemoryTest, NoBytesFitAnywhere) {

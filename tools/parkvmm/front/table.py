@@ -72,6 +72,7 @@ OPTIONS = (
     Option(("--results",), Kind.WHOLE),
     Option(("--dump-dtb",), Kind.WHOLE),
     Option(("--format",), Kind.FORMAT),
+    Option(("--seccomp",), Kind.VALUE),
     Option(("--config",), Kind.CONFIG),
     Option(("--dry-run",), Kind.FLAG),
     Option(("--skip-if-no-kvm",), Kind.FLAG),
