@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 
 import pytest
-from parkvmm.debian import apt, kernels, parts
+from parkvmm.debian import apt, kernels, lock, parts
 from parkvmm.failure import UNAVAILABLE, Failure
 
 NAMES = ("linux-image-6.12.1+deb13-cloud-arm64", "linux-image-6.12.2+deb13-cloud-arm64",
@@ -227,11 +227,36 @@ def test_the_guests_part_is_a_kernel_its_configuration_and_busybox(setup, tmp_pa
     setup.guest()
     folder = tmp_path / "guest/debian"
     assert {path.name for path in folder.iterdir()} == {
-        "Image", "config", "busybox", "packages.json", parts.STAMP}
+        "Image", "config", "busybox", "licences", "packages.json", parts.STAMP}
     assert (folder / "Image").read_text() == "boot/vmlinuz-1"
     assert "build/guest/debian holds" in capsys.readouterr().err
     setup.guest()
     assert capsys.readouterr().err == ""
+
+
+def test_a_package_names_every_source_that_is_in_it() -> None:
+    fields = {"Package": "busybox-static", "Version": "1:1.35+b1", "Source": "busybox (1:1.35)",
+              "Built-Using": "glibc (= 2.36), libxcrypt (= 1:4.4)"}
+    assert parts.sources_of(fields) == ["busybox 1:1.35", "glibc 2.36", "libxcrypt 1:4.4"]
+    assert parts.sources_of({"Package": "a", "Version": "1-2"}) == ["a 1-2"]
+    assert parts.sources_of({"Package": "a", "Version": "1-2", "Source": "b"}) == ["b 1-2"]
+
+
+def test_what_is_handed_on_comes_with_its_licence(tmp_path) -> None:
+    (tmp_path / "package/DEBIAN").mkdir(parents=True)
+    (tmp_path / "package/DEBIAN/control").write_text(
+        "Package: a\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: y\n")
+    subprocess.run(["dpkg-deb", "--build", tmp_path / "package", tmp_path / "a.deb"], check=True,
+                   capture_output=True, timeout=60)
+    package = lock.Package("a", "1", "", True, tmp_path / "a.deb")
+    document = tmp_path / "root/usr/share/doc/a/copyright"
+    with pytest.raises(Failure, match="a says nothing of its licence"):
+        parts.keep_licences([package], tmp_path / "root", tmp_path / "none")
+    document.parent.mkdir(parents=True)
+    document.write_text("free")
+    parts.keep_licences([package], tmp_path / "root", tmp_path / "licences")
+    assert (tmp_path / "licences/a.copyright").read_text() == "free"
+    assert json.loads((tmp_path / "licences/sources.json").read_text()) == {"a": ["a 1"]}
 
 
 def test_packages_without_a_kernel_leave_no_part(setup, tmp_path) -> None:

@@ -9,6 +9,7 @@ left alone.
 import argparse
 import functools
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -167,9 +168,11 @@ class Setup:
                 if not source:
                     raise Failure(DATA, f"the packages have no {patterns[0]}")
                 shutil.move(source, draft / name)
+            keep_licences(packages, root, draft / "licences")
             lock.write_record(packages, draft)
 
-        if self.make(GUEST / "debian", lock.key_of(lock.read("guest", self._here)), fill):
+        key = f"{lock.key_of(lock.read('guest', self._here))} with licences"
+        if self.make(GUEST / "debian", key, fill):
             self.say("build/guest/debian holds Debian's kernel and busybox")
 
     def kernel(self) -> None:
@@ -249,6 +252,35 @@ class Setup:
 
         if self.make(BUILD / "peer", f"{PEER_RELEASE} {PEER}", fill):
             self.say("build/peer holds Debian 12's arm64 QEMU")
+
+
+def sources_of(fields: dict[str, str]) -> list[str]:
+    """Returns the source packages, each with its version, of what a package holds: its own, and
+    those that it says it was built from, as a program that is linked statically does, and a
+    kernel that was only signed."""
+    found = []
+    for text in [fields.get("Source") or fields["Package"],
+                 *filter(None, fields.get("Built-Using", "").split(", "))]:
+        name, _, version = text.partition(" ")
+        found.append(f"{name} {version.strip('(=) ') or fields['Version']}")
+    return found
+
+
+def keep_licences(packages: list[lock.Package], root: pathlib.Path, folder: pathlib.Path) -> None:
+    """Keeps what whoever hands a package's files on has to hand on with them: what Debian says of
+    its authors and licences, and which sources it is built from."""
+    folder.mkdir()
+    sources = {}
+    for package in packages:
+        text = subprocess.run(["dpkg-deb", "-f", str(package.file)], check=True, text=True,
+                              capture_output=True, timeout=60).stdout
+        sources[package.name] = sources_of(dict(
+            re.findall(r"^([\w-]+): (.*)$", text, re.MULTILINE)))
+        found = root / "usr/share/doc" / package.name / "copyright"
+        if not found.exists():
+            raise Failure(DATA, f"{package.name} says nothing of its licence")
+        shutil.copyfile(found, folder / f"{package.name}.copyright")
+    (folder / "sources.json").write_text(json.dumps(sources, indent=1) + "\n")
 
 
 def relink(root: pathlib.Path) -> None:
