@@ -32,7 +32,7 @@ from parkvmm import locks
 from parkvmm.debian.apt import RELEASES, Apt, Gone, Offer, newest, unpack
 from parkvmm.failure import DATA, UNAVAILABLE, USAGE, Failure, end_with
 from parkvmm.files import digest_now, first
-from parkvmm.paths import KERNELS, SCRATCH, tool
+from parkvmm.paths import INSTALLED, KERNELS, SCRATCH, tool
 
 SCHEME = "debian:"
 FLAVOURS = {"cloud": "cloud-arm64", "16k": "arm64-16k", "64k": "arm64-64k", "rt": "rt-arm64",
@@ -237,9 +237,16 @@ def table(prefix: str) -> list[str]:
     return lines
 
 
+def description() -> str:
+    """Returns what --help says, with paths that are right here."""
+    text = __doc__ or ""
+    return text.replace("tools/kernel", tool("kernel")).replace(
+        "build/kernels", str(KERNELS)) if INSTALLED else text
+
+
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="tools/kernel", allow_abbrev=False, description=__doc__,
+        prog=tool("kernel"), allow_abbrev=False, description=description(),
         formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="what is on offer")
