@@ -28,6 +28,17 @@ exec chroot /mnt /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root L
 """
 
 
+def make_disk(root: pathlib.Path, disk: pathlib.Path) -> None:
+    """Makes a disk of what is in a root."""
+    disk.unlink(missing_ok=True)
+    used = int(subprocess.run(["du", "-sxB1", str(root)], check=True, capture_output=True,
+                              text=True).stdout.split()[0])
+    with open(disk, "wb") as file:
+        file.truncate(used + used // 8 + DISK_HEADROOM)
+    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", str(root), str(disk)],
+                   check=True, timeout=600)
+
+
 def built(release: str) -> pathlib.Path:
     """A disk with a root of a release, and in it a clone that was built there."""
     begun = time.monotonic()
@@ -41,13 +52,7 @@ def built(release: str) -> pathlib.Path:
         done = root.run("sh", "-c", command, deadline=BUILD_DEADLINE)
         assert done.returncode == 0, f"{command}: status {done.returncode}"
     disk = FOLDER / release / "disk.img"
-    disk.unlink(missing_ok=True)
-    used = int(subprocess.run(["du", "-sxB1", str(root.folder)], check=True, capture_output=True,
-                              text=True).stdout.split()[0])
-    with open(disk, "wb") as file:
-        file.truncate(used + used // 8 + DISK_HEADROOM)
-    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-d", str(root.folder), str(disk)],
-                   check=True, timeout=600)
+    make_disk(root.folder, disk)
     print(f"{release}: built natively in {time.monotonic() - begun:.0f} s", flush=True)
     return disk
 
