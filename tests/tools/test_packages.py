@@ -108,3 +108,6 @@ def test_a_step_that_fails_ends_the_release_with_its_status() -> None:
         with pytest.raises(Failure, match=f"failed with exit status {status}") as caught:
             release.call(["sh", "-c", f"exit {status}"], 60, {})
         assert caught.value.status == known
+    with pytest.raises(Failure, match="^sh -c kill .* was ended by SIGTERM$") as caught:
+        release.call(["sh", "-c", "kill $$"], 60, {})
+    assert caught.value.status == 143

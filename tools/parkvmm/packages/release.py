@@ -24,6 +24,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,6 +83,9 @@ def call(words: list[str], deadline: int, environment: dict[str, str]) -> None:
         except BaseException:
             process.terminate()
             raise
+    if status < 0:
+        raise Failure(128 - status, f"{' '.join(words)} was ended by "
+                      f"{signal.Signals(-status).name}")
     if status:
         known = status if status in (DATA, UNAVAILABLE) else DIFFERS
         raise Failure(known, f"{' '.join(words)} failed with exit status {status}; the lines above "
