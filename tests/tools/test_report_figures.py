@@ -9,7 +9,7 @@ import re
 
 import pytest
 from bench_results import measured, of_everything, result_of, unit
-from parkvmm.bench import results
+from parkvmm.bench import figures, results
 from parkvmm.bench.analysis import Effect
 from parkvmm.bench.differences import Difference
 from parkvmm.failure import DIFFERS, USAGE, Failure
@@ -41,6 +41,14 @@ def test_numbers_stay_with_their_units() -> None:
     assert parts.head("a", "ms") == '<th scope="col">a<span class="unit"> ms</span></th>'
     assert parts.pairs([("a", 1), ("b", 2)]) == (
         '<dl class="pairs"><dt>a</dt><dd>1</dd><dt>b</dt><dd>2</dd></dl>')
+
+
+@pytest.mark.parametrize("ns, text", [
+    (None, "-"), (0, "0.000"), (37_134_000, "37.134"), (99_999_499, "99.999"),
+    (99_999_500, "100.00"), (562_600_000, "562.60"), (999_995_000, "1000.0"),
+    (1_741_900_000, "1741.9"), (9_999_950_000, "10000"), (-250_000_000, "-250.00")])
+def test_milliseconds_have_five_digits_as_in_the_table_of_a_run(ns, text) -> None:
+    assert figures.ms(ns) == text
 
 
 # --- charts -------------------------------------------------------------------------
