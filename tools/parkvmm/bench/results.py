@@ -111,9 +111,8 @@ def save(result: Result, path: pathlib.Path) -> None:
     path.write_text(text_of(result))
 
 
-def check(document: Any, name: str) -> Result:
-    """Returns the document if it is a result as it was written; one of `vmm run` as a
-    result of one unit. Else the Failure says why it is not."""
+def require_valid(document: Any, name: str) -> None:
+    """Fails unless the document is a result as it was written, and says why it is not."""
     import jsonschema  # Debian's python3-jsonschema
 
     require_format(document, name)
@@ -124,7 +123,7 @@ def check(document: Any, name: str) -> Result:
         place = "/".join(map(str, error.absolute_path)) or "the top"
         raise Failure(DIFFERS, f"{name} is no result: at {place}: {error.message[:200]}")
     if document["kind"] == RUN:
-        return of_run(document)
+        return
     if digest(document) != document["sha256"]:
         raise Failure(DIFFERS, f"{name} was changed after it was written: its sha256 does "
                       "not fit")
@@ -132,14 +131,31 @@ def check(document: Any, name: str) -> Result:
         if unit["run"] and unit["run"]["label"] != document["label"]:
             raise Failure(DIFFERS, f"{name}: {unit['id']} has the label "
                           f"{unit['run']['label']}, and the whole {document['label']}")
+
+
+def of_document(document: dict[str, Any]) -> Result:
+    """Returns a bench's result as it is, and that of `vmm run` as a result of one unit."""
+    return of_run(document) if document["kind"] == RUN else document
+
+
+def check(document: Any, name: str) -> Result:
+    """Returns the document if it is a result as it was written; one of `vmm run` as a
+    result of one unit. Else the Failure says why it is not."""
+    require_valid(document, name)
+    return of_document(document)
+
+
+def read(path: pathlib.Path) -> dict[str, Any]:
+    """Returns a bench's result or what `vmm run` wrote, as it is in the file."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Failure(DIFFERS, f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise Failure(DIFFERS, f"{path} is no JSON: {error}") from None
+    require_valid(document, str(path))
     return document
 
 
 def load(path: pathlib.Path) -> Result:
-    try:
-        document = json.loads(path.read_text())
-    except OSError as error:
-        raise Failure(DIFFERS, f"{path}: {error.strerror}") from None
-    except json.JSONDecodeError as error:
-        raise Failure(DIFFERS, f"{path} is no JSON: {error}") from None
-    return check(document, str(path))
+    return of_document(read(path))

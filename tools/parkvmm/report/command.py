@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns results of tools/bench and of vmm run into one HTML page, or into Markdown.
+"""Turns results of tools/bench or of vmm run into one HTML page, or into Markdown.
 
     tools/report RESULT.json... [--html FILE] [--markdown FILE] [--screenshots DIR]
                  [--result FILE]
+    tools/report RESULTS.json [--events EVENTS.jsonl] [--html FILE] ...
 
 The page needs nothing but itself: it opens from disk, asks for nothing, and
 holds the raw data. Without an option it is report.html beside the first
 RESULT.json. The Markdown is short, for a CI summary; FILE may be - for stdout.
 The same results give the same bytes. --screenshots gets a browser (Debian's
 chromium) and takes a picture of each section, light and dark, and of a phone.
+
+What vmm run wrote has a page of its own: each boot and kexec, the verdict, and
+what was found about its CPUs; --events adds what the guest called.
 
 Shards of one measurement (tools/bench --shard) become one result again, which
 --result writes; that of all shards is what one machine would have written.
@@ -21,12 +25,13 @@ import argparse
 import pathlib
 import sys
 import tempfile
+from typing import Any
 
 from parkvmm.bench import markdown as text
 from parkvmm.bench import results, shards
 from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
 from parkvmm.guest import arms
-from parkvmm.report import page, summary
+from parkvmm.report import events, page, summary
 
 
 def markdown(result: results.Result) -> str:
@@ -57,6 +62,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
         prog="tools/report", usage="tools/report RESULT.json... [OPTION]...", description=__doc__,
         allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="+", type=pathlib.Path, metavar="RESULT.json")
+    parser.add_argument("--events", type=pathlib.Path, metavar="EVENTS.jsonl")
     parser.add_argument("--html", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--result", type=pathlib.Path, metavar="FILE")
@@ -76,16 +82,29 @@ def screenshots(html: str, folder: pathlib.Path) -> None:
             (folder / f"{name}.png").write_bytes(picture)
 
 
+def page_of(documents: list[dict[str, Any]], loaded: list[results.Result],
+            events_of_run: pathlib.Path | None) -> str:
+    """Returns the page of one run, or of results."""
+    first = documents[0]
+    is_run = len(documents) == 1 and first["kind"] == results.RUN
+    if events_of_run and not is_run:
+        raise Failure(USAGE, "--events goes with the results.json of one vmm run, and nothing else")
+    if is_run:
+        return page.render_run(first, events.read(events_of_run, first) if events_of_run else None)
+    return page.render(loaded)
+
+
 def main(argv: list[str]) -> int:
     options = parse(argv)
-    loaded, missing = shards.joined([results.load(path) for path in options.results])
+    documents = [results.read(path) for path in options.results]
+    loaded, missing = shards.joined(list(map(results.of_document, documents)))
     if options.result and len(loaded) > 1:
         raise Failure(USAGE, f"--result: these are {len(loaded)} measurements, not shards of one")
     if options.result:
         write(results.text_of(loaded[0]), options.result)
     if not (options.html or options.markdown or options.screenshots or options.result):
         options.html = options.results[0].with_name("report.html")
-    html = page.render(loaded) if options.html or options.screenshots else ""
+    html = page_of(documents, loaded, options.events)
     if options.html:
         write(html, options.html)
         say(f"written: {options.html}")

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTML and SVG, put together so that text stays text: what is not Markup is
-escaped, whoever wrote it."""
+escaped, whoever wrote it. Templates (templating.py) take Markup as it is."""
 
 import html
 from typing import Any, Iterable
 
+from markupsafe import Markup
+
 # Elements of HTML that have no end.
 VOID = {"meta", "link", "input", "br"}
-
-
-class Markup(str):
-    """Text that is markup already."""
 
 
 def escape(child: Any) -> Markup:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds one HTML page from results.
+"""Builds one HTML page: of a result, or of a run.
 
 The page needs nothing else: it fetches nothing, and has no date, path or host
 name in it. The same results give the same bytes. Its script draws the lanes of
@@ -10,13 +10,17 @@ import base64
 import hashlib
 import json
 import pathlib
+from typing import Any
 
 from parkvmm.bench import export
-from parkvmm.bench.results import Result
+from parkvmm.bench.results import Result, of_document
+from parkvmm.report import run
 from parkvmm.report.environment import data_section, environment_section
-from parkvmm.report.markup import Markup, tag
+from parkvmm.report.events import Events
+from parkvmm.report.markup import Markup, join, tag
 from parkvmm.report.sections import (factorial_section, lanes_section, main_section, opening,
                                      scaling_section, split_section, steps_section)
+from parkvmm.report.templating import filled
 
 HERE = pathlib.Path(__file__).parent
 
@@ -42,29 +46,31 @@ def contents(results: list[Result]) -> Markup | None:
                aria_label="Results")
 
 
-def data_block(results: list[Result]) -> Markup:
-    """Returns JSON in a script element, which no text in the JSON can end."""
-    text = json.dumps({"results": results, "csv": [export.csv_text(result) for result in results]},
+def data_of(documents: list[dict[str, Any]]) -> Markup:
+    """Returns the documents and their samples as JSON that no text in them can end."""
+    text = json.dumps({"results": documents,
+                       "csv": [export.csv_text(of_document(one)) for one in documents]},
                       separators=(",", ":"))
     for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")
-    return tag("script", Markup(text), type="application/json", id="data")
+    return Markup(text)
+
+
+def whole(title: str, main: Markup, documents: list[dict[str, Any]],
+          links: Markup | None = None) -> str:
+    """Returns the text of a page."""
+    script = asset("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return str(filled("page.html.j2", title=title, main=main, contents=links, script=script,
+                      script_sha256=Markup(digest), style=asset("report.css"),
+                      data=data_of(documents))) + "\n"
 
 
 def render(results: list[Result]) -> str:
-    style, script = asset("report.css"), asset("report.js")
-    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    # Nothing is fetched, and no script runs but this one, whatever a result holds.
-    policy = (f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'; "
-              "img-src data:; base-uri 'none'; form-action 'none'")
-    page = tag(
-        "html",
-        tag("head", tag("meta", charset="utf-8"),
-            tag("meta", http_equiv="Content-Security-Policy", content=policy),
-            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            tag("meta", name="color-scheme", content="light dark"),
-            tag("title", "parkvmm: " + ", ".join(result["name"] for result in results)),
-            tag("link", rel="icon", href="data:,"), tag("style", style)),
-        tag("body", contents(results), tag("main", *map(article, results, range(len(results)))),
-            data_block(results), tag("script", script)), lang="en")
-    return f"<!DOCTYPE html>\n<!-- SPDX-License-Identifier: Apache-2.0 -->\n{page}\n"
+    return whole(", ".join(result["name"] for result in results),
+                 join(map(article, results, range(len(results)))), results, contents(results))
+
+
+def render_run(document: run.Run, found: Events | None = None) -> str:
+    """Returns the page of one `vmm run`, with its events if they are given."""
+    return whole(document["arm"] or "run", run.article(document, found), [document])

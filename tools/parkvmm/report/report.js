@@ -30,6 +30,13 @@ function written(x, y, text, kind) {
   return made;
 }
 
+// A run of vmm run is shown as a unit.
+function unitsOf(result) {
+  if (result.units) return result.units;
+  return [{id: `${result.arm || "run"}-${result.boots[0].cpus}cpu`,
+           samples: result.kexecs.filter((kexec) => kexec.total_ns !== null)}];
+}
+
 const ms = (ns) => (ns === null ? "-" : (ns / 1e6).toFixed(3));
 
 // --- the lanes of a kexec ---------------------------------------------------
@@ -216,7 +223,7 @@ function choices(count) {
 function startLanes(place) {
   const section = place.closest("section");
   const unitOf = section.querySelector(".unit-of"), kexecOf = section.querySelector(".kexec-of");
-  const {units} = data.results[place.dataset.result];
+  const units = unitsOf(data.results[place.dataset.result]);
   const drawable = (unit) => unit.samples.filter((sample) => sample.per_cpu.length);
   const draw = () => {
     const unit = units[unitOf.value], sample = drawable(unit)[kexecOf.value];
@@ -262,7 +269,7 @@ function sortBy(table, column) {
 
 function fileOf(kind, number) {
   const result = data.results[number];
-  const name = result.name.replace(/[^\w.-]+/g, "-");
+  const name = (result.name ?? (result.arm || "run")).replace(/[^\w.-]+/g, "-");
   // As results.py writes it.
   return kind === "csv" ? {name: `${name}.csv`, type: "text/csv", text: data.csv[number]}
     : {name: `${name}.json`, type: "application/json", text: JSON.stringify(result, null, 1) + "\n"};
