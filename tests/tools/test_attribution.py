@@ -202,7 +202,7 @@ def test_in_the_csv(written, place: Place) -> None:
 
 @each_place
 def test_in_the_report(written, place: Place) -> None:
-    html = page.render([result_of(one_unit(written[place.interval]))])
+    html = page.render(result_of(one_unit(written[place.interval])))
     who = html[html.index('id="r1-who"'):]
     headings = re.findall(r"<th scope=\"col\">([^<]*)", who[:who.index("</thead>")])[-4:]
     row, = (row for row in re.findall("<tr.*?</tr>", who[:who.index("</section>")])
@@ -218,4 +218,4 @@ def test_a_run_is_reported_like_a_bench_of_one_unit(written) -> None:
     only, = result["units"]
     assert (only["id"], only["samples"]) == ("stock-4cpu", [kexec_of(written["vmm_on"])])
     assert results.check(result, "it") is result
-    assert 'id="r1-who"' in page.render([result])
+    assert 'id="r1-who"' in page.render(result)

@@ -23,7 +23,7 @@ from parkvmm.bench import (analysis, export, figures, hazards, markdown, plan, p
                            runner, statistics)
 from parkvmm.failure import Failure
 from parkvmm.guest.arms import take
-from parkvmm.report import command as report
+from parkvmm.report import short
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -582,8 +582,8 @@ def test_packages_that_took_the_place_of_locked_ones_are_named(tmp_path) -> None
     other["run"] |= {"unlocked": ["linux-image 6.12.118"]}
     told = compare(tmp_path, result_of(locked), result_of(other))
     assert told.stderr.count("linux-image 6.12.118") == 1
-    assert "linux-image 6.12.118" in report.markdown(result_of(other))
-    assert "packages.lock" not in report.markdown(result_of(locked))
+    assert "linux-image 6.12.118" in short.markdown(result_of(other))
+    assert "packages.lock" not in short.markdown(result_of(locked))
 
 
 def test_hardware_is_not_compared_with_a_virtual_machine_unless_the_user_insists(tmp_path) -> None:
@@ -596,8 +596,8 @@ def test_hardware_is_not_compared_with_a_virtual_machine_unless_the_user_insists
     told = compare(tmp_path, hardware, result_of(virtual))
     assert told.returncode == 0
     assert told.stderr.count("the user insisted on the label kvm") == 1
-    assert "insisted on this label" in report.markdown(result_of(virtual))
-    assert "insisted" not in report.markdown(hardware)
+    assert "insisted on this label" in short.markdown(result_of(virtual))
+    assert "insisted" not in short.markdown(hardware)
 
 
 def test_wall_clock_noise_is_no_regression(tmp_path) -> None:

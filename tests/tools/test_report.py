@@ -10,8 +10,7 @@ import bench_results
 import pytest
 from bench_results import ROOT, measured, of_everything, result_of, unit
 from parkvmm.bench import results
-from parkvmm.report import command as report
-from parkvmm.report import page, summary
+from parkvmm.report import page, short, summary
 
 HOSTILE = "<script>alert(1)</script> | `x` </script><!-- \" ' &amp;"
 SECTIONS = ("medians", "who", "lanes", "steps", "scaling", "factorial", "environment", "data")
@@ -55,13 +54,13 @@ def test_what_was_not_measured_is_not_claimed() -> None:
 def test_times_of_an_emulated_wall_clock_are_not_claimed() -> None:
     units = [unit(arm, [100_000, 120_000], label="kvm-on-tcg") for arm in ("hotplug", "stop")]
     assert summary.sentences(result_of(*units)) == ["All CPUs came back in 4 of 4 kexecs."]
-    assert "times are worth nothing" in page.render([result_of(*units)])
+    assert "times are worth nothing" in page.render(result_of(*units))
 
 
 def test_what_failed_is_said() -> None:
     result = result_of(unit("stop", [100]), unit("module", []) | {"failures": ["no results"]})
     assert "and 1 of 2 units failed" in summary.sentences(result)[-1]
-    assert "* `module-4cpu`: no results" in report.markdown(result)
+    assert "* `module-4cpu`: no results" in short.markdown(result)
     assert summary.sentences(result_of(unit("stop", [])))[0] == "No kexec came up."
 
 
@@ -80,28 +79,21 @@ def test_a_share_is_never_rounded_to_all_or_nothing() -> None:
 # --- the page ----------------------------------------------------------------
 
 def test_everything_is_there_if_it_was_measured() -> None:
-    assert sections_of(page.render([of_everything()])) == list(SECTIONS)
+    assert sections_of(page.render(of_everything())) == list(SECTIONS)
 
 
 def test_what_was_not_measured_has_no_section() -> None:
-    assert sections_of(page.render([result_of(unit("stop", [100]))])) == [
+    assert sections_of(page.render(result_of(unit("stop", [100])))) == [
         "medians", "who", "environment", "data"]
 
 
 def test_every_figure_of_a_median_is_in_the_page() -> None:
-    html = page.render([result_of(unit("stop", [5_000_000, 7_000_000]))])
+    html = page.render(result_of(unit("stop", [5_000_000, 7_000_000])))
     assert ">6.000</td>" in html and 'title="5.000 to 7.000 ms"' in html
 
 
-def test_several_results_are_never_mixed() -> None:
-    html = page.render([result_of(unit("stop", [1])), result_of(unit("stop", [2], label="kvm"))])
-    assert html.count("<article") == 2
-    assert '<a href="#r2">' in html
-    assert html.index('class="label">kvm-on-tcg-icount') < html.index('class="label">kvm<')
-
-
 def test_a_page_asks_for_nothing() -> None:
-    html = page.render([of_everything()])
+    html = page.render(of_everything())
     assert "default-src 'none'" in html
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//|url\(|@import|fetch\(""", html)
 
@@ -110,12 +102,12 @@ def test_text_of_a_result_stays_text() -> None:
     result = result_of(unit("stop", [100]) | {"id": HOSTILE, "arm": HOSTILE, "failures": [HOSTILE]})
     result["name"] = HOSTILE
     result["plan"] = result["plan"] | {"question": HOSTILE}
-    html = page.render([result])
+    html = page.render(result)
     assert html.count("<script") == html.count("</script>") == 2
     assert "alert(1)</" not in html and "<!-- \"" not in html
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', html)
     assert data and json.loads(data[1])["results"] == [result]
-    lines = report.markdown(result).splitlines()
+    lines = short.markdown(result).splitlines()
     assert not any("<script>" in re.sub(r"`[^`]*`", "", line) for line in lines)
     row = next(line for line in lines if line.startswith("| `<script>"))
     assert len(re.findall(r"(?<!\\)\|", row)) == 11

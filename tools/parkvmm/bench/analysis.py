@@ -19,13 +19,22 @@ FIT_POINTS = 4  # fewer say nothing about a curve
 
 
 def values(unit: Unit, measure: str) -> list[int | None]:
-    """Returns ns of every sample. The measure `change` is down and up: the CPUs' own part."""
+    """Returns ns of every sample. The measure `change` is down and up: the CPUs' own part.
+    `teardown` is missing in results of older versions."""
     if measure == "total":
         return [sample["total_ns"] for sample in unit["samples"]]
+    if measure == "teardown":
+        return [sample.get("teardown_ns") for sample in unit["samples"]]
     if measure == "change":
         return [None if down is None or up is None else down + up for down, up in
                 zip(values(unit, "down"), values(unit, "up"))]
     return [sample["phase_ns"][measure] for sample in unit["samples"]]
+
+
+def is_artefact(unit: Unit, measure: str) -> bool:
+    """Tells whether a measure says nothing of this unit: where one other CPU leaves, it is the
+    first and the last, so that its way down is in `prepare`. `teardown` has all of it."""
+    return measure in ("down", "change") and unit["cpus"] <= 2
 
 
 def complete(unit: Unit, measure: str) -> list[int]:

@@ -105,7 +105,8 @@ def join(parts: list[Result]) -> tuple[Result, list[str]]:
     indexes = [part["shard"]["index"] for part in parts]
     for index in indexes:
         if indexes.count(index) > 1:
-            raise Failure(DIFFERS, f"{first['name']}: shard {index} of {of} is there twice")
+            raise Failure(DIFFERS, f"{first['name']}: shard {index} of {of} is there twice; "
+                          "a history is of whole results, which tools/report --result writes")
     missing = [f"{first['name']}: shard {index} of {of} is missing, and with it "
                f"{', '.join(ids[index - 1::of])}"
                for index in range(1, min(of, len(ids)) + 1) if index not in indexes]

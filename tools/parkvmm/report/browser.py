@@ -74,6 +74,7 @@ def screenshots(page: pathlib.Path) -> Iterator[tuple[str, bytes]]:
             yield f"phone-{scheme}", picture(driver)
             show(driver, page, scheme)
             yield f"top-{scheme}", picture(driver)
-            for section in driver.find_elements("css selector", "#r1 > section"):
+            for section in driver.find_elements("css selector",
+                                                "article:first-of-type > section"):
                 ident = str(section.get_attribute("id"))
-                yield f"{ident.removeprefix('r1-')}-{scheme}", picture(driver, f"#{ident}")
+                yield f"{ident.partition('-')[2]}-{scheme}", picture(driver, f"#{ident}")

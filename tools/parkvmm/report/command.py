@@ -6,13 +6,18 @@
     tools/report RESULTS.json [--events EVENTS.jsonl] [--html FILE] ...
 
 The page needs nothing but itself: it opens from disk, asks for nothing, and
-holds the raw data. Without an option it is report.html beside the first
-RESULT.json. The Markdown is short, for a CI summary; FILE may be - for stdout.
-The same results give the same bytes. --screenshots gets a browser (Debian's
-chromium) and takes a picture of each section, light and dark, and of a phone.
+holds the raw data. Without an option it is report.html beside RESULT.json; of
+several results, history.html beside the first. The Markdown is short, for a CI
+summary; FILE may be - for stdout. The same results give the same bytes.
+--screenshots gets a browser (Debian's chromium) and takes a picture of each
+section, light and dark, and of a phone.
 
 What vmm run wrote has a page of its own: each boot and kexec, the verdict, and
 what was found about its CPUs; --events adds what the guest called.
+
+Several results make a history: how down, up and teardown of each unit went from
+one to the next, in the order in which they are named; results hold no date.
+Different labels are different pictures.
 
 Shards of one measurement (tools/bench --shard) become one result again, which
 --result writes; that of all shards is what one machine would have written.
@@ -27,24 +32,10 @@ import sys
 import tempfile
 from typing import Any
 
-from parkvmm.bench import markdown as text
-from parkvmm.bench import results, shards
+from parkvmm.bench import results
 from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
 from parkvmm.guest import arms
-from parkvmm.report import events, page, summary
-
-
-def markdown(result: results.Result) -> str:
-    units = result["units"]
-    parts = [f"## {text.plain(result['name'])}\n",
-             text.plain(" ".join(summary.sentences(result))) + "\n",
-             f"`{result['label']}`: {summary.worth(result)}\n"]
-    if failures := text.failure_list(units):
-        parts += ["### Failures\n", failures]
-    parts += ["### Medians\n", text.main_table(units)]
-    if factorial := text.factorial_table(units):
-        parts += ["### The factorial\n", factorial]
-    return "\n".join(parts)
+from parkvmm.report import events, inputs, page, short
 
 
 def write(text: str, path: pathlib.Path) -> None:
@@ -84,26 +75,27 @@ def screenshots(html: str, folder: pathlib.Path) -> None:
 
 def page_of(documents: list[dict[str, Any]], loaded: list[results.Result],
             events_of_run: pathlib.Path | None) -> str:
-    """Returns the page of one run, or of results."""
+    """Returns the page of one run, of a result, or of a history."""
     first = documents[0]
     is_run = len(documents) == 1 and first["kind"] == results.RUN
     if events_of_run and not is_run:
         raise Failure(USAGE, "--events goes with the results.json of one vmm run, and nothing else")
     if is_run:
         return page.render_run(first, events.read(events_of_run, first) if events_of_run else None)
-    return page.render(loaded)
+    return page.render(loaded[0]) if len(loaded) == 1 else page.render_history(loaded)
 
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
     documents = [results.read(path) for path in options.results]
-    loaded, missing = shards.joined(list(map(results.of_document, documents)))
+    loaded, missing = inputs.joined(options.results, documents)
     if options.result and len(loaded) > 1:
         raise Failure(USAGE, f"--result: these are {len(loaded)} measurements, not shards of one")
     if options.result:
         write(results.text_of(loaded[0]), options.result)
     if not (options.html or options.markdown or options.screenshots or options.result):
-        options.html = options.results[0].with_name("report.html")
+        options.html = options.results[0].with_name(
+            "report.html" if len(loaded) == 1 else "history.html")
     html = page_of(documents, loaded, options.events)
     if options.html:
         write(html, options.html)
@@ -111,7 +103,8 @@ def main(argv: list[str]) -> int:
     if options.screenshots:
         screenshots(html, options.screenshots.absolute())
     if options.markdown:
-        write("\n".join(map(markdown, loaded)), options.markdown)
+        write(short.markdown(loaded[0]) if len(loaded) == 1 else short.of_history(loaded),
+              options.markdown)
     for line in missing:
         say(line)
     return DIFFERS if missing else 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds one HTML page: of a result, or of a run.
+"""Builds one HTML page: of a result, a run, or a history.
 
 The page needs nothing else: it fetches nothing, and has no date, path or host
 name in it. The same results give the same bytes. Its script draws the lanes of
@@ -13,8 +13,8 @@ import pathlib
 from typing import Any
 
 from parkvmm.bench import export
-from parkvmm.bench.results import Result, of_document
-from parkvmm.report import run
+from parkvmm.bench.results import Result, of_run
+from parkvmm.report import history, run
 from parkvmm.report.environment import data_section, environment_section
 from parkvmm.report.events import Events
 from parkvmm.report.markup import Markup, join, tag
@@ -29,8 +29,8 @@ def asset(name: str) -> Markup:
     return Markup((HERE / name).read_text(encoding="utf-8"))
 
 
-def article(result: Result, number: int) -> Markup:
-    ident = f"r{number + 1}"
+def article(result: Result) -> Markup:
+    ident, number = "r1", 0
     return tag("article", opening(result), main_section(result, ident),
                split_section(result, ident), lanes_section(result, ident, number),
                steps_section(result, ident), scaling_section(result, ident),
@@ -38,39 +38,39 @@ def article(result: Result, number: int) -> Markup:
                data_section(ident, number), id=ident)
 
 
-def contents(results: list[Result]) -> Markup | None:
-    if len(results) < 2:
-        return None
-    return tag("nav", tag("ol", *(tag("li", tag("a", result["name"], href=f"#r{number}"))
-                                  for number, result in enumerate(results, 1))),
-               aria_label="Results")
-
-
-def data_of(documents: list[dict[str, Any]]) -> Markup:
-    """Returns the documents and their samples as JSON that no text in them can end."""
-    text = json.dumps({"results": documents,
-                       "csv": [export.csv_text(of_document(one)) for one in documents]},
-                      separators=(",", ":"))
+def data_of(results: list[dict[str, Any]], tables: list[str]) -> Markup:
+    """Returns what the page hands out as files: JSON that no text in it can end."""
+    text = json.dumps({"results": results, "csv": tables}, separators=(",", ":"))
     for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")
     return Markup(text)
 
 
-def whole(title: str, main: Markup, documents: list[dict[str, Any]],
-          links: Markup | None = None) -> str:
+def whole(title: str, main: Markup, data: Markup) -> str:
     """Returns the text of a page."""
     script = asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return str(filled("page.html.j2", title=title, main=main, contents=links, script=script,
-                      script_sha256=Markup(digest), style=asset("report.css"),
-                      data=data_of(documents))) + "\n"
+    return str(filled("page.html.j2", title=title, main=main, script=script, data=data,
+                      script_sha256=Markup(digest), style=asset("report.css"))) + "\n"
 
 
-def render(results: list[Result]) -> str:
-    return whole(", ".join(result["name"] for result in results),
-                 join(map(article, results, range(len(results)))), results, contents(results))
+def render(result: Result) -> str:
+    """Returns the page of a result of the bench."""
+    return whole(result["name"], article(result), data_of([result], [export.csv_text(result)]))
 
 
 def render_run(document: run.Run, found: Events | None = None) -> str:
     """Returns the page of one `vmm run`, with its events if they are given."""
-    return whole(document["arm"] or "run", run.article(document, found), [document])
+    table = export.csv_text(of_run(document))
+    return whole(document["arm"] or "run", run.article(document, found),
+                 data_of([document], [table]))
+
+
+def render_history(results: list[Result]) -> str:
+    """Returns the page of results that are to be followed. It holds no samples: each result
+    has a page of its own."""
+    found = history.histories(results)
+    title = ", ".join(dict.fromkeys(map(history.title, found)))
+    main = join(map(history.article, found, range(len(found))))
+    return whole(f"history of {title}", main,
+                 data_of([{"name": "history"}], [history.csv_text(found)]))

@@ -212,7 +212,7 @@ function laneTable(sample) {
       index && kind === "td" ? "td" : "th", kind === "th" ? {scope: "col"} : index ? {} : {scope: "row"}, text)));
   const heading = ["CPU (MPIDR)", "left, ms", "off, ms", "known to be, ms", "called, ms", "started, ms"];
   return element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "Moments of each CPU"},
-    element("table", {}, element("thead", {}, row("th", heading)), element("tbody", {}, ...lanesOf(sample).map(
+    element("table", {}, element("caption", {}, "Moments of each CPU"), element("thead", {}, row("th", heading)), element("tbody", {}, ...lanesOf(sample).map(
         (lane) => row("td", [lane.mpidr, ...MOMENTS.map((moment) => ms(lane[moment]))])))));
 }
 

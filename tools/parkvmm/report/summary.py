@@ -10,6 +10,7 @@ from parkvmm.labels import EMULATED, WORTH
 
 OWNERS = {"firmware": "the firmware model's", "vmm": "the VMM's", "polling": "polling",
           "kernel": "the guest kernel's"}
+INSISTED = " The user insisted on this label; the host was found to have another."
 LITTLE = 0.05  # of a whole
 # One by one, and all at once, by the same kernel; the first that was measured.
 RIVALS = (("hotplug", "stop"), ("stock", "module"))
@@ -29,8 +30,7 @@ def unlocked(result: dict[str, Any]) -> str | None:
 
 
 def worth(result: dict[str, Any]) -> str:
-    insisted = " The user insisted on this label; the host was found to have another."
-    return WORTH[result["label"]] + insisted * is_insisted_on(result)
+    return WORTH[result["label"]] + INSISTED * is_insisted_on(result)
 
 
 def time_of(ns: float) -> str:
