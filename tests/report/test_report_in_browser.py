@@ -4,6 +4,7 @@ desk and on a phone."""
 
 import json
 import pathlib
+import re
 import time
 from typing import Iterator
 
@@ -11,11 +12,10 @@ import pytest
 import scripted
 from bench_results import add_kexec, measured, of_everything, result_of, unit
 from parkvmm.bench import export, facts, results
-from parkvmm.report import browser, events, history, page
+from parkvmm.report import browser, events, history, kexecs, page
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select
 
 pytestmark = pytest.mark.xdist_group("browser")  # one is enough
 DESK, PHONE = browser.DESK, browser.PHONE
@@ -71,7 +71,7 @@ def one(driver: webdriver.Chrome, selector: str):
 def test_everything_is_shown_and_nothing_is_asked_for(driver, tmp_path, scheme, size) -> None:
     open_(driver, tmp_path, of_everything(), scheme=scheme, size=size)
     for selector in ("h1", ".answer", ".worth .label", ".failures li", "#r1-medians tbody tr",
-                     "#r1-who .bar .kernel", "#r1-lanes svg rect.kernel", "#r1-lanes svg rect.vmm",
+                     "#r1-who .bar .kernel", "#r1-lanes svg path.kernel", "#r1-lanes svg path.vmm",
                      "#r1-steps tbody tr", "#r1-scaling svg polyline", "#r1-factorial .dot",
                      "#r1-environment dd", "#r1-data button"):
         found = all_of(driver, selector)
@@ -119,8 +119,9 @@ def test_runs_and_histories_are_as_wide_as_their_screen(driver, tmp_path, render
         assert table.find_elements(By.CSS_SELECTOR, "caption")
         assert all(cell.get_attribute("scope") for cell in table.find_elements(
             By.CSS_SELECTOR, "th"))
-    for picture in all_of(driver, "svg[role=img]"):
-        assert picture.accessible_name
+    pictures = driver.execute_script("return [...document.querySelectorAll('svg[role=img]')]"
+                                     ".filter((one) => one.checkVisibility())")
+    assert pictures and all(picture.accessible_name for picture in pictures)
     assert complaints(driver) == [] and requests(driver) == []
 
 
@@ -167,32 +168,60 @@ def test_text_can_be_read_and_colours_told_apart(driver, tmp_path, scheme) -> No
         assert all(contrast(share, other) >= 1.3 for other in shares[i + 1:])
 
 
-def test_lanes_are_of_the_kexec_that_is_chosen(driver, tmp_path) -> None:
+# Of each picture that is shown: its frame, and each text with its own. [x, y, width, height]
+TEXTS = """
+  const box = (one) => {
+    const {x, y, width, height} = one.getBoundingClientRect();
+    return [x, y, width, height];
+  };
+  return [...document.querySelectorAll("svg[role=img]")].filter((one) => one.checkVisibility())
+    .map((one) => [box(one), [...one.querySelectorAll("text")]
+      .map((text) => [text.textContent, box(text)])]);
+"""
+
+
+def overlap(one_: list[float], other: list[float]) -> bool:
+    """Tells whether two texts cover each other, but for a pixel and the room below letters."""
+    (x, y, width, height), (x2, y2, width2, height2) = one_, other
+    return (x + width > x2 + 1 and x2 + width2 > x + 1
+            and y + 0.8 * height > y2 + 1 and y2 + 0.8 * height2 > y + 1)
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_no_text_of_a_picture_covers_another_or_is_cut(driver, tmp_path, size) -> None:
+    """In lanes, phases and curves, with the font that the browser has."""
+    open_(driver, tmp_path, of_everything(), size=size)
+    pictures = driver.execute_script(TEXTS)
+    assert len(pictures) > 5
+    for (left, _, wide, _), found in pictures:
+        for index, (text, box) in enumerate(found):
+            assert left - 1 <= box[0] and box[0] + box[2] <= left + wide + 1, text
+            for other, beside in found[index + 1:]:
+                assert not overlap(box, beside), f"{text!r} covers {other!r}"
+
+
+def test_every_kexec_can_be_opened_without_a_script(driver, tmp_path) -> None:
     open_(driver, tmp_path, of_everything())
-    assert "hotplug-16cpu: CPUs leave from 0.100 to" in one(driver, ".said").text
-    Select(one(driver, ".unit-of")).select_by_visible_text("stop-4cpu")
-    assert "stop-4cpu: CPUs leave from 0.100 to 0.132 ms" in one(driver, ".said").text
-    Select(one(driver, ".kexec-of")).select_by_visible_text("3 of 3")
-    assert "from 0.100 to 0.133 ms" in one(driver, ".said").text  # 200 ns later
-    one(driver, "#r1-lanes summary").click()
-    cells = [cell.text for cell in all_of(driver, ".lane-table tbody tr:nth-child(2) > *")]
-    assert cells[:3] == ["0x2", "0.116", "0.117"]
-    titles = [title.get_attribute("textContent") for title in all_of(driver, ".lanes rect title")]
-    assert "CPU 1 off or parked: 0.150 to 12.599 ms" in titles
+    one(driver, ".kexec summary").click()
+    assert one(driver, ".kexec svg path.vmm").is_displayed()
+    one(driver, ".kexec .moments summary").click()
+    assert one(driver, ".kexec .moments td").is_displayed()
     assert complaints(driver) == []
 
 
-def test_lanes_are_where_their_moments_are(driver, tmp_path) -> None:
-    """A CPU that leaves twice as late leaves twice as far to the right."""
-    open_(driver, tmp_path, result_of(measured("hotplug", 4, 10_000_000)))
-    panel = one(driver, ".lanes .panels svg")
-    left, right = (panel.find_elements(By.CSS_SELECTOR, "line.axis")[0].get_attribute(name)
-                   for name in ("x1", "x2"))
-    ends = [float(rect.get_attribute("x")) + float(rect.get_attribute("width"))
-            for rect in panel.find_elements(By.CSS_SELECTOR, "rect.kernel")]
-    one_, two, three = ends
-    assert float(left) < one_ < two < three < float(right)
-    assert two - one_ == pytest.approx(three - two, rel=0.01)
+def test_lanes_are_a_picture_of_their_own(driver, tmp_path) -> None:
+    """Its ground and its text go with the colour scheme; nothing is asked for."""
+    file = tmp_path / "lanes.svg"
+    file.write_text(kexecs.lanes_svg(of_everything()), encoding="utf-8")
+    for scheme in browser.SCHEMES:
+        driver.get_log("performance")
+        browser.show(driver, file, scheme)
+        assert requests(driver) == [] and complaints(driver) == []
+        ground, ink = (driver.execute_script(
+            "return getComputedStyle(document.querySelector(arguments[0])).fill", name)
+            for name in ("svg > rect", "svg > text"))
+        assert contrast(ground, ink) >= 7, scheme
+        assert re.findall(r"\d+", ground)[0] == {"light": "253", "dark": "21"}[scheme]
 
 
 def test_tables_are_sorted_by_keyboard_too(driver, tmp_path) -> None:
@@ -236,7 +265,8 @@ def test_text_of_a_result_does_nothing(driver, tmp_path) -> None:
     result["name"] = HOSTILE
     open_(driver, tmp_path, result)
     assert one(driver, "h1").text == HOSTILE
-    assert HOSTILE in one(driver, ".failures").text and HOSTILE in one(driver, ".said").text
+    assert HOSTILE in one(driver, ".failures").text
+    assert HOSTILE in one(driver, ".kexec summary").text
     assert not all_of(driver, "img") and len(all_of(driver, "script")) == 2
     assert complaints(driver) == []
 

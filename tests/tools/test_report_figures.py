@@ -8,7 +8,7 @@ import pathlib
 import re
 
 import pytest
-from bench_results import measured, of_everything, result_of, unit
+from bench_results import of_everything, result_of, unit
 from parkvmm.bench import figures, results
 from parkvmm.bench.analysis import Effect
 from parkvmm.bench.differences import Difference
@@ -232,18 +232,6 @@ def test_the_factorial_is_tabled_with_its_machine_once() -> None:
     assert ['class="first"' in row for row in drawn] == [True, False, False] * 4
     # The largest of a measure reaches nearly to the edge.
     assert f'class="dot sure" style="left:{100 * 0.05 / 2.1:.3f}%"' in drawn[0]
-
-
-def test_lanes_begin_with_the_slow_rival() -> None:
-    result = result_of(unit("module", []), measured("stop", 4, 16_000),
-                       measured("hotplug", 4, 14_000_000))
-    html = sections.lanes_section(result, "r1", 0)
-    assert html
-    assert re.findall(r'<option value="(\d)"( selected)?>([^<]*)', html) == [
-        ("1", "", "stop-4cpu"), ("2", " selected", "hotplug-4cpu")]
-    alone = sections.lanes_section(result_of(measured("stop", 4, 16_000)), "r1", 0)
-    assert alone and "selected" in alone
-    assert sections.lanes_section(result_of(unit("stop", [1])), "r1", 0) is None
 
 
 def test_what_units_share_is_told_once() -> None:

@@ -23,7 +23,8 @@ TESTS = {
     "tools/parkvmm/front": ["front_door", "front_session"],
     "tools/parkvmm/host": ["host", "saved_host", "front_session", "commands", "kernel_file",
                            "native_walk"],
-    "tools/parkvmm/report": ["report_figures", "report_run", "report_history", "report", "bench"],
+    "tools/parkvmm/report": ["report_figures", "report_lanes", "report_run", "report_history",
+                             "report", "bench"],
 }
 COMPARISONS: dict[type, list[type]] = {
     ast.Lt: [ast.LtE, ast.GtE], ast.LtE: [ast.Lt], ast.Gt: [ast.GtE, ast.LtE], ast.GtE: [ast.Gt],

@@ -2,13 +2,14 @@
 """Turns results of tools/bench or of vmm run into one HTML page, or into Markdown.
 
     tools/report RESULT.json... [--html FILE] [--markdown FILE] [--screenshots DIR]
-                 [--result FILE]
+                 [--result FILE] [--svg FILE]
     tools/report RESULTS.json [--events EVENTS.jsonl] [--html FILE] ...
 
 The page needs nothing but itself: it opens from disk, asks for nothing, and
 holds the raw data. Without an option it is report.html beside RESULT.json; of
 several results, history.html beside the first. The Markdown is short, for a CI
-summary; FILE may be - for stdout. The same results give the same bytes.
+summary; --svg draws the lanes of two units, or of a run, as one picture. FILE
+may be - for stdout. The same results give the same bytes.
 --screenshots gets a browser (Debian's chromium) and takes a picture of each
 section, light and dark, and of a phone.
 
@@ -35,7 +36,7 @@ from typing import Any
 from parkvmm.bench import results
 from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
 from parkvmm.guest import arms
-from parkvmm.report import events, inputs, page, short
+from parkvmm.report import events, inputs, kexecs, page, short
 
 
 def write(text: str, path: pathlib.Path) -> None:
@@ -57,6 +58,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--html", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--result", type=pathlib.Path, metavar="FILE")
+    parser.add_argument("--svg", type=pathlib.Path, metavar="FILE")
     parser.add_argument("--screenshots", type=pathlib.Path, metavar="DIR")
     return parser.parse_args(argv)
 
@@ -93,13 +95,18 @@ def main(argv: list[str]) -> int:
         raise Failure(USAGE, f"--result: these are {len(loaded)} measurements, not shards of one")
     if options.result:
         write(results.text_of(loaded[0]), options.result)
-    if not (options.html or options.markdown or options.screenshots or options.result):
+    if not (options.html or options.markdown or options.screenshots or options.result
+            or options.svg):
         options.html = options.results[0].with_name(
             "report.html" if len(loaded) == 1 else "history.html")
     html = page_of(documents, loaded, options.events)
     if options.html:
         write(html, options.html)
         say(f"written: {options.html}")
+    if options.svg:
+        if len(loaded) > 1:
+            raise Failure(USAGE, f"--svg: these are {len(loaded)} results; it draws one")
+        write(kexecs.lanes_svg(documents[0] if len(documents) == 1 else loaded[0]), options.svg)
     if options.screenshots:
         screenshots(html, options.screenshots.absolute())
     if options.markdown:

@@ -2,8 +2,8 @@
 """Builds one HTML page: of a result, a run, or a history.
 
 The page needs nothing else: it fetches nothing, and has no date, path or host
-name in it. The same results give the same bytes. Its script draws the lanes of
-a chosen kexec, sorts tables, and hands out the raw data that the page carries.
+name in it. The same results give the same bytes. Its script sorts tables and
+hands out the raw data that the page carries; all else is there without it.
 """
 
 import base64
@@ -14,12 +14,12 @@ from typing import Any
 
 from parkvmm.bench import export
 from parkvmm.bench.results import Result, of_run
-from parkvmm.report import history, run
+from parkvmm.report import history, kexecs, run
 from parkvmm.report.environment import data_section, environment_section
 from parkvmm.report.events import Events
 from parkvmm.report.markup import Markup, join, tag
-from parkvmm.report.sections import (factorial_section, lanes_section, main_section, opening,
-                                     scaling_section, split_section, steps_section)
+from parkvmm.report.sections import (factorial_section, main_section, opening, scaling_section,
+                                     split_section, steps_section)
 from parkvmm.report.templating import filled
 
 HERE = pathlib.Path(__file__).parent
@@ -32,7 +32,7 @@ def asset(name: str) -> Markup:
 def article(result: Result) -> Markup:
     ident, number = "r1", 0
     return tag("article", opening(result), main_section(result, ident),
-               split_section(result, ident), lanes_section(result, ident, number),
+               split_section(result, ident), kexecs.lanes_section(result["units"], ident),
                steps_section(result, ident), scaling_section(result, ident),
                factorial_section(result, ident), environment_section(result, ident),
                data_section(ident, number), id=ident)
@@ -50,8 +50,9 @@ def whole(title: str, main: Markup, data: Markup) -> str:
     """Returns the text of a page."""
     script = asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    style = join([asset("picture.css"), asset("report.css")])
     return str(filled("page.html.j2", title=title, main=main, script=script, data=data,
-                      script_sha256=Markup(digest), style=asset("report.css"))) + "\n"
+                      script_sha256=Markup(digest), style=style)) + "\n"
 
 
 def render(result: Result) -> str:

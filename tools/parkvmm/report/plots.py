@@ -15,7 +15,7 @@ SHAPES = ("circle", "square", "triangle", "diamond", "cross")
 PLOT_WIDTH, HEIGHT = 268, 330  # HEIGHT grows with the number of lines
 LEFT, TOP, BOTTOM = 50, 14, 36
 LABEL = 14  # from one label to the next
-LETTER = 6.4  # the width of one, at most on average
+LETTER = 6.8  # the width of one, at most on average, in fonts of 12 px
 LONGEST_NAME = 26  # letters
 LEAST_REACH = 1.2  # from the least to the most of an axis, so that little looks like little
 

@@ -9,7 +9,7 @@ from parkvmm.bench import results
 from parkvmm.bench.facts import PHASES, Sample
 from parkvmm.bench.statistics import median
 from parkvmm.labels import EMULATED
-from parkvmm.report import sections, summary
+from parkvmm.report import kexecs, sections, summary
 from parkvmm.report.environment import data_section, environment_section
 from parkvmm.report.events import Events
 from parkvmm.report.markup import Markup
@@ -157,7 +157,7 @@ def article(run: Run, events: Events | None, number: int = 0) -> Markup:
         label_warning=not timed or run["label_insisted"], troubles=troubles(run), timed=timed,
         measures=MEASURES, rows=[row_of(*item) for item in named(run)], summed=summed(run),
         note=NOTE + TIMES_NOTE * timed, diagnoses=run["diagnoses"], events=events,
-        lanes=sections.lanes_section(result, ident, number) if timed else None,
+        lanes=kexecs.lanes_section([kexecs.unit_of(run)], ident, whole=True) if timed else None,
         who=sections.split_section(result, ident) if timed else None,
         steps=sections.steps_section(result, ident) if timed else None,
         environment=environment_section(result, ident, is_bench=False),

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the sections of a page that say what was measured.
-
-What can be drawn without a script is. The script draws the lanes of a chosen
-kexec.
-"""
+"""Builds the sections of a page that say what was measured."""
 
 from parkvmm.bench import analysis
 from parkvmm.bench.analysis import MEASURES, Unit, middle, values
@@ -20,9 +16,6 @@ from parkvmm.report.summary import is_insisted_on, worth
 
 CURVE_POINTS = 3  # numbers of CPUs; fewer are no curve
 FACTORIAL_OF = {"down": "down", "up": "up", "change": "down + up", "total": "total"}
-STATES = (("kernel", "runs the guest's kernel"),
-          ("vmm", "on its way through the VMM, firmware model included"),
-          ("polling", "off, not yet known to be"), ("off", "off or parked"))
 
 
 def is_bad(unit: Unit) -> bool:
@@ -117,33 +110,6 @@ def split_section(result: Result, ident: str) -> Markup | None:
         note("The wide bar is the share of each; the thin line below it is the phase's time "
              "against the longest of its kind here. In each kexec the parts add up to the phase; "
              "their medians need not."))
-
-
-def lanes_section(result: Result, ident: str, number: int) -> Markup | None:
-    """The script draws; what it draws from is in the page."""
-    units = [(place, unit) for place, unit in enumerate(result["units"])
-             if any(sample["per_cpu"] for sample in unit["samples"])]
-    if not units:
-        return None
-    rivals = summary.rivalry(result["units"])
-    chosen = rivals.slow["id"] if rivals else units[0][1]["id"]
-    options = [tag("option", unit["id"], value=place, selected=unit["id"] == chosen)
-               for place, unit in units]
-    return section(
-        f"{ident}-lanes", "One kexec, CPU by CPU",
-        tag("div",
-            tag("label", "unit ", tag("select", *options, class_="unit-of")),
-            tag("label", "kexec ", tag("select", class_="kexec-of")), class_="controls"),
-        charts.legend(STATES),
-        tag("div", class_="lanes", data_result=number),
-        tag("p", class_="said", aria_live="polite"),
-        tag("noscript", note("The lanes are drawn by the page's own script, which does not run "
-                             "here.")),
-        tag("details", tag("summary", "The same as a table"), tag("div", class_="lane-table")),
-        note("Time is counted from the moment the guest says that it calls kexec. The CPU that "
-             "kexecs runs all along, and has no lane. Off and not known to be is polling, above, "
-             "only while no other CPU leaves. What lasts shorter than a pixel is drawn a "
-             "pixel wide."))
 
 
 def steps_section(result: Result, ident: str) -> Markup | None:
