@@ -125,16 +125,6 @@ def test_a_time_of_nothing_is_in_the_table_and_not_on_the_axis() -> None:
     assert rows_of(html)[1][down] == "0.000"
 
 
-def test_down_of_two_cpus_is_an_artefact() -> None:
-    """The CPU that leaves first is the last; teardown has its way."""
-    html = page.render_history([result({"stop": [1_000_000]}, cpus=2)] * 2)
-    assert "<figcaption>down, ms" not in html
-    assert len(markers(html, "teardown")) == 2
-    rows = rows_of(html)
-    assert rows[1][rows[0].index("down ms")] == "-"
-    assert rows[1][rows[0].index("teardown ms")] == "1.001"
-
-
 def test_the_table_has_median_least_and_most() -> None:
     html = page.render_history([result({"stop": [1_000_000, 3_000_000, 2_000_000]}),
                                 result({"stop": [5_000_000]})])

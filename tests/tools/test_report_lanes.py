@@ -224,6 +224,20 @@ def test_a_page_has_every_kexec_with_a_table() -> None:
     assert kexecs.lanes_section([unit("stop", [1])], "r1") is None
 
 
+def test_a_kexec_that_is_alone_is_drawn_once() -> None:
+    one = measured("stop", 4, 1000)
+    one["samples"] = one["samples"][:1]
+    section = str(kexecs.lanes_section([one], "r1", whole=True))
+    assert section.count("<svg") == 4 and section.count("<caption>Moments of each CPU") == 1
+
+
+def test_down_of_one_cpu_that_leaves_begins_at_the_mark() -> None:
+    alone = kexec_of(cpu(1, 29 * MS, 29 * MS + 300, None, None, None), down=29 * MS)
+    assert "down 29.0 ms from the kexec mark" in "".join(
+        lanes.cpus_on_their_way([alone], "down", Extent.of([alone])).shapes)
+    assert "mark" not in "".join(lanes.cpus_on_their_way([ONE], "down", Extent.of([ONE])).shapes)
+
+
 def test_kexecs_of_a_page_share_their_axes() -> None:
     """So that any two may be compared: the same moment has the same place."""
     units = [measured("hotplug", 4, 14 * MS), measured("stop", 4, 16_000)]

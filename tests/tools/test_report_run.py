@@ -61,7 +61,7 @@ def test_a_run_is_summed_up_in_a_sentence() -> None:
         "3 of 3 kexecs came up, and all 4 CPUs came back each time; down takes 32.0 ms "
         "(28.0 ms to 40.0 ms).")
     one = document(kexecs=document()["kexecs"][:1])
-    assert run.answer(one).endswith("; down takes 28.0 ms.")
+    assert run.answer(one) == "The kexec came up with 4 of 4 CPUs; down takes 28.0 ms."
     assert run.answer(document(label="kvm-on-tcg")).endswith("came back each time.")
     assert run.answer(document(kexecs=[])) == "No kexec began. The first boot started 4 of 4 CPUs."
 
@@ -72,9 +72,12 @@ def test_kexecs_that_failed_are_not_counted_as_good() -> None:
     kexecs[2] |= {"verdict": "incomplete", "came_up_by": None, "total_ns": None}
     assert run.answer(document(kexecs=kexecs)).startswith(
         "2 of 3 kexecs came up, and all CPUs came back in 1 of them;")
-    crash = [kexecs[0] | {"crash": True, "cpus_back": 1}]
-    assert "1 of 1 kexec came up, and the CPUs came back each time" in run.answer(
-        document(kexecs=crash))
+    assert run.answer(document(kexecs=kexecs[2:])) == "The kexec did not come up."
+    crash = kexecs[0] | {"crash": True, "cpus_back": 1}
+    assert run.came_up([crash]) == "The kexec came up with 1 of 4 CPUs"
+    assert run.came_up([kexecs[0], crash]) == (
+        "2 of 2 kexecs came up, and the CPUs came back each time")
+    assert run.came_up([kexecs[2]] * 2) == "0 of 2 kexecs came up"
 
 
 def test_boots_have_a_row_each_and_kexecs_their_median_least_and_most() -> None:

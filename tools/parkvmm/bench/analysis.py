@@ -31,12 +31,6 @@ def values(unit: Unit, measure: str) -> list[int | None]:
     return [sample["phase_ns"][measure] for sample in unit["samples"]]
 
 
-def is_artefact(unit: Unit, measure: str) -> bool:
-    """Tells whether a measure says nothing of this unit: where one other CPU leaves, it is the
-    first and the last, so that its way down is in `prepare`. `teardown` has all of it."""
-    return measure in ("down", "change") and unit["cpus"] <= 2
-
-
 def complete(unit: Unit, measure: str) -> list[int]:
     """Returns the same, or nothing if a sample was not seen."""
     found = values(unit, measure)

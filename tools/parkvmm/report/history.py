@@ -90,8 +90,6 @@ class History:
 
 
 def spread_of(unit: Unit, measure: str) -> Spread | None:
-    if analysis.is_artefact(unit, measure):
-        return None
     return Spread.of(values(unit, measure), middle(unit, measure))
 
 

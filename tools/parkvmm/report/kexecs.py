@@ -84,11 +84,11 @@ def lanes_section(units: list[Unit], ident: str, whole: bool = False) -> Markup 
     if not every:
         return None
     extent = Extent.of(kexec for _, found in every for kexec in found)
-    pair = compared(units)
+    only = len(every) == 1 and len(every[0][1]) == 1  # It is drawn already.
     return filled(
-        "lanes.html.j2", ident=f"{ident}-lanes", pair=lanes.pictures(pair, extent),
+        "lanes.html.j2", ident=f"{ident}-lanes", pair=lanes.pictures(compared(units), extent),
         units=[(name, [drawn(kexec, extent, whole) for kexec in found])
-               for name, found in every],
+               for name, found in every], only=only,
         states=lanes.STATES, few=len(every) == 1, most=lanes.MOST_LANES)
 
 

@@ -270,6 +270,8 @@ def cpus_on_their_way(kexecs: Sequence[Kexec], way: str, extent: Extent) -> Pict
         row = max(3, min(12, LANES_HEIGHT // len(cpus)))
         ns = kexec.sample["phase_ns"][way]
         took = "not seen" if ns is None else time_of(ns)
+        if way == "down" and sum(cpu["left_ns"] is not None for cpu in cpus) == 1:
+            took += " from the kexec mark"  # vmm/measure/attribution.h
         some = "" if len(cpus) == len(kexec.sample["per_cpu"]) else (
             f", {len(cpus)} of {len(kexec.sample['per_cpu'])} CPUs")
         shapes.append(tag("text", f"{shortened(kexec.unit)} ", tag(

@@ -90,6 +90,23 @@ def summed(run: Run) -> list[tuple[str, list[float | None]]]:
             ("most", [max(column, default=None) for column in several])]
 
 
+def came_up(kexecs: list[Sample]) -> str:
+    """Says how many kexecs came up, and with which CPUs."""
+    up = [kexec for kexec in kexecs if kexec["verdict"] != "incomplete"]
+    if len(kexecs) == 1:
+        back = row_of("", kexecs[0]).back
+        return f"The kexec came up with {back} CPUs" if up else "The kexec did not come up"
+    text = f"{len(up)} of {len(kexecs)} kexecs came up"
+    passed = sum(kexec["verdict"] == "pass" for kexec in up)
+    if not up:
+        return text
+    if passed < len(up):
+        return f"{text}, and all CPUs came back in {passed} of them"
+    alike = {kexec["cpus"] for kexec in up if kexec["cpus_back"] == kexec["cpus"]}
+    whole = len(alike) == 1 and all(kexec["cpus_back"] in alike for kexec in up)
+    return f"{text}, and {f'all {alike.pop()} CPUs' if whole else 'the CPUs'} came back each time"
+
+
 def answer(run: Run) -> str:
     """Says what came up and came back, and how long it took."""
     kexecs = run["kexecs"]
@@ -97,20 +114,13 @@ def answer(run: Run) -> str:
         boot = run["boots"][0]
         return (f"No kexec began. The first boot started {boot['cpus_back']} of "
                 f"{counted(boot['cpus'], 'CPU')}.")
-    up = [kexec for kexec in kexecs if kexec["verdict"] != "incomplete"]
-    text = f"{len(up)} of {counted(len(kexecs), 'kexec')} came up"
-    passed = sum(kexec["verdict"] == "pass" for kexec in up)
-    if up:
-        whose = f"all {kexecs[0]['cpus']} CPUs" if passed == len(up) and not any(
-            kexec.get("crash") for kexec in up) and len(
-                {kexec["cpus"] for kexec in up}) == 1 else "the CPUs"
-        text += (f", and {whose} came back each time" if passed == len(up) else
-                 f", and all CPUs came back in {passed} of them")
-    downs = [ns for kexec in up if (ns := kexec["phase_ns"]["down"]) is not None]
+    downs = [ns for kexec in kexecs if kexec["verdict"] != "incomplete"
+             and (ns := kexec["phase_ns"]["down"]) is not None]
+    took = ""
     if downs and run["label"] != EMULATED:
         between = f" ({time_of(min(downs))} to {time_of(max(downs))})" if len(downs) > 1 else ""
-        text += f"; down takes {time_of(median(downs) or 0)}{between}"
-    return text + "."
+        took = f"; down takes {time_of(median(downs) or 0)}{between}"
+    return f"{came_up(kexecs)}{took}."
 
 
 def fate(cpu: dict[str, Any]) -> str:
