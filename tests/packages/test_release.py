@@ -4,6 +4,7 @@
 Half an hour and root's rights: tools/test packages.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -14,7 +15,9 @@ import time
 import debian_root
 import native_walk
 import pytest
+from action_steps import Job
 from arm64_host import ROOT
+from case_readers import junit_cases
 from parkvmm.packages.archive import SUMS
 
 FOLDER = ROOT / "build" / "packages"
@@ -206,3 +209,56 @@ def test_the_package_for_arm64_is_installed_used_and_purged(release) -> None:
     assert "in the guest" in parts["run"] and "status 7" in parts["run"]
     assert not [line for line in parts["purge"].splitlines()
                 if re.match(r"[<>] ", line) and changed(line[2:], "")]
+
+
+# --- action.yml --------------------------------------------------------------------------
+
+BASE = f"/{debian_root.CLONE}"
+COMMAND = "echo in the guest; test $(busybox nproc) = 2"
+
+
+def job_in(root: debian_root.Root, bundle: pathlib.Path) -> Job:
+    """A job whose workspace has a kernel and an initramfs, as if others had made them."""
+    base = root.folder / debian_root.CLONE
+    for name in ("temp", "workspace"):
+        (base / name).mkdir()
+    subprocess.run(f"git archive HEAD | tar x -C {base / 'workspace'} --one-top-level=action",
+                   shell=True, cwd=ROOT, check=True, timeout=300)
+    shutil.copy(bundle, base / "workspace/bundle.tar.gz")
+    shutil.copy(ROOT / "build/guest/debian/Image", base / "workspace")
+    shutil.copy(ROOT / "build/guest/initramfs.cpio", base / "workspace")
+
+    def shell(script: str, environment: dict[str, str]) -> int:
+        words = [f"{name}={value}" for name, value in environment.items()]
+        return root.run("env", *words, "bash", "--noprofile", "--norc", "-eo", "pipefail", "-c",
+                        f"cd {BASE}/workspace\n{script}", deadline=RUN_DEADLINE).returncode
+
+    return Job({"kernel": "Image", "initrd": "initramfs.cpio", "bundle": "bundle.tar.gz",
+                "cpus": "2", "kexec": "1", "timeout": "4m", "params": "quiet\ncryptomgr.notests",
+                "command": COMMAND, "artifact": "parkvmm"},
+               shell, base / "temp", f"{BASE}/temp", f"{BASE}/tools",
+               f"{BASE}/workspace/action", {"action_ref": "v0.1"})
+
+
+def test_the_steps_of_the_action_run_to_the_end_cold_and_warm(release) -> None:
+    """In a Debian 13 that holds apt and nothing else: with nothing cached, and in another one with
+    what the first left in the cache."""
+    bundle = of_kind(release, "*-bundle.tar.gz")
+    cold = empty("trixie", "action-cold")
+    for temperature, root in (("cold", cold), ("warm", empty("trixie", "action-warm"))):
+        if temperature == "warm":  # What actions/cache brings back.
+            subprocess.run(["cp", "-a", str(cold.folder / debian_root.CLONE / "tools"),
+                            str(root.folder / debian_root.CLONE / "tools")], check=True,
+                           timeout=300)
+        job = job_in(root, bundle)
+        begun = time.monotonic()
+        assert job.run() == 0
+        print(f"{temperature}: {time.monotonic() - begun:.0f} s", flush=True)
+        out = root.folder / debian_root.CLONE / "workspace/parkvmm-out"
+        assert (out / "console.log").read_text() == "in the guest\n" * 2
+        kexec, = json.loads((out / "results.json").read_text())["kexecs"]
+        assert (kexec["cpus"], kexec["cpus_back"]) == (2, 2)
+        assert junit_cases((out / "junit.xml").read_text()) == {
+            "stock": {"boot": "passed", "kexec 1": "passed", "end": "passed"}}
+        assert job.result("exit-code") == "0" and job.result("kvm") == "emulated"
+        assert "| kexec 1 | passed |" in (job.temp / "summary.md").read_text()
