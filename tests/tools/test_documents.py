@@ -249,7 +249,8 @@ def test_diagnoses_are_those_of_the_program() -> None:
     assert set(re.findall(r"^\| `([a-z0-9-]+)` ", listed, re.MULTILINE)) == known
 
 
-def test_groups_are_those_of_the_runner() -> None:
+def test_groups_are_those_of_the_runner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools/dev"))
     runner = runpy.run_path(str(ROOT / "tools/dev/run_tests.py"))
     rows = re.findall(r"^\| `([\w-]+)` \| [^|]+ \| ([^|]+) \|",
                       section("docs/testing.md", "Groups"), re.MULTILINE)

@@ -13,8 +13,12 @@
 #include "vmm/cli/confinement.h"
 #include "vmm/run/exit_code.h"
 #include "vmm/run/session.h"
+#include "vmm/sandbox/violation.h"
 
 namespace {
+
+static_assert(static_cast<int>(vmm::ExitCode::kSandbox) ==
+              vmm::kViolationStatus);
 
 // Of each thread that is started. None recurses or holds a large object, and
 // the usual eight megabytes would be room for a huge page.

@@ -15,6 +15,7 @@ enum class ExitCode {
   kUnexpectedReset = 67,  // Reset or power-off that nobody asked for.
   kHostCannot = 69,       // No KVM that can run it; too little memory.
   kVmmBug = 70,           // Us.
+  kSandbox = 72,          // The same, seen by the kernel: vmm/sandbox.
   kOutputLost = 74,       // The run went well; what it was to write did not.
   kSkipped = 77,          // --skip-if-no-kvm, and there is none.
   kTimeout = 124,         // The guest runs and does not end.
