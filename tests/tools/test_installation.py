@@ -51,7 +51,10 @@ def test_an_installed_tree_has_what_it_takes_and_no_more(prefix: pathlib.Path) -
         "tools/kernel"}
     rooms = {pathlib.PurePath(name).parts[2] for name in names if name.count("/") == 3}
     assert rooms == {"debian", "front", "guest", "host"}
-    assert set(json.loads((tree / "installed.json").read_text())) == {"version", "commit"}
+    record = json.loads((tree / "installed.json").read_text())
+    program = (tree / "bin/vmm").read_bytes()
+    assert set(record) == {"version", "commit"}
+    assert all(value.encode() + b"\0" in program for value in record.values())
     assert {(path.name, os.readlink(path)) for path in (prefix / "bin").iterdir()} == {
         (name, f"../lib/parkvmm/tools/{name}") for name in ("vmm", "vmm-demo")}
     for name in ("vmm", "guest-init", "host-unpack"):

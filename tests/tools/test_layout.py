@@ -58,7 +58,7 @@ def test_an_installed_tree_speaks_of_itself(installed: pathlib.Path) -> None:
 
 
 def test_what_an_installed_tree_lacks_is_told_with_what_to_do(installed: pathlib.Path) -> None:
-    words = ["--host", "emulated", "--version"]
+    words = ["--host", "emulated", "doctor"]
     done = run(installed, *words)
     assert (done.returncode, done.stderr) == (UNAVAILABLE, (
         f"vmm: error: {installed}/bin/vmm is missing; install parkvmm again, or unpack its bundle "
@@ -74,6 +74,12 @@ def test_what_an_installed_tree_lacks_is_told_with_what_to_do(installed: pathlib
     assert (done.returncode, done.stderr) == (UNAVAILABLE, (
         "vmm: error: Debian's kernels are fetched by apt-get, which is missing; give the path of "
         "an Image\n"))
+
+
+def test_an_installed_tree_knows_its_version_without_a_machine(installed: pathlib.Path) -> None:
+    (installed / paths.RECORD).write_text('{"version": "1.2.3", "commit": "0123"}')
+    done = run(installed, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "vmm 1.2.3 (commit 0123)\n", "")
 
 
 def test_nothing_is_written_to_an_installed_tree(installed: pathlib.Path) -> None:

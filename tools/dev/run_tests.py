@@ -118,14 +118,14 @@ def formatting() -> list[Case]:
     return step("style", "clang-format", [program, "--dry-run", "-Werror", *sources])
 
 
-def on_debian(name: str, *parts: str):
+def on_debian(name: str, *parts: str, more: tuple[str, ...] = ()):
     """Commands in roots of Debian, one after the other, which show what they say. `parts` are
-    tools/setup's, besides those that make a root."""
+    tools/setup's, besides those that make a root, and `more` are other tests that need these."""
     def group() -> list[Case]:
         ready = steps(name, {
             "what makes a root": ["tools/setup", "--quiet", "native", "emulator", *parts],
             "build": ["tools/build", "arm64"]})
-        return ready + pytest(name, [f"tests/{name}"], DEBIAN_DEADLINE, DEBIAN_DEADLINE,
+        return ready + pytest(name, [f"tests/{name}", *more], DEBIAN_DEADLINE, DEBIAN_DEADLINE,
                               ["-s"]) if good(ready) else ready
     return group
 
@@ -175,7 +175,8 @@ GROUPS = {
     "roots": (on_debian("roots"), "the two commands in an empty Debian 12 and 13: two hours"),
     "fleet": (python("fleet", ["tests/fleet"], ["tools/setup", "--quiet", "fleet"]),
               "two tasks of a Slurm array on this machine, which it installs"),
-    "packages": (on_debian("packages", "packages"),
+    "packages": (on_debian("packages", "packages", more=(
+        "tests/tools/test_manual.py", "tests/tools/test_installation.py")),
                  "a release: the same bytes twice, and its packages in empty Debian systems"),
     "report": (report, "tools/report's pages in a headless browser, which it installs"),
     "arms": (python("arms", ["tests/arms"], ["tools/guest-kernel", "build"],

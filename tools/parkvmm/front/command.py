@@ -3,6 +3,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import pathlib
 import platform
@@ -27,7 +28,7 @@ from parkvmm.host.machine import QEMU, no_qemu
 from parkvmm.host.messages import say
 from parkvmm.host.native import kvm_here, lacking_here
 from parkvmm.host.words import unlocked
-from parkvmm.paths import BIN, BUSYBOX, IMAGE, remedy
+from parkvmm.paths import BIN, BUSYBOX, IMAGE, INSTALLED, RECORD, ROOT, remedy
 
 
 # What makes a clone ready, for a vmm on this machine and in an emulated host.
@@ -76,6 +77,10 @@ def main(argv: list[str]) -> int:
         with contextlib.suppress(BrokenPipeError):
             print(HELP, end="", flush=True)
         return 0
+    if INSTALLED and words[:1] == ["--version"]:  # No machine has to say it.
+        with contextlib.suppress(BrokenPipeError):
+            print(installed_version(), flush=True)
+        return 0
     # A kernel's name stands for its file.
     end = words.index("--") if "--" in words else len(words)
     words = [str(kernels.path_of(word)) if kernels.NAME.fullmatch(word) else word
@@ -104,6 +109,12 @@ def main(argv: list[str]) -> int:
         return run_emulated(options, started + options.timeout, front)
     finally:
         front.restore()
+
+
+def installed_version() -> str:
+    """Returns what `vmm --version` prints of the program in an installed tree."""
+    record = json.loads((ROOT / RECORD).read_text())
+    return f"vmm {record['version']} (commit {record['commit']})"
 
 
 def bisect_status(status: int, files_are_to_blame: bool = False) -> int:
