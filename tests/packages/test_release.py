@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A release, made for real and used where nothing else of ours is.
 
-Half an hour and root's rights: tools/test packages.
+It builds once more from nothing, and takes root's rights: tools/test packages.
 """
 
 import json
