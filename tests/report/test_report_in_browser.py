@@ -72,7 +72,7 @@ def test_everything_is_shown_and_nothing_is_asked_for(driver, tmp_path, scheme, 
     open_(driver, tmp_path, of_everything(), scheme=scheme, size=size)
     for selector in ("h1", ".answer", ".worth .label", ".failures li", "#r1-medians tbody tr",
                      "#r1-who .bar .kernel", "#r1-lanes svg path.kernel", "#r1-lanes svg path.vmm",
-                     "#r1-steps tbody tr", "#r1-scaling svg polyline", "#r1-factorial .dot",
+                     "#r1-steps tbody tr", "#r1-scaling svg polyline", "#r1-effects svg circle",
                      "#r1-environment dd", "#r1-data button"):
         found = all_of(driver, selector)
         assert found, selector
@@ -287,5 +287,5 @@ def test_screenshots_are_taken(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "report.html"
     file.write_text(page.render(of_everything()), encoding="utf-8")
     found = dict(browser.screenshots(file))
-    assert {"phone-dark", "top-light", "lanes-light", "factorial-dark"} <= set(found)
+    assert {"phone-dark", "top-light", "lanes-light", "effects-dark"} <= set(found)
     assert all(png.startswith(b"\x89PNG") for png in found.values())

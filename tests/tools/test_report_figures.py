@@ -10,7 +10,6 @@ import re
 import pytest
 from bench_results import of_everything, result_of, unit
 from parkvmm.bench import figures, results
-from parkvmm.bench.analysis import Effect
 from parkvmm.bench.differences import Difference
 from parkvmm.failure import DIFFERS, USAGE, Failure
 from parkvmm.report import (charts, command, compare, environment, markup, page, parts, plots,
@@ -62,16 +61,6 @@ def test_a_bar_has_the_shares_that_can_be_seen() -> None:
     assert 'style="width:25.000%"' in charts.plain_bar(1, 4)
 
 
-@pytest.mark.parametrize("samples, low, high, drawn", [
-    (5, -50, 50, ["left:25.000%;width:50.000%", "left:75.000%"]),
-    (1, 50, 50, ["left:75.000%"])])
-def test_an_effect_lies_on_an_axis_with_zero_in_the_middle(samples, low, high, drawn) -> None:
-    found = charts.whisker(Effect("it", 50, low, high, samples), 100)
-    assert re.findall(r'style="([^"]*)"', found) == drawn
-    assert "sure" not in found
-    assert "dot sure" in charts.whisker(Effect("it", 50, 10, 60, 2), 100)
-
-
 def test_labels_do_not_cover_each_other() -> None:
     assert plots.spread([10, 12, 50], 100) == [10, 24, 50]
     assert plots.spread([90, 95, 99], 100) == [72, 86, 100]
@@ -103,10 +92,10 @@ def curves_of(arm: str, downs: dict[int, list[int]]) -> dict[str, list[dict]]:
 
 
 def test_a_curve_is_drawn_where_its_axes_say() -> None:
-    """Medians of 1, 10 and 100 ms lie on the lines of these decades; 2, 4 and 8 CPUs are
+    """Medians of 1, 10 and 100 ms lie on the lines of these decades; 4, 8 and 16 CPUs are
     evenly apart; the line over a point goes through it."""
     html = charts.curve_panel(curves_of("stop", {
-        2: [1_000_000], 4: [9_000_000, 10_000_000, 50_000_000], 8: [100_000_000]}), "down")
+        4: [1_000_000], 8: [9_000_000, 10_000_000, 50_000_000], 16: [100_000_000]}), "down")
     points = re.search(r'<polyline points="([^"]*)"', html)
     assert points
     places = [tuple(map(float, pair.split(","))) for pair in points[1].split()]
@@ -132,10 +121,20 @@ def test_a_curve_is_drawn_where_its_axes_say() -> None:
     assert x1 == x2 == xs[1] and low > ys[1] > high
     # A decade has the same height everywhere.
     assert ys[0] - ys[1] == pytest.approx(ys[1] - ys[2], abs=0.11)
-    assert "stop, 4 CPUs: 10.0 ms" in html
-    assert "<desc>stop from 1.00 ms with 2 CPUs to 100 ms with 8 CPUs</desc>" in html
+    assert "stop, 8 CPUs: 10.0 ms" in html
+    assert "<desc>stop from 1.00 ms with 4 CPUs to 100 ms with 16 CPUs</desc>" in html
     # Only a point of several samples is full.
     assert len(re.findall(r'class="hollow"', html)) == 2
+
+
+def test_down_of_two_cpus_is_no_point_of_a_curve() -> None:
+    """It begins at the kexec mark, as teardown does."""
+    units = [unit("stop", [1_000_000], cpus=cpus) for cpus in (2, 4)]
+    for one in units:
+        one["samples"][0]["teardown_ns"] = 1_000_000
+    for measure, points in (("down", ["4"]), ("teardown", ["2", "4"])):
+        assert re.findall(r"stop, (\d) CPUs: 1.00 ms",
+                          charts.curve_panel({"stop": units}, measure)) == points
 
 
 def test_a_flat_curve_and_none_are_no_division_by_zero() -> None:
@@ -169,6 +168,9 @@ def test_a_row_of_medians_says_what_is_bad() -> None:
     assert 'data-value="-1"' in sections.measure_cell(unit("stop", []), "down")
     one = sections.measure_cell(unit("stop", [2_000_000]), "down")
     assert one == '<td data-value="2000000">2.000</td>'
+    several = sections.measure_cell(unit("stop", [5_000_000, 7_000_000]), "down")
+    assert several == ('<td data-value="6000000.0">6.000<br><span class="range">5.000–7.000</span>'
+                       '</td>')
 
 
 def test_a_warning_stands_with_times_that_are_worth_nothing() -> None:
@@ -207,7 +209,7 @@ def test_steps_are_shares_of_all_steps() -> None:
 
 
 def test_a_fit_is_tabled_with_its_shares() -> None:
-    units = [unit("stop", [10_000 * (n - 1) ** 2], cpus=n) for n in (2, 3, 5, 9)]
+    units = [unit("stop", [10_000 * (n - 1) ** 2], cpus=n) for n in (3, 4, 5, 9)]
     html = sections.scaling_section(result_of(*units), "r1")
     assert html
     down, = [row for row in rows_of(html) if row[:2] == ["stop", "down"]]
@@ -216,22 +218,6 @@ def test_a_fit_is_tabled_with_its_shares() -> None:
     assert down[5] == "9" and down[-1] == "100 %"
     assert sections.scaling_section(result_of(*units[:2]), "r1") is None
     assert sections.scaling_section(result_of(*units[:3]), "r1") is not None
-
-
-def test_the_factorial_is_tabled_with_its_machine_once() -> None:
-    cells = {name: unit(name, downs) for name, downs in {
-        "hotplug": [1_000_000] * 2, "hotplug-page": [1_100_000] * 2, "stop": [100_000] * 2,
-        "park-host": [150_000] * 2}.items()}
-    rows = rows_of("".join(sections.factorial_rows("4cpu", cells)))
-    down = rows[:3]
-    assert [row[-2:] for row in down] == [
-        ["−0.925", "−0.925 to −0.925"], ["+0.075", "+0.075 to +0.075"],
-        ["−0.050", "−0.050 to −0.050"]]
-    assert down[0][0] == "4cpudown" and [len(row) for row in down] == [5, 4, 4]
-    drawn = sections.factorial_rows("4cpu", cells)
-    assert ['class="first"' in row for row in drawn] == [True, False, False] * 4
-    # The largest of a measure reaches nearly to the edge.
-    assert f'class="dot sure" style="left:{100 * 0.05 / 2.1:.3f}%"' in drawn[0]
 
 
 def test_what_units_share_is_told_once() -> None:
@@ -259,13 +245,17 @@ def test_an_emulator_is_told_if_there_was_one() -> None:
 # --- sentences ---------------------------------------------------------------------------
 
 def test_the_page_is_judged_where_most_cpus_are_seen() -> None:
-    def both(cpus: int, page_ns: int) -> list[dict]:
-        return [unit("stop", [100_000] * 2, cpus=cpus), unit("park-host", [page_ns] * 2, cpus=cpus)]
+    def both(cpus: int, *page_ns: int) -> list[dict]:
+        return [unit("stop", [100_000] * 2, cpus=cpus), unit("park-host", list(page_ns), cpus=cpus)]
 
-    said = summary.of_page([*both(4, 200_000), *both(8, 150_000)])
-    assert said and "of 8 CPUs together by +50.0 µs (95 %: +50.0 µs to +50.0 µs)." in said
-    one = summary.of_page([unit("stop", [100_000]), unit("park-host", [90_000])])
-    assert one and "by -10.0 µs (one sample each)." in one
+    words = ("With a park page in place of CPU_OFF, where all stop at once, down and up of 8 CPUs "
+             "together take 150 µs in place of 100 µs; ")
+    assert summary.of_page([*both(4, 200_000, 200_000), *both(8, 150_000, 150_000)]) == (
+        words + "no sample of one lies among those of the other.")
+    assert summary.of_page(both(8, 90_000, 210_000)) == (
+        words + "the samples overlap, so no difference is shown.")
+    assert summary.of_page(both(8, 150_000)) == (
+        words + "a single sample shows no difference.")
     assert summary.of_page([unit("stop", [1]), unit("hotplug", [1])]) is None
 
 
@@ -282,7 +272,6 @@ def test_packages_that_are_not_locked_are_named_in_order() -> None:
     (0, "0 ns")])
 def test_the_unit_of_a_time_suits(ns: int, text: str) -> None:
     assert summary.time_of(ns) == text
-    assert summary.signed_time(ns) == ("+" if ns else "") + text
     assert summary.counted(1, "unit") == "1 unit" and summary.counted(2, "unit") == "2 units"
 
 

@@ -15,8 +15,8 @@ PACKAGE = "tools/parkvmm/"
 # Tests of each room that need no emulated host, in the order in which they are tried.
 TESTS = {
     "tools/parkvmm": ["cpio", "guest", "debian", "kernel_file", "commands", "native_walk"],
-    "tools/parkvmm/bench": ["bench_runs", "bench", "report", "commands", "bench_commands",
-                            "bench_vmm"],
+    "tools/parkvmm/bench": ["bench_runs", "bench", "effects", "report", "commands",
+                            "bench_commands", "bench_vmm"],
     "tools/parkvmm/debian": ["debian", "debian_fetch", "debian_parts", "kernel_file", "guest",
                              "commands", "native_walk"],
     "tools/parkvmm/guest": ["guest", "kernel_file", "commands", "bench"],

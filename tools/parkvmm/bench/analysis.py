@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Computes from the samples of a result what it says: medians, effects, curves."""
+"""Computes from the samples of a result what it says: medians, curves."""
 
 import dataclasses
 import itertools
-from typing import Any, Callable, Iterable
-
-import numpy
+from typing import Any, Iterable
 
 from parkvmm.bench.facts import PHASES, WHO
-from parkvmm.bench.statistics import Cells, interval, median, medians, quadratic_fit
+from parkvmm.bench.statistics import median, quadratic_fit
 
 Unit = dict[str, Any]
 MEASURES = (*PHASES, "total")
-# {one by one, all at once} x {CPU_OFF, the page}: which is which.
-FACTORIAL = (("hotplug", "hotplug-page"), ("stop", "park-host"))
 LONGEST = 8  # steps that a table has
 FIT_POINTS = 4  # fewer say nothing about a curve
 
@@ -102,17 +98,19 @@ def steps(unit: Unit, way: str) -> list[tuple[str, float]]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Effect:
-    name: str
-    ns: float
-    low: float  # 95 %
-    high: float
-    samples: int  # of the arm that has the fewest
+class Spread:
+    """Samples of one measure, in ns."""
+    median: float
+    least: float
+    most: float
+    count: int
 
-    @property
-    def is_certain(self) -> bool:
-        """Whether zero is outside of the interval."""
-        return self.samples > 1 and not self.low <= 0 <= self.high
+
+def spread_of(unit: Unit, measure: str) -> Spread | None:
+    """Returns None if none was seen."""
+    known = [value for value in values(unit, measure) if value is not None]
+    ns = median(known)
+    return None if ns is None else Spread(ns, min(known), max(known), len(known))
 
 
 def cells_of(units: Iterable[Unit]) -> list[tuple[str, dict[str, Unit]]]:
@@ -122,48 +120,6 @@ def cells_of(units: Iterable[Unit]) -> list[tuple[str, dict[str, Unit]]]:
         rest = unit["id"].removeprefix(unit["arm"] + "-")
         groups.setdefault(rest, {})[unit["arm"]] = unit
     return list(groups.items())
-
-
-Statistic = Callable[[Cells], numpy.ndarray]
-
-
-def effects(names: Iterable[str], samples: list[list[int]],
-            statistics: Iterable[Statistic]) -> list[Effect]:
-    """Returns each of the statistics of several samples, with its interval."""
-    fewest = min(map(len, samples))
-    return [Effect(name, float(statistic([numpy.asarray(cell) for cell in samples])),
-                   *interval(samples, statistic), fewest)
-            for name, statistic in zip(names, statistics)]
-
-
-def contrast(name: str, before: Unit, after: Unit, measure: str) -> Effect | None:
-    """Returns by how much the median of a measure differs, or None if it was not seen."""
-    samples = [complete(before, measure), complete(after, measure)]
-    if not all(samples):
-        return None
-    return effects([name], samples, [lambda cells: medians(cells[1]) - medians(cells[0])])[0]
-
-
-def factorial(arms: dict[str, Unit], measure: str) -> list[Effect]:
-    """Returns effects on the median of a measure; none if one of the four arms is missing."""
-    names = [name for row in FACTORIAL for name in row]
-    if any(name not in arms for name in names):
-        return []
-    samples = [complete(arms[name], measure) for name in names]
-    if not all(samples):
-        return []
-
-    def of(i: int) -> Statistic:
-        def effect(cells: Cells) -> numpy.ndarray:
-            one, one_page, stop, stop_page = map(medians, cells)
-            return ((stop + stop_page - one - one_page) / 2,
-                    (one_page + stop_page - one - stop) / 2,
-                    (stop_page - stop) - (one_page - one))[i]
-        return effect
-
-    return effects(
-        ("all at once, in place of one by one", "the page, in place of CPU_OFF",
-         "interaction: the page's effect on top, if all at once"), samples, map(of, range(3)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +138,12 @@ class Fit:
         return a / whole, linear / whole, square / whole
 
 
+def begins_at_mark(unit: Unit, measure: str) -> bool:
+    """Tells whether `down` begins at the kexec mark: where one CPU leaves, it is the first and
+    the last (vmm/measure/attribution.h). Such a time is no point of a curve with others."""
+    return measure == "down" and unit["cpus"] == 2
+
+
 def curves(units: Iterable[Unit]) -> dict[str, list[Unit]]:
     """Returns by arm the units that differ by the number of CPUs alone, smallest first.
     Units with one CPU are left out: they have no other to take down."""
@@ -198,7 +160,8 @@ def fits(units: Iterable[Unit], measures: Iterable[str] = ("down", "up")) -> lis
     found = []
     for arm, chosen in curves(units).items():
         for measure in measures:
-            points = [(unit["cpus"] - 1, ns) for unit in chosen if (ns := middle(unit, measure))]
+            points = [(unit["cpus"] - 1, ns) for unit in chosen
+                      if (ns := middle(unit, measure)) and not begins_at_mark(unit, measure)]
             if len(points) >= FIT_POINTS:
                 found.append(Fit(arm, measure, quadratic_fit(*zip(*points)), points[-1][0]))
     return found

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turns figures into text."""
 
-from parkvmm.bench.analysis import Effect
+import math
+
+from parkvmm.bench.analysis import Spread
 
 
 # A time below each of these, in ns, has so many digits behind the point, as in the table of
@@ -16,15 +18,20 @@ def ms(ns: float | None) -> str:
     return f"{ns / 1e6:.{digits}f}"
 
 
+def digits(value: float) -> str:
+    """Returns a figure of a fit with four digits, at most three of them behind the point."""
+    behind = 3 - math.floor(math.log10(abs(value))) if value else 0
+    return f"{value:.{min(3, max(0, behind))}f}"
+
+
 def moment(ns: int | None) -> str:
     """Returns when something was, in ms: with all digits that order moments."""
     return "-" if ns is None else f"{ns / 1e6:.3f}"
 
 
-def signed(ns: float) -> str:
-    return f"{ns / 1e6:+.3f}"
-
-
-def between(effect: Effect) -> str:
-    """Returns the interval of an effect. One sample has none."""
-    return "-" if effect.samples < 2 else f"{signed(effect.low)} to {signed(effect.high)}"
+def of_spread(found: Spread | None) -> str:
+    """Returns a median with the least and the most. One sample has no spread."""
+    if found is None:
+        return "-"
+    between = f" ({ms(found.least)} to {ms(found.most)})" if found.count > 1 else ""
+    return ms(found.median) + between

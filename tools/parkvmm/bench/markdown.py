@@ -3,11 +3,12 @@
 
 from typing import Any, Iterable
 
-from parkvmm.bench.analysis import (LONGEST, MEASURES, Unit, back, cells_of, factorial, fits,
+from parkvmm.bench.analysis import (LONGEST, MEASURES, Unit, back, fits,
                                     intervals, middle, split, steps, vmm_ns_of_median_cpu,
                                     vmm_ns_per_cpu)
+from parkvmm.bench.effects import Effect, boots_of, effects
 from parkvmm.bench.facts import WHO
-from parkvmm.bench.figures import between, ms, signed
+from parkvmm.bench.figures import digits, ms, of_spread
 from parkvmm.bench.statistics import median
 
 
@@ -50,18 +51,19 @@ def split_table(units: list[Unit]) -> str:
                   "the median CPU"], rows) if rows else ""
 
 
-def factorial_table(units: list[Unit]) -> str:
-    rows = []
-    for rest, arms in cells_of(units):
-        for measure in ("down", "up", "change", "total"):
-            for effect in factorial(arms, measure):
-                rows.append([plain(rest), "down + up" if measure == "change" else measure,
-                             effect.name, signed(effect.ns), between(effect)])
-    return table(["machine", "of", "effect", "ms", "95 %"], rows) if rows else ""
+def effects_table(found: list[Effect], boots: int) -> str:
+    """Returns a row for each question that two units answer."""
+    rows = [[plain(one.question), plain(one.machine),
+             *(f"{code(name)}: {of_spread(found)}, n {found.count}"
+               for name, found in zip(one.names, (one.old, one.new))),
+             f"{one.answer}: {one.why}" + ", in one boot" * (one.way != 0 and boots == 1)]
+            for one in found]
+    return table(["question", "machine", "without, ms", "with, ms", "answer"],
+                 rows) if rows else ""
 
 
 def fit_table(units: list[Unit]) -> str:
-    rows = [[code(fit.arm), fit.measure, *(f"{value / 1e3:.3f}" for value in fit.coefficients),
+    rows = [[code(fit.arm), fit.measure, *(digits(value / 1e3) for value in fit.coefficients),
              f"{fit.largest + 1}", *(f"{share:.0%}" for share in fit.shares)]
             for fit in fits(units)]
     return table(["arm", "phase", "constant, us", "x N, us", "x N^2, us", "at CPUs", "constant",
@@ -103,7 +105,7 @@ def markdown(result: dict[str, Any]) -> str:
     for title, text in (("Who had the time", split_table(units)),
                         ("From one CPU to the next", intervals_table(units)),
                         ("Steps of CPU hotplug", steps_table(units)),
-                        ("The factorial", factorial_table(units)),
+                        ("Effects", effects_table(effects(units), boots_of(result))),
                         ("How it grows: N is the CPUs but the first", fit_table(units))):
         if text:
             parts += [f"### {title}\n", text]

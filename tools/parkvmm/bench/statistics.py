@@ -3,40 +3,20 @@
 the same samples give the same figures."""
 
 import statistics
-from typing import Callable, Sequence
+from typing import Sequence
 
 import numpy
 from scipy import stats
 
 SEED = 1
-RESAMPLES = 2000
 PERMUTATIONS = 9999  # or every one, where there are fewer
 
 Numbers = Sequence[float]
-Cells = Sequence[numpy.ndarray]
 
 
 def median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.median(known) if known else None
-
-
-def medians(cell: numpy.ndarray) -> numpy.ndarray:
-    """Of a sample, or of each of many."""
-    return numpy.median(cell, axis=-1)
-
-
-def interval(cells: Sequence[Numbers],
-             statistic: Callable[[Cells], numpy.ndarray]) -> tuple[float, float]:
-    """95 % bootstrap interval of a statistic of several independent samples,
-    which is one of medians() of each. A lone sample has no width."""
-    if min(map(len, cells)) < 2:
-        alone = float(statistic([numpy.asarray(cell) for cell in cells]))
-        return alone, alone
-    found = stats.bootstrap(
-        cells, lambda *resampled, axis: statistic(resampled), n_resamples=RESAMPLES,
-        confidence_level=0.95, method="percentile", random_state=SEED).confidence_interval
-    return float(found.low), float(found.high)
 
 
 def permutation_p(a: Numbers, b: Numbers) -> float:

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a report draws: bars and intervals as HTML, which fits any width, curves
+"""What a report draws: bars as HTML, which fits any width, curves
 as SVG (plots.py). Every figure that is drawn stands beside it as a number or in a title."""
 
 import math
 from typing import Iterable
 
-from parkvmm.bench.analysis import Effect, Unit, middle, values
+from parkvmm.bench.analysis import Unit, begins_at_mark, spread_of
 from parkvmm.bench.facts import WHO
-from parkvmm.bench.figures import signed
 from parkvmm.report import plots
 from parkvmm.report.markup import Markup, join, tag
-from parkvmm.report.plots import Spread
 from parkvmm.report.summary import time_of
 
 WHO_NAMES = {"firmware": "firmware model", "vmm": "VMM", "polling": "polling",
@@ -44,20 +42,6 @@ def plain_bar(part: float, whole: float) -> Markup:
                class_="bar plain", aria_hidden="true")
 
 
-def whisker(effect: Effect, reach: float) -> Markup:
-    """An effect and its interval, on an axis from -reach to reach."""
-    def at(ns: float) -> str:
-        return percent(ns + reach, 2 * reach)
-
-    drawn = [tag("span", class_="zero")]
-    if effect.samples > 1:
-        drawn.append(tag("span", class_="interval", style=f"left:{at(effect.low)};"
-                         f"width:{percent(effect.high - effect.low, 2 * reach)}"))
-    drawn.append(tag("span", class_="dot" + " sure" * effect.is_certain,
-                     style=f"left:{at(effect.ns)}", title=f"{signed(effect.ns)} ms"))
-    return tag("div", *drawn, class_="whisker", aria_hidden="true")
-
-
 # --- curves ------------------------------------------------------------------
 
 def curve_panel(curves: dict[str, list[Unit]], measure: str) -> Markup:
@@ -67,7 +51,8 @@ def curve_panel(curves: dict[str, list[Unit]], measure: str) -> Markup:
     for arm, units in curves.items():
         points = []
         for unit in units:
-            if found := Spread.of(values(unit, measure), middle(unit, measure)):
+            found = spread_of(unit, measure)
+            if found and not begins_at_mark(unit, measure):
                 place = math.log2(unit["cpus"])
                 across[place] = str(unit["cpus"])
                 points.append((place, f"{unit['cpus']} CPUs", found))

@@ -14,12 +14,11 @@ import math
 from typing import Iterable, Iterator
 
 from parkvmm.bench import analysis
-from parkvmm.bench.analysis import Unit, middle, values
+from parkvmm.bench.analysis import Spread, Unit, spread_of
 from parkvmm.bench.results import Result
 from parkvmm.labels import EMULATED
 from parkvmm.report import plots, summary
 from parkvmm.report.markup import Markup, join
-from parkvmm.report.plots import Spread
 from parkvmm.report.summary import counted
 from parkvmm.report.templating import filled
 
@@ -87,10 +86,6 @@ class History:
     @property
     def timed(self) -> bool:
         return self.label != EMULATED
-
-
-def spread_of(unit: Unit, measure: str) -> Spread | None:
-    return Spread.of(values(unit, measure), middle(unit, measure))
 
 
 def tracks_of(entries: list[Entry]) -> list[Track]:

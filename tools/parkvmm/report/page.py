@@ -14,12 +14,13 @@ from typing import Any
 
 from parkvmm.bench import export
 from parkvmm.bench.results import Result, of_run
-from parkvmm.report import history, kexecs, run
+from parkvmm.labels import EMULATED
+from parkvmm.report import answers, history, kexecs, run
 from parkvmm.report.environment import data_section, environment_section
 from parkvmm.report.events import Events
 from parkvmm.report.markup import Markup, join, tag
-from parkvmm.report.sections import (factorial_section, main_section, opening, scaling_section,
-                                     split_section, steps_section)
+from parkvmm.report.sections import (main_section, opening, scaling_section, split_section,
+                                     steps_section)
 from parkvmm.report.templating import filled
 
 HERE = pathlib.Path(__file__).parent
@@ -30,12 +31,14 @@ def asset(name: str) -> Markup:
 
 
 def article(result: Result) -> Markup:
-    ident, number = "r1", 0
-    return tag("article", opening(result), main_section(result, ident),
-               split_section(result, ident), kexecs.lanes_section(result["units"], ident),
-               steps_section(result, ident), scaling_section(result, ident),
-               factorial_section(result, ident), environment_section(result, ident),
-               data_section(ident, number), id=ident)
+    """Returns what a result says. Where times are worth nothing, there are none."""
+    ident = "r1"
+    timed = [] if result["label"] == EMULATED else [
+        split_section(result, ident), kexecs.lanes_section(result["units"], ident),
+        steps_section(result, ident), scaling_section(result, ident),
+        answers.effects_section(result, ident)]
+    return tag("article", opening(result), main_section(result, ident), *timed,
+               environment_section(result, ident), data_section(ident), id=ident)
 
 
 def data_of(results: list[dict[str, Any]], tables: list[str]) -> Markup:

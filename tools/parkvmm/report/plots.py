@@ -6,6 +6,7 @@ import dataclasses
 import math
 from typing import Callable, Iterable, Sequence
 
+from parkvmm.bench.analysis import Spread
 from parkvmm.report.markup import Markup, tag
 from parkvmm.report.summary import time_of
 
@@ -20,23 +21,6 @@ LONGEST_NAME = 26  # letters
 LEAST_REACH = 1.2  # from the least to the most of an axis, so that little looks like little
 
 Scale = Callable[[float], float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Spread:
-    """Samples of one measure, in ns."""
-    median: float
-    least: float
-    most: float
-    count: int
-
-    @staticmethod
-    def of(values: Sequence[float | None], middle: float | None) -> "Spread | None":
-        """Returns None if none was seen."""
-        known = [value for value in values if value is not None]
-        if not known or middle is None:
-            return None
-        return Spread(middle, min(known), max(known), len(known))
 
 
 @dataclasses.dataclass(frozen=True)

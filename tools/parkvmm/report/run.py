@@ -158,8 +158,8 @@ def more(run: Run, result: results.Result) -> str:
     return " ".join([*said, *filter(None, [summary.unlocked(result)])])
 
 
-def article(run: Run, events: Events | None, number: int = 0) -> Markup:
-    result, ident = results.of_run(run), f"r{number + 1}"
+def article(run: Run, events: Events | None) -> Markup:
+    result, ident = results.of_run(run), "r1"
     timed = run["label"] != EMULATED
     return filled(
         "run.html.j2", ident=ident, title=result["name"], answer=answer(run),
@@ -171,4 +171,4 @@ def article(run: Run, events: Events | None, number: int = 0) -> Markup:
         who=sections.split_section(result, ident) if timed else None,
         steps=sections.steps_section(result, ident) if timed else None,
         environment=environment_section(result, ident, is_bench=False),
-        data=data_section(ident, number, is_bench=False))
+        data=data_section(ident, is_bench=False))

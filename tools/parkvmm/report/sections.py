@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the sections of a page that say what was measured."""
 
-from parkvmm.bench import analysis
-from parkvmm.bench.analysis import MEASURES, Unit, middle, values
+from typing import Iterable
+
+from parkvmm.bench import analysis, figures
+from parkvmm.bench.analysis import MEASURES, Unit, middle, spread_of
 from parkvmm.bench.facts import WHO
-from parkvmm.bench.figures import between, ms, signed
+from parkvmm.bench.figures import ms
 from parkvmm.bench.results import Result
 from parkvmm.guest.arms import ARMS
 from parkvmm.labels import EMULATED
@@ -15,7 +17,6 @@ from parkvmm.report.parts import (cell, head, minus, name_cell, note, pairs, sec
 from parkvmm.report.summary import is_insisted_on, worth
 
 CURVE_POINTS = 3  # numbers of CPUs; fewer are no curve
-FACTORIAL_OF = {"down": "down", "up": "up", "change": "down + up", "total": "total"}
 
 
 def is_bad(unit: Unit) -> bool:
@@ -47,19 +48,22 @@ def failures(units: list[Unit]) -> Markup:
 
 
 def measure_cell(unit: Unit, measure: str) -> Markup:
-    known = [value for value in values(unit, measure) if value is not None]
-    title = f"{ms(min(known))} to {ms(max(known))} ms" if len(known) > 1 else None
-    middle_ = middle(unit, measure)
-    return cell(ms(middle_), title=title, data_value=middle_ if middle_ is not None else -1)
+    """Returns the median, and below it the least and the most of several samples."""
+    found = spread_of(unit, measure)
+    if not found:
+        return cell("-", data_value=-1)
+    between = [tag("br"), tag("span", f"{ms(found.least)}–{ms(found.most)}", class_="range")]
+    return cell(join([ms(found.median), *(between if found.count > 1 else [])]),
+                data_value=found.median)
 
 
-def main_row(unit: Unit) -> Markup:
+def main_row(unit: Unit, measures: Iterable[str] = MEASURES) -> Markup:
     state = "failed" if unit["failures"] else "CPUs lost" if is_bad(unit) else ""
     return tag("tr", name_cell(unit), cell(unit["cpus"]), cell(len(unit["samples"])),
                cell(join([analysis.back(unit),
                           tag("b", f" {state}", class_="bad") if state else None]),
                     data_value=analysis.back(unit).split()[0]),
-               *(measure_cell(unit, name) for name in MEASURES),
+               *(measure_cell(unit, name) for name in measures),
                class_="bad" if is_bad(unit) else None)
 
 
@@ -69,17 +73,19 @@ def sorted_head(text: str, unit: str = "") -> Markup:
 
 
 def main_section(result: Result, ident: str) -> Markup:
+    timed = result["label"] != EMULATED
+    measures = MEASURES if timed else ()
     heading = [sorted_head("unit"), sorted_head("CPUs"), sorted_head("samples"),
-               sorted_head("CPUs back"), *(sorted_head(name, "ms") for name in MEASURES)]
+               sorted_head("CPUs back"), *(sorted_head(name, "ms") for name in measures)]
     used = dict.fromkeys(unit["arm"] for unit in result["units"])
     known = [(arm, ARMS[arm].what) for arm in used if arm in ARMS]
     return section(
-        f"{ident}-medians", "Medians",
-        table("Medians of all samples, by unit and phase", heading,
-              map(main_row, result["units"]), "sortable"),
+        f"{ident}-medians", "Medians" if timed else "Units",
+        table("Medians of all samples, by unit and phase" if timed else "CPUs back, by unit",
+              heading, (main_row(unit, measures) for unit in result["units"]), "sortable"),
         note("A unit is one machine that kexecs again and again. CPUs back: in the worst of its "
-             "kexecs. A dash: it could not be seen. Point at a figure for the least and the most "
-             "of its samples; the headings sort."),
+             "kexecs. " + timed * "Below a median: the least and the most of several samples. A "
+             "dash: it could not be seen. ", "The headings sort."),
         tag("details", tag("summary", "What the arms are"),
             pairs(known)) if known else None)
 
@@ -142,53 +148,23 @@ def steps_section(result: Result, ident: str) -> Markup | None:
 def scaling_section(result: Result, ident: str) -> Markup | None:
     curves = {arm: units for arm, units in analysis.curves(result["units"]).items()
               if len({unit["cpus"] for unit in units}) >= CURVE_POINTS}
-    panels = charts.curve_panels(curves, ("down", "up")) if curves else ""
+    panels = charts.curve_panels(curves, ("down", "up", "teardown")) if curves else ""
     if not curves or "<svg" not in panels:
         return None
     fits = analysis.fits(result["units"])
     rows = [tag("tr", tag("th", fit.arm, scope="row"), cell(fit.measure),
-                *(cell(minus(f"{value / 1e3:.3f}")) for value in fit.coefficients),
+                *(cell(minus(figures.digits(value / 1e3))) for value in fit.coefficients),
                 cell(fit.largest + 1),
                 *(cell(minus(f"{share:.0%}".replace("%", " %"))) for share in fit.shares))
             for fit in fits]
     return section(
         f"{ident}-scaling", "How it grows with the number of CPUs", panels,
         note("Medians; both axes are logarithmic. A line over a point reaches from the least to "
-             "the most of its samples."),
+             "the most of its samples; a hollow point is a single sample. A time of 0 has no place "
+             "there. With two CPUs down begins at the kexec mark, as teardown does, and is left "
+             "out."),
         table("The least squares of relative errors of constant + a N + b N², N the CPUs but the "
               "first; and what of it each term is at the most CPUs",
               [head("arm"), head("phase"), head("constant", "µs"), head("a", "µs"), head("b", "µs"),
                head("at CPUs"), head("share of constant"), head("of a N"), head("of b N²")], rows,
               "fits") if rows else None)
-
-
-def factorial_rows(machine: str, arms: dict[str, Unit]) -> list[Markup]:
-    rows = []
-    for measure, name in FACTORIAL_OF.items():
-        found = analysis.factorial(arms, measure)
-        reach = 1.05 * max((abs(edge) for effect in found
-                            for edge in (effect.ns, effect.low, effect.high)), default=0) or 1
-        for number, effect in enumerate(found):
-            first = tag("th", machine, tag("br"), tag("span", name, class_="of"), scope="row",
-                        rowspan=len(found)) if number == 0 else None
-            rows.append(tag("tr", first, cell(effect.name, class_="text"),
-                            cell(charts.whisker(effect, reach), class_="drawn"),
-                            cell(minus(signed(effect.ns))), cell(minus(between(effect))),
-                            class_="first" if number == 0 else None))
-    return rows
-
-
-def factorial_section(result: Result, ident: str) -> Markup | None:
-    rows = [row for machine, arms in analysis.cells_of(result["units"])
-            for row in factorial_rows(machine, arms)]
-    if not rows:
-        return None
-    (one, one_page), (stop, stop_page) = analysis.FACTORIAL
-    return section(
-        f"{ident}-factorial", "The factorial",
-        table("Effects on the medians, with 95 % intervals",
-              [head("machine, phase"), head("effect"), head("less | more", class_="centre"),
-               head("effect", "ms"), head("95 %", "ms")], rows, "factorial"),
-        note(f"One by one or all at once, CPU_OFF or the page: {one}, {one_page}, {stop}, "
-             f"{stop_page}. Bootstrap intervals of the samples. The three effects on one measure "
-             "share a scale, with zero in its middle; a full dot has an interval without zero."))

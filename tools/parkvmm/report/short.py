@@ -3,12 +3,12 @@
 
 from parkvmm.bench import analysis
 from parkvmm.bench import markdown as text
-from parkvmm.bench.figures import ms
+from parkvmm.bench.effects import boots_of, effects, foremost
+from parkvmm.bench.figures import of_spread
 from parkvmm.bench.results import Result
 from parkvmm.labels import EMULATED
 from parkvmm.report import history, summary
 from parkvmm.report.history import Entry, History
-from parkvmm.report.plots import Spread
 
 
 def counts_table(units: list[analysis.Unit]) -> str:
@@ -28,16 +28,9 @@ def markdown(result: Result) -> str:
     if not timed:
         return "\n".join([*parts, "### Units\n", counts_table(units)])
     parts += ["### Medians\n", text.main_table(units)]
-    if factorial := text.factorial_table(units):
-        parts += ["### The factorial\n", factorial]
+    if found := foremost(effects(units)):
+        parts += ["### Effects\n", text.effects_table(found, boots_of(result))]
     return "\n".join(parts)
-
-
-def of_spread(found: Spread | None) -> str:
-    if found is None:
-        return "-"
-    between = f" ({ms(found.least)} to {ms(found.most)})" if found.count > 1 else ""
-    return ms(found.median) + between
 
 
 def source(entry: Entry) -> str:

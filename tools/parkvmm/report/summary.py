@@ -6,6 +6,7 @@ from typing import Any, Iterable
 
 from parkvmm.bench import analysis
 from parkvmm.bench.analysis import Unit, middle
+from parkvmm.bench.effects import effect
 from parkvmm.labels import EMULATED, WORTH
 
 OWNERS = {"firmware": "the firmware model's", "vmm": "the VMM's", "polling": "polling",
@@ -40,10 +41,6 @@ def time_of(ns: float) -> str:
             value = ns / size
             return f"{value:.{2 if abs(value) < 10 else 1 if abs(value) < 100 else 0}f} {unit}"
     return f"{ns:.0f} ns"
-
-
-def signed_time(ns: float) -> str:
-    return ("+" if ns > 0 else "") + time_of(ns)
 
 
 def share_of(part: float, whole: float) -> str:
@@ -105,18 +102,16 @@ def of_rivals(rivals: Rivalry) -> str:
 
 def of_page(units: list[Unit]) -> str | None:
     """Says whether a page helps where all CPUs stop at once."""
-    cells = [(arms["stop"]["cpus"], machine, arms) for machine, arms in analysis.cells_of(units)
+    cells = [(arms["stop"]["cpus"], rest, arms) for rest, arms in analysis.cells_of(units)
              if "stop" in arms and "park-host" in arms]
-    for _, _, arms in sorted(cells, key=lambda cell: (-cell[0], len(cell[1]), cell[1])):
-        effect = analysis.contrast("", arms["stop"], arms["park-host"], "change")
-        if effect:
-            certain = ("" if effect.is_certain or effect.samples < 2 else
-                       ", which cannot be told from no change")
-            between = ("one sample each" if effect.samples < 2 else
-                       f"95 %: {signed_time(effect.low)} to {signed_time(effect.high)}")
-            return ("Where all stop at once, a park page in place of CPU_OFF changes down and up "
-                    f"of {arms['stop']['cpus']} CPUs together by {signed_time(effect.ns)} "
-                    f"({between}){certain}.")
+    for cpus, _, arms in sorted(cells, key=lambda cell: (-cell[0], len(cell[1]), cell[1])):
+        for one in effect("", "", ("", ""), arms["stop"], arms["park-host"], "change"):
+            why = {"no answer": "a single sample shows no difference",
+                   "not shown": "the samples overlap, so no difference is shown"}.get(
+                       one.answer, "no sample of one lies among those of the other")
+            return ("With a park page in place of CPU_OFF, where all stop at once, down and up of "
+                    f"{cpus} CPUs together take {time_of(one.new.median)} in place of "
+                    f"{time_of(one.old.median)}; {why}.")
     return None
 
 
