@@ -53,6 +53,7 @@ def run() -> None:
     for name, (_, command) in FAILURES.items():
         script += (f"{command} --results $RESULTS/{name}.json --format text:$RESULTS/{name}.text "
                    f">/dev/null 2>$RESULTS/{name}.stderr\n")
+    script += "exit 0\n"
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
             ["tools/arm64-host", "--deterministic", "--cpus", "4", "--timeout", DEADLINE, "--out",
