@@ -57,12 +57,25 @@ absl::string_view Word(Outcome outcome) {
 
 std::string Xml(absl::string_view text) {
   return absl::StrReplaceAll(
-      Printable(text),
-      {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
+      text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}});
 }
 
 std::string XmlTime(const Case& one) {
   return one.ns ? absl::StrFormat(" time=\"%s\"", Seconds(*one.ns)) : "";
+}
+
+// The same with texts that may stand in any of the formats.
+CaseList Printed(CaseList list) {
+  const auto print = [](std::string& text) { text = Printable(text); };
+  print(list.suite);
+  print(list.label);
+  for (Case& one : list.cases) {
+    print(one.name);
+    print(one.id);
+    print(one.message);
+    for (std::string& line : one.details) print(line);
+  }
+  return list;
 }
 
 // What a test case element holds, or nothing.
@@ -83,7 +96,7 @@ std::string JunitOutcome(const Case& one) {
 
 // "#" begins a directive.
 std::string TapText(absl::string_view text) {
-  return absl::StrReplaceAll(Printable(text), {{"\\", "\\\\"}, {"#", "\\#"}});
+  return absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"#", "\\#"}});
 }
 
 std::string JsonString(absl::string_view text) {
@@ -98,8 +111,7 @@ std::string CommandText(absl::string_view text) {
 }
 
 std::string CommandProperty(absl::string_view text) {
-  return absl::StrReplaceAll(CommandText(Printable(text)),
-                             {{":", "%3A"}, {",", "%2C"}});
+  return absl::StrReplaceAll(CommandText(text), {{":", "%3A"}, {",", "%2C"}});
 }
 
 // Text in a cell of a Markdown table.
@@ -130,7 +142,8 @@ std::string TextReport(const SessionResult& result, Times times,
   return text;
 }
 
-std::string Junit(const CaseList& list) {
+std::string Junit(const CaseList& cases) {
+  const CaseList list = Printed(cases);
   const auto failures = Count(
       list, [](const Case& one) { return one.outcome == Outcome::kFailed; });
   const auto skipped = Count(
@@ -162,17 +175,17 @@ std::string Junit(const CaseList& list) {
   return absl::StrCat(xml, "  </testsuite>\n</testsuites>\n");
 }
 
-std::string Ktap(const CaseList& list) {
-  std::string text =
-      absl::StrFormat("KTAP version 1\n# %s, label %s\n1..%d\n",
-                      Printable(list.suite), list.label, list.cases.size());
+std::string Ktap(const CaseList& cases) {
+  const CaseList list = Printed(cases);
+  std::string text = absl::StrFormat("KTAP version 1\n# %s, label %s\n1..%d\n",
+                                     list.suite, list.label, list.cases.size());
   for (size_t i = 0; i < list.cases.size(); ++i) {
     const Case& one = list.cases[i];
     for (const std::string& line : one.details) {
-      absl::StrAppend(&text, "# ", Printable(line), "\n");
+      absl::StrAppend(&text, "# ", line, "\n");
     }
     if (Fails(one)) {
-      absl::StrAppend(&text, "# ", one.id, ": ", Printable(one.message), "\n");
+      absl::StrAppend(&text, "# ", one.id, ": ", one.message, "\n");
     }
     absl::StrAppendFormat(&text, "%s %d %s", Fails(one) ? "not ok" : "ok",
                           i + 1, one.name);
@@ -188,7 +201,8 @@ std::string Ktap(const CaseList& list) {
   return text;
 }
 
-std::string Tap(const CaseList& list) {
+std::string Tap(const CaseList& cases) {
+  const CaseList list = Printed(cases);
   std::string text =
       absl::StrFormat("TAP version 13\n1..%d\n", list.cases.size());
   for (size_t i = 0; i < list.cases.size(); ++i) {
@@ -212,7 +226,8 @@ std::string Tap(const CaseList& list) {
   return text;
 }
 
-std::string GithubAnnotations(const CaseList& list) {
+std::string GithubAnnotations(const CaseList& cases) {
+  const CaseList list = Printed(cases);
   std::string lines;
   size_t said = 0;
   for (const Case& one : list.cases) {
@@ -232,7 +247,8 @@ std::string GithubAnnotations(const CaseList& list) {
   return lines;
 }
 
-std::string GithubSummary(const CaseList& list, absl::string_view verdict) {
+std::string GithubSummary(const CaseList& cases, absl::string_view verdict) {
+  const CaseList list = Printed(cases);
   std::string text = absl::StrFormat(
       "### parkvmm: %s\n\n%s\n\n| case | outcome | seconds | why |\n"
       "|---|---|---:|---|\n",
@@ -261,7 +277,7 @@ std::string GithubSummary(const CaseList& list, absl::string_view verdict) {
     if (one.details.empty()) continue;
     absl::StrAppendFormat(&text, "\n%s:\n\n", one.name);
     for (const std::string& line : one.details) {
-      absl::StrAppend(&text, "    ", Printable(line), "\n");
+      absl::StrAppend(&text, "    ", line, "\n");
     }
   }
   absl::StrAppendFormat(&text, "\nLabel `%s`.\n", list.label);

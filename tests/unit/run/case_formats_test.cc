@@ -40,6 +40,32 @@ const CaseList kRun = {
                .id = "vmm-bug",
                .message = "KVM_RUN failed"}}};
 
+// Whoever made them: no text of a case ends a line, or moves a cursor.
+TEST(FormatsTest, NoTextOfACaseIsObeyed) {
+  const std::string bad = "\x1b[31m\nok 9 - forged\xff";
+  const std::string shown = "\\x1b[31m\\x0aok 9 - forged\\xff";
+  CaseList list = {.suite = bad, .label = bad};
+  for (const Outcome outcome :
+       {Outcome::kPassed, Outcome::kFailed, Outcome::kTimedOut,
+        Outcome::kBroken, Outcome::kSkipped}) {
+    list.cases.push_back({.name = bad,
+                          .outcome = outcome,
+                          .id = bad,
+                          .message = bad,
+                          .details = {bad}});
+  }
+  for (const std::string& text :
+       {Junit(list), Ktap(list), Tap(list), GithubAnnotations(list),
+        GithubSummary(list, bad)}) {
+    for (const char obeyed : {'\x1b', '\xff'}) {
+      EXPECT_EQ(text.find(obeyed), std::string::npos) << text;
+    }
+    EXPECT_THAT(text, Not(HasSubstr("\nok 9")));
+  }
+  EXPECT_THAT(Junit(list), HasSubstr("name=\"" + shown + "\""));
+  EXPECT_THAT(Ktap(list), HasSubstr("ok 1 " + shown + "\n"));
+}
+
 TEST(JunitTest, ToldApartArePassedFailedErrorsAndSkipped) {
   const std::string version = std::string(Version()) + " (" + Commit() + ")";
   EXPECT_EQ(Junit(kRun), R"(<?xml version="1.0" encoding="UTF-8"?>
