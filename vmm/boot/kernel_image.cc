@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/types/span.h"
 #include "vmm/base/status_macros.h"
+#include "vmm/base/text.h"
 #include "vmm/boot/decompress.h"
 #include "vmm/boot/foreign_file.h"
 #include "vmm/boot/image_headers.h"
@@ -150,9 +151,9 @@ absl::StatusOr<KernelImage> ParseZboot(const Part& file,
   }
   const auto payload =
       bytes.subspan(header.payload_offset, header.payload_size);
-  const std::string compression(
-      header.compression,
-      strnlen(header.compression, sizeof(header.compression)));
+  const std::string compression =
+      Printable({header.compression,
+                 strnlen(header.compression, sizeof(header.compression))});
   const std::string format = absl::StrCat("zboot (", compression, ")");
   // Some builds of Linux append sizes to the payload.
   if (compression == "gzip") {

@@ -289,6 +289,14 @@ TEST(KernelImageTest, B12TakesAGzipImageOfTwoMembersWhole) {
   }
 }
 
+TEST(KernelImageTest, WhatAZbootFileCallsItsPackingIsPrintable) {
+  EXPECT_THAT(Refusal(Zboot("\x1b[31m\n", Bytes(7))),
+              StartsWith("boot/k is a zboot file packed with "
+                         "\"\\x1b[31m\\x0a\"; "));
+  EXPECT_EQ(Parsed(Zboot("zstd\n", Zstandard(FileWith(Header())))).format,
+            "zboot (zstd\\x0a)");
+}
+
 // Linux appends sizes to what it packs in a zboot file.
 TEST(KernelImageTest, B12WhatFollowsTheStreamInAZbootFileIsIgnored) {
   const Bytes file = FileWith(Header());
