@@ -297,7 +297,9 @@ bool KexecTracker::AllAreBack() const {
 void KexecTracker::Count() {
   Boot& boot = boots_.back();
   boot.doors = DoorsOf(cpus_);
-  boot.cpus_back = 1 + boot.doors.cpu_on + boot.doors.release;
+  // The boot CPU is one of them if it left and was turned on again.
+  boot.cpus_back = std::min(1 + boot.doors.cpu_on + boot.doors.release,
+                            static_cast<uint32_t>(cpus_.size()));
 }
 
 void KexecTracker::Complete(CameUpBy by) {

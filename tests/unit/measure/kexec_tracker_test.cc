@@ -362,6 +362,20 @@ TEST(KexecTrackerTest, ACountThatCannotBeIsNone) {
   EXPECT_EQ(story.tracker.boots()[1].cpus, 2u);
 }
 
+// The CPU that boots may be turned off, and on again by another one.
+TEST(KexecTrackerTest, NoMoreCpusAreBackThanThereAre) {
+  Story story(2);
+  story.Boot(0, 2);
+  story.Mark(1000, MARK_CODE_KEXEC, 2);
+  story.TurnOff(1100, 1);
+  story.Probe(1200);
+  story.TurnOn(1300, 1);
+  story.TurnOff(1400, 0);
+  story.TurnOn(1500, 0);
+  story.tracker.End(/*by_guest=*/true);
+  EXPECT_EQ(story.tracker.boots()[1].cpus_back, 2u);
+}
+
 // A guest that marks and did not announce it may be in a crash kernel.
 TEST(KexecTrackerTest, WhatAGuestThatMarksDidNotAnnounceIsNotWaitedFor) {
   Story story(2);
