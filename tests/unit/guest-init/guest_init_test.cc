@@ -365,6 +365,8 @@ TEST(SystemRam, IsTheTopLevelLinesOnly) {
               IsEmpty());
   // What /proc/iomem shows to those who may not see it.
   EXPECT_THAT(ParseSystemRam("00000000-00000000 : System RAM\n"), IsEmpty());
+  EXPECT_THAT(ParseSystemRam("40000000-ffffffffffffffff : System RAM\n"),
+              IsEmpty());
 }
 
 TEST(CrashKernel, IsTheLargestThatWasReserved) {
@@ -914,6 +916,18 @@ TEST(Initrd, IsNowhereIfChosenDoesNotSay) {
     });
     EXPECT_FALSE(InitrdIn(tree)) << name;
   }
+}
+
+TEST(ReservedRanges, EndWhereAddressesDo) {
+  std::vector<uint8_t> tree = MachineTree();
+  tree.resize(tree.size() + 256);
+  ASSERT_EQ(
+      fdt_open_into(tree.data(), tree.data(), static_cast<int>(tree.size())),
+      0);
+  ASSERT_EQ(fdt_add_mem_rsv(tree.data(), UINT64_MAX - 0xfff, 0x2000), 0);
+  EXPECT_THAT(
+      ReservedRanges(tree),
+      Optional(testing::Contains(Range{UINT64_MAX - 0xfff, UINT64_MAX})));
 }
 
 TEST(ReservedRanges, AreTheChildrenOfReservedMemory) {

@@ -43,7 +43,7 @@ void AppendEntries(const void* tree, std::vector<Range>& ranges) {
   for (int i = 0; i < count; ++i) {
     uint64_t address = 0, size = 0;
     fdt_get_mem_rsv(tree, i, &address, &size);
-    ranges.push_back({address, address + size});
+    ranges.push_back({address, address + std::min(size, UINT64_MAX - address)});
   }
 }
 

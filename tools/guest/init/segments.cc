@@ -43,7 +43,9 @@ std::optional<Range> ParseLine(std::string_view line, std::string_view name) {
   if (dash == line.npos) return std::nullopt;
   const auto first = ParseNumber(line.substr(0, dash), 16);
   const auto last = ParseNumber(line.substr(dash + 1), 16);
-  if (!first || !last || *first >= *last) return std::nullopt;
+  if (!first || !last || *first >= *last || *last == UINT64_MAX) {
+    return std::nullopt;
+  }
   return Range{*first, *last + 1};
 }
 
