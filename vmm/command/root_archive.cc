@@ -33,6 +33,8 @@ namespace {
 constexpr size_t kReadBytes = 65536;
 // More than any guest unpacks, less than a small archive can be made to hold.
 constexpr int64_t kMaxRootBytes = int64_t{8} << 30;
+// The name that ends a cpio archive.
+constexpr absl::string_view kTrailer = "TRAILER!!!";
 // What Linux starts, and what it would start of a root on a disk.
 constexpr absl::string_view kInits[] = {"init", "sbin/init", "etc/init",
                                         "bin/init", "bin/sh"};
@@ -156,8 +158,8 @@ class Source {
     }
   }
 
-  // Copies the content of the entry that ForEach() is at.
-  absl::Status CopyTo(archive* writer) {
+  // Copies the content of the entry that ForEach() is at: `most` bytes at most.
+  absl::Status CopyTo(archive* writer, int64_t most) {
     const void* block = nullptr;
     size_t size = 0;
     int64_t offset = 0;
@@ -168,6 +170,11 @@ class Source {
       if (result == ARCHIVE_EOF) return absl::OkStatus();
       if (result != ARCHIVE_OK && result != ARCHIVE_WARN) {
         return Complaint(path_, reader_.get());
+      }
+      if (offset > most) {  // A hole without an end, in a sparse file.
+        return absl::InvalidArgumentError(absl::StrCat(
+            "--rootfs ", path_, " is damaged: a file has more bytes than it ",
+            "says; make the archive again"));
       }
       static constexpr std::array<uint8_t, 4096> kHole = {};
       while (written < offset) {
@@ -282,6 +289,11 @@ absl::Status WriteArchive(const std::string& path, const Survey& survey,
   RETURN_IF_ERROR(source.ForEach(
       [&](archive_entry* entry, const std::string& name) -> absl::Status {
         if (name.empty()) return absl::OkStatus();
+        if (name == kTrailer) {
+          return absl::InvalidArgumentError(absl::StrCat(
+              "--rootfs ", path, " has a file ", name,
+              ", at which Linux stops unpacking; give it another name"));
+        }
         numbers.Note(entry, name, survey);
         archive_entry_set_pathname(entry, name.c_str());
         if (archive_write_header(writer.get(), entry) < ARCHIVE_WARN) {
@@ -289,8 +301,9 @@ absl::Status WriteArchive(const std::string& path, const Survey& survey,
               absl::StrCat("--rootfs ", path, ": ", name, ": ",
                            archive_error_string(writer.get())));
         }
-        if (archive_entry_size(entry) == 0) return absl::OkStatus();
-        return source.CopyTo(writer.get());
+        const int64_t size = archive_entry_size(entry);
+        if (size == 0) return absl::OkStatus();
+        return source.CopyTo(writer.get(), size);
       }));
   if (archive_write_close(writer.get()) == ARCHIVE_OK) return absl::OkStatus();
   errno = archive_errno(writer.get());

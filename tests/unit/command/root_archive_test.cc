@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "tests/support/scratch.h"
 
 namespace vmm {
@@ -162,6 +163,39 @@ TEST_F(RootArchiveTest, HolesAreKept) {
   ASSERT_TRUE(root.ok()) << root.status();
   EXPECT_EQ(EntriesOf(root->archive).at("hole").content,
             "x" + std::string(99'999, '\0'));
+}
+
+// GNU tar's map of a sparse file may name a place that the file does not have:
+// to fill it would take for ever.
+TEST_F(RootArchiveTest, AHoleBeyondTheEndOfItsFileIsRefused) {
+  Write("hole", "x");
+  fs::resize_file(fs::path(root_) / "hole", 1 << 20);
+  ASSERT_EQ(std::system(absl::StrCat("printf y >>'", root_, "/hole'").c_str()),
+            0);
+  Pack("tar -cf - --sparse --format gnu hole");
+  ASSERT_TRUE(ReadRoot(file_).ok());
+  std::fstream tar(file_, std::ios::in | std::ios::out | std::ios::binary);
+  std::string header(512, '\0');
+  tar.read(header.data(), 512);
+  // The second of the map's offsets, in tar's form for large numbers.
+  header.replace(410, 12, std::string("\x80\0\0\0\x10\0\0\0\0\0\0\0", 12));
+  header.replace(148, 8, "        ");
+  unsigned sum = 0;
+  for (const char c : header) sum += static_cast<uint8_t>(c);
+  header.replace(148, 8, absl::StrFormat("%06o", sum) + std::string("\0 ", 2));
+  tar.seekp(0);
+  tar.write(header.data(), 512);
+  tar.close();
+  const absl::Status status = ReadRoot(file_).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("is damaged"));
+}
+
+// Linux unpacks nothing behind it.
+TEST_F(RootArchiveTest, AFileWithTheNameThatEndsAnArchiveIsRefused) {
+  Write("TRAILER!!!", "x");
+  EXPECT_THAT(std::string(ReadRoot(root_).status().message()),
+              HasSubstr("has a file TRAILER!!!, at which Linux stops"));
 }
 
 TEST_F(RootArchiveTest, TheFirstInitCounts) {
