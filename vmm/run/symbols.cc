@@ -37,6 +37,9 @@ absl::StatusOr<std::vector<T>> ReadArray(const Content& file, uint64_t offset,
   if (bytes > kMaxBytes) {
     return absl::OutOfRangeError("a table of over 256 MiB");
   }
+  if (offset > file.size() || bytes > file.size() - offset) {
+    return absl::OutOfRangeError("a table that the file does not have");
+  }
   std::vector<T> array(bytes / sizeof(T));
   RETURN_IF_ERROR(file.ReadAt(
       offset, absl::MakeSpan(reinterpret_cast<uint8_t*>(array.data()),

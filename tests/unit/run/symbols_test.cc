@@ -4,6 +4,8 @@
 #include <elf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 
 #include <cstring>
 #include <string>
@@ -113,6 +115,27 @@ TEST_P(SymbolsTest, VectorsThatCannotBeTheKernelsMoveNothing) {
   for (const uint64_t vectors : {uint64_t{0}, uint64_t{0x40001000}}) {
     EXPECT_EQ(symbols_.NameOf(kText + 0x10010, vectors), "cpu_do_idle+0x10");
   }
+}
+
+// A file may say that it holds a table of 256 MiB.
+TEST(SymbolsMemoryTest, ATableThatIsNotThereTakesNoMemory) {
+  Bytes file = Vmlinux();
+  Elf64_Shdr table;
+  std::memcpy(&table, &file[sizeof(Elf64_Ehdr)], sizeof(table));
+  table.sh_size = uint64_t{256} << 20;
+  std::memcpy(&file[sizeof(Elf64_Ehdr)], &table, sizeof(table));
+  const auto most_kib = [] {
+    rusage usage = {};
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;
+  };
+  const auto read = [&] {
+    const auto before = most_kib();
+    const auto symbols = Symbols::Read("k", Content(file));
+    const bool small = most_kib() - before < 64 << 10;
+    exit(small && !symbols.ok() ? 0 : 1);
+  };
+  EXPECT_EXIT(read(), testing::ExitedWithCode(0), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SymbolsTest, testing::Bool(),
