@@ -26,16 +26,18 @@ constexpr absl::string_view kPlanKey = "plan";
 // No option, but what stands behind `--`.
 constexpr absl::string_view kCommandKey = "command";
 
-// What the command line would have said.
-std::vector<std::string> Words(const json& value) {
-  if (value.is_string()) return {value.get<std::string>()};
-  if (!value.is_array()) return {value.dump()};
+// What the command line would have said. kInvalidArgument for what no word
+// says: an object, or a list in a list.
+absl::StatusOr<std::vector<std::string>> Words(const json& value) {
   std::vector<std::string> words;
-  for (const json& element : value) {
+  const auto add = [&words](const json& element) {
+    if (element.is_structured()) return false;
     words.push_back(element.is_string() ? element.get<std::string>()
                                         : element.dump());
-  }
-  return words;
+    return true;
+  };
+  if (value.is_array() ? absl::c_all_of(value, add) : add(value)) return words;
+  return absl::InvalidArgumentError("say a word, or a list of words");
 }
 
 bool SaysNothing(const json& value) {
@@ -293,17 +295,23 @@ absl::Status ApplyConfigFile(CLI::App& command, RunOptions& options) {
   if (!config.is_object()) return complain("not a JSON object");
   for (const auto& [key, value] : config.items()) {
     if (key == kPlanKey) continue;
-    if (key == kCommandKey) {
-      if (options.command.empty() && !SaysNothing(value)) {
-        options.command = Words(value);
-      }
+    CLI::Option* const option = FindOption(command, key);
+    if (option == nullptr && key != kCommandKey) {
+      return complain(absl::StrCat("unknown key ", key));
+    }
+    const bool said =
+        option == nullptr ? !options.command.empty() : option->count() > 0;
+    if (said || SaysNothing(value)) continue;
+    auto words = Words(value);
+    if (!words.ok()) {
+      return complain(absl::StrCat(key, ": ", words.status().message()));
+    }
+    if (option == nullptr) {
+      options.command = *std::move(words);
       continue;
     }
-    CLI::Option* const option = FindOption(command, key);
-    if (option == nullptr) return complain(absl::StrCat("unknown key ", key));
-    if (option->count() > 0 || SaysNothing(value)) continue;
     try {
-      option->add_result(Words(value));
+      option->add_result(*std::move(words));
       option->run_callback();
     } catch (const CLI::Error& error) {
       return complain(absl::StrCat(key, ": ", error.what()));

@@ -381,6 +381,23 @@ TEST_F(RunOptionsTest, WordsOfAListMayBeNumbers) {
   EXPECT_EQ(options_.params, (std::vector<std::string>{"1", "x"}));
 }
 
+// A list in a list is no word, and one in a hundred thousand is none either.
+TEST_F(RunOptionsTest, AListInAListIsRefused) {
+  const std::string deep =
+      std::string(200'000, '[') + std::string(200'000, ']');
+  for (const std::string& value :
+       {std::string("[[1]]"), std::string(R"({"a": 1})"),
+        std::string(R"(["a", {"b": 1}])"), "[" + deep + "]"}) {
+    for (const std::string key : {"params", "cpus", "command"}) {
+      const std::string path = ConfigFile("{\"" + key + "\": " + value + "}");
+      options_ = {};
+      EXPECT_EQ(Parse({"--config", path}),
+                absl::InvalidArgumentError("--config " + path + ": " + key +
+                                           ": say a word, or a list of words"));
+    }
+  }
+}
+
 TEST_F(RunOptionsTest, AFileThatCannotBeReadIsNamed) {
   EXPECT_EQ(Parse({"--config", "/nowhere/file"}),
             absl::NotFoundError(
