@@ -74,7 +74,7 @@ def test_a_baseline_is_kept_within_its_margin() -> None:
     worse = against([100 * MS, 100 * MS], [110 * MS, 112 * MS])
     assert [case.outcome for case in worse] == [FAILED, PASSED]
     assert (worse[0].id, worse[0].message) == (
-        "slower", "the median of down is 111.000 ms, 11.0 % more than the baseline's 100.000 ms; "
+        "slower", "the median of down is 111.00 ms, 11.0 % more than the baseline's 100.00 ms; "
         "5 % is allowed")
     assert [case.outcome for case in against([100], [111], margin=11)] == [PASSED, PASSED]
 

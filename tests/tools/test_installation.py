@@ -50,7 +50,7 @@ def test_an_installed_tree_has_what_it_takes_and_no_more(prefix: pathlib.Path) -
         "guest/config", "guest/busybox", "guest/packages.json", "tools/vmm", "tools/vmm-demo",
         "tools/kernel"}
     rooms = {pathlib.PurePath(name).parts[2] for name in names if name.count("/") == 3}
-    assert rooms == {"debian", "front", "guest", "host"}
+    assert rooms == {"cases", "debian", "front", "guest", "host"}
     record = json.loads((tree / "installed.json").read_text())
     program = (tree / "bin/vmm").read_bytes()
     assert set(record) == {"version", "commit"}

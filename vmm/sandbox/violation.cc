@@ -13,6 +13,7 @@
 namespace vmm {
 namespace {
 
+constexpr char kIdentifier[] = "sandbox-violation";  // Stable, for scripts.
 constexpr size_t kNameBytes = 16;
 thread_local char thread_name[kNameBytes] = "?";
 void (*run_before)() = nullptr;
@@ -67,8 +68,8 @@ void OnViolation(int, siginfo_t* info, void*) {
   line << "vmm: error: the thread " << absl::string_view(thread_name)
        << " made the system call " << NameOf(info->si_syscall) << " ("
        << info->si_syscall
-       << "), which it never makes; --seccomp log would let it "
-          "[sandbox-violation]\n";
+       << "), which it never makes; --seccomp log would let it ["
+       << kIdentifier << "]\n";
   line.Write();
   _exit(exit_status);
 }

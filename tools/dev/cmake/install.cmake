@@ -43,7 +43,7 @@ set(python ${tools}/parkvmm/debian/__init__.py ${tools}/parkvmm/debian/apt.py
   ${tools}/parkvmm/debian/kernels.py ${tools}/parkvmm/debian/lock.py
   ${tools}/parkvmm/guest/__init__.py ${tools}/parkvmm/guest/image.py
   ${tools}/parkvmm/guest/run.py)
-foreach(pattern *.py front/*.py host/*.py host/init)
+foreach(pattern *.py cases/*.py front/*.py host/*.py host/init)
   file(GLOB found CONFIGURE_DEPENDS ${tools}/parkvmm/${pattern})
   list(APPEND python ${found})
 endforeach()
