@@ -205,7 +205,7 @@ def test_in_the_report(written, place: Place) -> None:
     html = page.render(result_of(one_unit(written[place.interval])))
     who = html[html.index('id="r1-who"'):]
     headings = re.findall(r"<th scope=\"col\">([^<]*)", who[:who.index("</thead>")])[-4:]
-    row, = (row for row in re.findall("<tr.*?</tr>", who[:who.index("</section>")])
+    row, = (row for row in re.findall("<tr.*?</tr>", who[:who.index("</section>")], re.DOTALL)
             if f"<td>{place.phase}</td>" in row)
     cells = re.findall(r"<td(?: class=\"nil\")?>([\d.]+)</td>", row)[-4:]
     grown = [name for name, text in zip(headings, cells) if float(text) >= DELAY / 1e6]

@@ -7,21 +7,23 @@ import json
 import pathlib
 import re
 
+import jinja2
 import pytest
 from bench_results import of_everything, result_of, unit
 from parkvmm.bench import figures, results
 from parkvmm.bench.differences import Difference
 from parkvmm.failure import DIFFERS, USAGE, Failure
 from parkvmm.report import (charts, command, compare, environment, markup, page, parts, plots,
-                            sections, short, summary)
+                            sections, short, summary, templating)
 
 BARE = re.compile(r"<[^>]*>")
 
 
 def rows_of(html: str) -> list[list[str]]:
     """Returns the text of each cell of each row."""
-    return [[BARE.sub("", cell) for cell in re.findall(r"<t[hd][ >].*?</t[hd]>", row)]
-            for row in re.findall(r"<tr.*?</tr>", html)]
+    return [[BARE.sub("", cell).strip() for cell in re.findall(r"<t[hd][ >].*?</t[hd]>", row,
+                                                               re.DOTALL)]
+            for row in re.findall(r"<tr.*?</tr>", html, re.DOTALL)]
 
 
 # --- markup -----------------------------------------------------------------------
@@ -35,11 +37,15 @@ def test_attributes_are_escaped_and_left_out_if_they_are_none() -> None:
 
 def test_numbers_stay_with_their_units() -> None:
     assert parts.typeset("-5 ms and x-5 CPUs, 3 msx") == "−5\u00a0ms and x-5\u00a0CPUs, 3 msx"
-    assert parts.share_cell(0) == '<td class="nil">0</td>'
-    assert parts.share_cell(1_500_000) == "<td>1.500</td>"
-    assert parts.head("a", "ms") == '<th scope="col">a<span class="unit"> ms</span></th>'
-    assert parts.pairs([("a", 1), ("b", 2)]) == (
-        '<dl class="pairs"><dt>a</dt><dd>1</dd><dt>b</dt><dd>2</dd></dl>')
+    assert parts.minus("-5") == "−5"
+
+
+def test_what_a_template_is_given_is_escaped_unless_it_is_markup() -> None:
+    found = templating.filled("data.html.j2", ident='"x', files=[("json", "<a>")],
+                              note=markup.Markup("<b>"))
+    assert 'id="&#34;x"' in found and "&lt;a&gt;" in found and "<b>" in found
+    with pytest.raises(jinja2.UndefinedError, match="'note' is undefined"):
+        templating.filled("data.html.j2", ident="x", files=[])
 
 
 @pytest.mark.parametrize("ns, text", [
@@ -53,12 +59,15 @@ def test_milliseconds_have_five_digits_as_in_the_table_of_a_run(ns, text) -> Non
 # --- charts -------------------------------------------------------------------------
 
 def test_a_bar_has_the_shares_that_can_be_seen() -> None:
-    bar = charts.stacked_bar({"firmware": 0, "vmm": 250, "polling": 2, "kernel": 748}, 2000)
-    assert re.findall(r'class="(\w+)" style="flex-grow:(\d+)" title="([^"]*)"', bar) == [
+    one, two = unit("stop", [1000]), unit("hotplug", [2000])
+    one["samples"][0]["split_ns"]["down"] = {
+        "firmware": 0, "vmm": 250, "polling": 2, "kernel": 748}
+    html = sections.split_section(result_of(one, two), "r1")
+    assert html
+    assert re.findall(r'class="(\w+)" style="flex-grow:(\d+)" title="([^"]*)"', html)[:2] == [
         ("vmm", "250", "VMM: 250 ns"), ("kernel", "748", "guest kernel: 748 ns")]
-    assert 'style="width:50.000%"' in bar
+    assert re.findall(r'<span style="width:([\d.]+%)"', html) == ["50.000%", "100.000%"]
     assert charts.percent(1, 0) == "0.000%"
-    assert 'style="width:25.000%"' in charts.plain_bar(1, 4)
 
 
 def test_labels_do_not_cover_each_other() -> None:
@@ -160,17 +169,24 @@ def test_a_marker_is_around_its_point(shape: str) -> None:
 def test_a_row_of_medians_says_what_is_bad() -> None:
     lost = unit("stop", [1_000_000])
     lost["samples"][0]["cpus_back"] = 3
-    assert rows_of(sections.main_row(lost))[0][:4] == ["stop-4cpu", "4", "1", "3 of 4 CPUs lost"]
-    failed = unit("stop", [1_000_000]) | {"failures": ["x"]}
-    assert rows_of(sections.main_row(failed))[0][3] == "4 of 4 failed"
-    good = sections.main_row(unit("stop", [1_000_000]))
-    assert rows_of(good)[0][3] == "4 of 4" and "bad" not in good
-    assert 'data-value="-1"' in sections.measure_cell(unit("stop", []), "down")
-    one = sections.measure_cell(unit("stop", [2_000_000]), "down")
-    assert one == '<td data-value="2000000">2.000</td>'
-    several = sections.measure_cell(unit("stop", [5_000_000, 7_000_000]), "down")
-    assert several == ('<td data-value="6000000.0">6.000<br><span class="range">5.000–7.000</span>'
-                       '</td>')
+    failed = unit("module", [1_000_000]) | {"failures": ["x"]}
+    html = sections.main_section(result_of(lost, failed, unit("stock", [1_000_000])), "r1")
+    assert [row[:4] for row in rows_of(html)[1:]] == [
+        ["stop-4cpu", "4", "1", "3 of 4 CPUs lost"], ["module-4cpu", "4", "1", "4 of 4 failed"],
+        ["stock-4cpu", "4", "1", "4 of 4"]]
+    assert html.count('<tr class="bad">') == 2
+    assert 'title="Debian&#39;s kernel: hotplug, one by one"' in html
+
+
+def test_a_median_stands_above_the_least_and_the_most() -> None:
+    html = sections.main_section(result_of(
+        unit("stop", [5_000_000, 7_000_000]), unit("module", [2_000_000]), unit("stock", [])), "r1")
+    down = rows_of(html)[0].index("down ms")
+    assert [row[down] for row in rows_of(html)[1:]] == ["6.0005.000–7.000", "2.000", "-"]
+    cells = re.findall(r'<td data-value="([^"]*)">([\d.-]+)', html)
+    assert ("6000000.0", "6.000") in cells and ("2000000", "2.000") in cells
+    assert ("-1", "-") in cells
+    assert '<br><span class="range">5.000–7.000</span>' in html
 
 
 def test_a_warning_stands_with_times_that_are_worth_nothing() -> None:
@@ -222,16 +238,33 @@ def test_a_fit_is_tabled_with_its_shares() -> None:
 
 def test_what_units_share_is_told_once() -> None:
     one, two, three = (unit(arm, [1]) for arm in ("stop", "hotplug", "module"))
-    assert "units" not in environment.kept([one, two], "host", "Host")
+
+    def shown(*units: dict) -> str:
+        html = str(environment.environment_section(result_of(*units), "r1"))
+        return html.partition("<h3>Tool")[0]
+
+    assert "units" not in shown(one, two) and shown(one, two).count("<dt>kernel</dt>") == 1
     two = copy.deepcopy(two)
     two["run"]["host"]["kernel"] = "9"
-    both = environment.kept([one, two], "host", "Host")
+    both = shown(one, two)
     assert "<dd>stop-4cpu</dd>" in both and "<details>" not in both
     three["run"]["host"] = {"kernel": {"a": 1, "b": 2}}
-    folded = environment.kept([one, two, three], "host", "Host")
-    assert "3 different ones" in folded and "<dd>a 1 b 2</dd>" in folded
-    unknown = environment.boots([one, unit("stock", []) | {"run": None}])
-    assert [row[-1] for row in rows_of(unknown)[1:]] == ["0.000", "-"]
+    folded = shown(one, two, three)
+    assert "3 different ones" in folded and "<dd>a 1, b 2</dd>" in folded
+
+
+@pytest.mark.parametrize("value, text", [
+    (None, "-"), (True, "yes"), (False, "no"), (0, "0"), ("", ""),
+    ({"a": 1, "b": None}, "a 1, b -")])
+def test_values_of_json_are_words(value: object, text: str) -> None:
+    assert environment.words(value) == text
+
+
+def test_a_unit_that_did_not_run_has_no_first_boot() -> None:
+    unknown = environment.environment_section(
+        result_of(unit("stop", [1]), unit("stock", []) | {"run": None}), "r1")
+    rows = rows_of(unknown)
+    assert [row[rows[0].index("first boot ms")] for row in rows[1:]] == ["0.000", "-"]
 
 
 def test_an_emulator_is_told_if_there_was_one() -> None:

@@ -38,7 +38,7 @@ def rows_of(html: str) -> list[list[str]]:
 
 def markers(html: str, panel: str) -> list[str]:
     """Returns what each point of a panel says."""
-    figure = re.search(rf"<figcaption>{panel}, ms</figcaption>.*?</figure>", html, re.DOTALL)
+    figure = re.search(rf"<figcaption>{panel}, [mµn]s</figcaption>.*?</figure>", html, re.DOTALL)
     assert figure, f"no panel {panel}"
     return re.findall(r"<(?:circle|polygon)[^>]*><title>([^<]*)</title>", figure[0])
 
@@ -252,6 +252,13 @@ def test_a_long_table_is_folded() -> None:
     few = [result({"stop": [1]})] * history.LONG
     assert "<details>" not in page.render_history(few)
     assert "<details><summary>All 1 units" in page.render_history([*few, few[0]])
+
+
+def test_an_axis_has_the_unit_of_its_times() -> None:
+    for ns, unit_, tick in ((5, "ns", "5.0"), (50_000_000, "ms", "50"), (2_000, "µs", "2.0")):
+        html = page.render_history([result({"stop": [ns]})] * 2)
+        assert f"<figcaption>down, {unit_}</figcaption>" in html
+        assert f'class="tick end">{tick}<' in html
 
 
 # --- plots ------------------------------------------------------------------------------

@@ -1,15 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds the sections of a page that say what it was measured with, and that hold the data."""
 
+import dataclasses
 import json
 from typing import Any
 
 from parkvmm.bench.analysis import Unit
-from parkvmm.bench.figures import ms
 from parkvmm.bench.results import Result
 from parkvmm.labels import EMULATED
-from parkvmm.report.markup import Markup, join, tag
-from parkvmm.report.parts import cell, head, name_cell, note, pairs, section, table
+from parkvmm.report.markup import Markup
+from parkvmm.report.templating import filled
+
+Pairs = list[tuple[str, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """The hosts, guests or tools of units: what is the same is there once."""
+    title: str
+    blocks: list[Pairs]
 
 
 def grouped(units: list[Unit], part: str) -> list[tuple[list[str], dict[str, Any]]]:
@@ -23,59 +32,42 @@ def grouped(units: list[Unit], part: str) -> list[tuple[list[str], dict[str, Any
     return list(groups.values())
 
 
-def flat(value: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(name.replace("_", " "), " ".join(f"{k} {v}" for k, v in found.items())
-             if isinstance(found, dict) else found) for name, found in value.items()]
+def words(value: Any) -> str:
+    """Returns a value of JSON as people write it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {words(found)}" for name, found in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
 
 
-def kept(units: list[Unit], part: str, title: str) -> Markup:
-    """A block for each, folded if there are many."""
+def flat(value: dict[str, Any]) -> Pairs:
+    return [(name.replace("_", " "), words(found)) for name, found in value.items()]
+
+
+def kept(units: list[Unit], part: str, title: str) -> Kept:
+    """Names the units of each, if there is more than one."""
     groups = grouped(units, part)
-    blocks = []
-    for names, value in groups:
-        who = [] if len(groups) == 1 else [("units", ", ".join(names))]
-        blocks.append(pairs([*who, *flat(value)]))
-    content = join(blocks)
-    if len(blocks) > 2:
-        content = tag("details", tag("summary", f"{len(blocks)} different ones"), content)
-    return tag("div", tag("h3", title), content)
-
-
-def boots(units: list[Unit], timed: bool = True) -> Markup:
-    return tag("div", tag("h3", "Machines"), table(
-        "The machine of each unit",
-        [head("unit"), head("vCPUs"), head("host CPUs"), head("memory"), head("firmware model"),
-         head("PSCI by"), head("kernel variant"), head("kernel given"),
-         head("first boot", "ms") if timed else None],
-        [tag("tr", name_cell(unit), *(cell(unit[axis]) for axis in (
-            "cpus", "host_cpus", "memory", "firmware", "psci", "variant", "kernel")),
-             cell(ms(unit["run"]["boot_ns"] if unit["run"] else None)) if timed else None)
-         for unit in units], "mixed"))
+    return Kept(title, [[*([("units", ", ".join(names))] if len(groups) > 1 else []),
+                         *flat(value)] for names, value in groups])
 
 
 def environment_section(result: Result, ident: str, is_bench: bool = True) -> Markup:
     """A run of `vmm run` has options in place of a plan, and no sha256 of its own."""
     units = result["units"]
-    return section(
-        f"{ident}-environment", "What it was measured with",
-        tag("div", kept(units, "host", "Host"), kept(units, "tool", "Tool"), class_="columns"),
-        tag("div", tag("h3", "Emulator"), pairs(flat(result["emulator"])))
-        if result["emulator"] else None,
-        kept(units, "guest", "Guest kernels and command lines"),
-        boots(units, result["label"] != EMULATED),
-        tag("details", tag("summary", "The plan" if is_bench else "The options"),
-            tag("pre", json.dumps(result["plan"], indent=1, ensure_ascii=False), tabindex="0")),
-        tag("p", "sha256 of the result: ", tag("code", result["sha256"]), class_="hash")
-        if is_bench else None)
+    return filled(
+        "environment.html.j2", ident=f"{ident}-environment", units=units,
+        timed=result["label"] != EMULATED, host=kept(units, "host", "Host"),
+        tool=kept(units, "tool", "Tool"),
+        guest=kept(units, "guest", "Guest kernels and command lines"),
+        emulator=flat(result["emulator"] or {}),
+        plan=json.dumps(result["plan"], indent=1, ensure_ascii=False),
+        sha256=result["sha256"] if is_bench else None)
 
 
 def data_section(ident: str, is_bench: bool = True) -> Markup:
     sealed = "; its sha256 is that of the file it was made from" if is_bench else ""
-    return section(
-        f"{ident}-data", "Raw data",
-        tag("p", tag("button", "result.json", type="button", class_="download", data_kind="json",
-                     data_result=0), " ",
-            tag("button", "samples.csv", type="button", class_="download", data_kind="csv",
-                data_result=0), class_="controls"),
-        note("All samples, from this page: nothing is fetched. result.json is what tools/compare "
-             f"and tools/report take{sealed}."))
+    return filled("data.html.j2", ident=f"{ident}-data",
+                  files=[("json", "result.json"), ("csv", "samples.csv")],
+                  note="All samples, from this page: nothing is fetched. result.json is what "
+                       f"tools/compare and tools/report take{sealed}.")

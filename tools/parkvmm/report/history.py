@@ -164,7 +164,7 @@ def panels(history: History) -> Markup:
             (places[entry.number], f"result {named(entry, history)}", found)
             for entry, unit in track.units if (found := spread_of(unit, measure))], breaks=True)
 
-    return join(plots.plot(f"{measure}, ms", [line(track, measure) for track in history.tracks],
+    return join(plots.plot(measure, [line(track, measure) for track in history.tracks],
                            across, "result", "by result, logarithmic") for measure in MEASURES)
 
 
@@ -224,7 +224,10 @@ def article(history: History, number: int) -> Markup:
         label_warning=insisted or not history.timed, entries=history.entries,
         tracks=[(track.name, rows_of(track)) for track in history.tracks], timed=history.timed,
         measures=MEASURES, panels=panels(history) if history.timed else None,
-        long=sum(len(track.units) for track in history.tracks) > LONG)
+        long=sum(len(track.units) for track in history.tracks) > LONG,
+        data=filled("data.html.j2", ident=f"h{number + 1}-data", files=[("csv", "history.csv")],
+                    note="What the table holds, of all labels, in ns. The page holds no samples: "
+                         "tools/report makes a page with all samples of each file alone."))
 
 
 def title(history: History) -> str:

@@ -18,7 +18,7 @@ from parkvmm.labels import EMULATED
 from parkvmm.report import answers, history, kexecs, run
 from parkvmm.report.environment import data_section, environment_section
 from parkvmm.report.events import Events
-from parkvmm.report.markup import Markup, join, tag
+from parkvmm.report.markup import Markup, join
 from parkvmm.report.sections import (main_section, opening, scaling_section, split_section,
                                      steps_section)
 from parkvmm.report.templating import filled
@@ -37,8 +37,9 @@ def article(result: Result) -> Markup:
         split_section(result, ident), kexecs.lanes_section(result["units"], ident),
         steps_section(result, ident), scaling_section(result, ident),
         answers.effects_section(result, ident)]
-    return tag("article", opening(result), main_section(result, ident), *timed,
-               environment_section(result, ident), data_section(ident), id=ident)
+    return filled("bench.html.j2", ident=ident, sections=join([
+        opening(result), main_section(result, ident), *timed, environment_section(result, ident),
+        data_section(ident)]))
 
 
 def data_of(results: list[dict[str, Any]], tables: list[str]) -> Markup:

@@ -30,6 +30,11 @@ class Line:
     breaks: bool = False  # whether a line leads only from one point to the next whole number
 
 
+def unit_of(ns: float) -> tuple[str, float]:
+    """Returns the unit of an axis that reaches so far, and how many ns it has."""
+    return ("ms", 1e6) if ns >= 1e4 else ("µs", 1e3) if ns >= 10 else ("ns", 1.0)
+
+
 def number(value: float) -> str:
     return f"{value:.1f}"
 
@@ -117,7 +122,7 @@ def runs(line: Line) -> list[list[tuple[float, str, Spread]]]:
     return found
 
 
-def plot(caption: str, lines: list[Line], across: list[tuple[float, str]], below: str,
+def plot(measure: str, lines: list[Line], across: list[tuple[float, str]], below: str,
          about: str) -> Markup:
     """Draws lines over an axis with these places and their names. A line keeps its colour
     and shape if another has no points: it is the number of the line that counts."""
@@ -126,8 +131,10 @@ def plot(caption: str, lines: list[Line], across: list[tuple[float, str]], below
     seen = [line for line in lines if line.points]
     if not seen:
         return Markup("")
-    times = [edge / 1e6 for line in seen for _, _, s in line.points for edge in (s.least, s.most)]
-    ticks = ticks_of(min(times), max(times))
+    times = [edge for line in seen for _, _, s in line.points for edge in (s.least, s.most)]
+    unit, size = unit_of(max(times))
+    caption = f"{measure}, {unit}"
+    ticks = ticks_of(min(times) / size, max(times) / size)
     low, high = math.log10(ticks[0]), math.log10(ticks[-1])
     first, last = across[0][0], max(across[-1][0], across[0][0] + 1)
     right = round(16 + LETTER * max(len(shortened(line.name)) for line in seen))
@@ -139,11 +146,11 @@ def plot(caption: str, lines: list[Line], across: list[tuple[float, str]], below
         return LEFT + 10 + (place - first) / (last - first) * (PLOT_WIDTH - 16)
 
     def y_of(ns: float) -> float:
-        return TOP + (high - math.log10(ns / 1e6)) / (high - low) * (floor - TOP)
+        return TOP + (high - math.log10(ns / size)) / (high - low) * (floor - TOP)
 
     drawn = []
     for tick, text in zip(ticks, tick_texts(ticks)):
-        y = number(y_of(tick * 1e6))
+        y = number(y_of(tick * size))
         drawn += [tag("line", x1=LEFT, x2=wall, y1=y, y2=y, class_="grid"),
                   tag("text", text, x=LEFT - 6, y=y, dy="0.32em", class_="tick end")]
     drawn += [tag("text", text, x=number(x_of(place)), y=floor + 16, class_="tick middle")
