@@ -126,7 +126,8 @@ def test_the_bundle_runs_the_demo_with_python_and_qemu_alone(release) -> None:
     again = shell(root, f"cd ~ && {tree}/bin/vmm-demo --cycles 1 --cpus 2 --out two", RUN_DEADLINE,
                   USER)
     assert again.returncode == 0 and again.stdout.count("2 of 2") == 3
-    run = shell(root, f"cd ~ && {tree}/bin/vmm run -p 'console=ttyAMA0 quiet panic=-1' "
+    run = shell(root, f"cd ~ && {tree}/bin/vmm --deadline 35m run --timeout 30m "
+                "-p 'console=ttyAMA0 quiet panic=-1' "
                 f"--results r.json -i .cache/parkvmm/demo/initramfs.cpio "
                 f"{tree}/lib/parkvmm/guest/Image -- sh -c 'exit 7'", RUN_DEADLINE, USER)
     assert run.returncode == 7
@@ -149,8 +150,8 @@ def test_the_package_for_amd64_runs_a_guest_and_leaves_nothing(release) -> None:
     version = shell(root, "vmm --version")
     assert version.returncode == 0 and re.search(r"^vmm [\d.]+ \(commit [0-9a-f]{12}\)$",
                                                  version.stdout, re.MULTILINE)
-    run = shell(root, "vmm run -p 'console=ttyAMA0 quiet panic=-1' -i initramfs.cpio Image "
-                "-- sh -c 'echo in the guest; exit 7'", RUN_DEADLINE)
+    run = shell(root, "vmm --deadline 35m run --timeout 30m "
+                "-p 'console=ttyAMA0 quiet panic=-1' -i initramfs.cpio Image -- sh -c 'echo in the guest; exit 7'", RUN_DEADLINE)
     assert run.returncode == 7 and "in the guest" in run.stdout
     assert shell(root, "apt-get -qq purge -y parkvmm && rm -rf /root/.cache").returncode == 0
     after = shell(root, FILES).stdout
@@ -176,8 +177,8 @@ bash -c 'source /usr/share/bash-completion/bash_completion
 { _comp_load vmm || __load_completion vmm; } 2>/dev/null  # Its name before and after 2.12.
 COMP_WORDS=(vmm run --psc) COMP_CWORD=2; _vmm; echo "${COMPREPLY[@]}"'
 echo == run
-vmm run -p 'console=ttyAMA0 quiet panic=-1' -i /parkvmm/initramfs.cpio /parkvmm/Image \
--- sh -c 'echo in the guest; exit 7' || echo status $?
+vmm run --timeout 30m -p 'console=ttyAMA0 quiet panic=-1' -i /parkvmm/initramfs.cpio \
+/parkvmm/Image -- sh -c 'echo in the guest; exit 7' || echo status $?
 echo == purge; dpkg --purge parkvmm; before >/tmp/after
 diff /tmp/before /tmp/after || true
 echo == end
