@@ -151,7 +151,8 @@ def test_the_package_for_amd64_runs_a_guest_and_leaves_nothing(release) -> None:
     assert version.returncode == 0 and re.search(r"^vmm [\d.]+ \(commit [0-9a-f]{12}\)$",
                                                  version.stdout, re.MULTILINE)
     run = shell(root, "vmm --deadline 35m run --timeout 30m "
-                "-p 'console=ttyAMA0 quiet panic=-1' -i initramfs.cpio Image -- sh -c 'echo in the guest; exit 7'", RUN_DEADLINE)
+                "-p 'console=ttyAMA0 quiet panic=-1' -i initramfs.cpio Image "
+                "-- sh -c 'echo in the guest; exit 7'", RUN_DEADLINE)
     assert run.returncode == 7 and "in the guest" in run.stdout
     assert shell(root, "apt-get -qq purge -y parkvmm && rm -rf /root/.cache").returncode == 0
     after = shell(root, FILES).stdout
