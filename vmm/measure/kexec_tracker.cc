@@ -191,7 +191,9 @@ void KexecTracker::BeginUnannounced(int64_t version_ns) {
   const auto left =
       std::count_if(cpus_.begin(), cpus_.end(),
                     [](const CpuRecord& cpu) { return cpu.next.has_value(); });
-  BeginKexec(std::nullopt, static_cast<uint32_t>(left) + 1);
+  // The CPU that boots may have left, too, and was turned on again.
+  BeginKexec(std::nullopt,
+             static_cast<uint32_t>(std::min(left + 1, std::ssize(cpus_))));
   version_ = version_ns;
 }
 

@@ -376,6 +376,18 @@ TEST(KexecTrackerTest, NoMoreCpusAreBackThanThereAre) {
   EXPECT_EQ(story.tracker.boots()[1].cpus_back, 2u);
 }
 
+// Where parking is sampled, a CPU may have come back that nobody saw.
+TEST(KexecTrackerTest, NoMoreCpusLeaveThanThereAre) {
+  Story story(2);
+  story.Probe(0);
+  story.TurnOn(10, 1);
+  story.TurnOff(20, 1);
+  story.TurnOff(30, 0);
+  story.Probe(40);
+  ASSERT_EQ(story.tracker.boots().size(), 2u);
+  EXPECT_EQ(story.tracker.boots()[1].cpus, 2u);
+}
+
 // A guest that marks and did not announce it may be in a crash kernel.
 TEST(KexecTrackerTest, WhatAGuestThatMarksDidNotAnnounceIsNotWaitedFor) {
   Story story(2);

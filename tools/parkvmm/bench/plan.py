@@ -13,11 +13,11 @@ arms alike.
 
 import dataclasses
 import itertools
-import json
 import pathlib
 import re
 from typing import Any
 
+from parkvmm import documents
 from parkvmm.debian import kernels
 from parkvmm.failure import USAGE, Failure
 from parkvmm.guest.arms import ARMS
@@ -30,6 +30,9 @@ AXES: dict[str, list] = {
     "arms": [], "cpus": [], "host_cpus": [0], "firmware": ["none"], "psci": ["vmm"],
     "variant": ["default"], "kernels": [""], "memory": ["1G"]}
 COUNTS = {"cycles": 5, "warmup": 1}
+WANTED = {str: "a text", int: "a number", list: "a list"}
+KINDS: dict[str, type] = {"name": str, "question": str, "seed": int, "rounds": int,
+                          "groups": list}
 FIELDS = {"schema_version", "name", "question", "seed", "rounds", "groups"}
 
 
@@ -79,6 +82,8 @@ def bad(what: str) -> Failure:
 
 
 def expand(group: dict[str, Any]) -> list[Unit]:
+    if not isinstance(group, dict):
+        raise bad(f"a group is {group!r}; an object is wanted")
     for name in group:
         if name not in AXES and name not in COUNTS:
             raise bad(f"a group has {name!r}; there are: {', '.join([*AXES, *COUNTS])}")
@@ -86,6 +91,9 @@ def expand(group: dict[str, Any]) -> list[Unit]:
     for name, values in axes.items():
         if not isinstance(values, list) or not values:
             raise bad(f"{name!r} of a group wants a list, and one that is not empty")
+        wrong = [value for value in values if not isinstance(value, str)]
+        if wrong and name not in ("cpus", "host_cpus"):
+            raise bad(f"{name!r} of a group has {str(wrong[0])[:100]!r}; a text is wanted")
     for arm in axes["arms"]:
         if arm not in ARMS:
             raise bad(f"no arm {arm!r}; there are: {', '.join(ARMS)}")
@@ -118,6 +126,9 @@ def parse(document: dict[str, Any]) -> Plan:
     for field in ("name", "groups"):
         if not document.get(field):
             raise bad(f"{field!r} is missing")
+    for field, kind in KINDS.items():
+        if type(document.get(field, kind())) is not kind:
+            raise bad(f"{field!r} is {str(document[field])[:100]!r}; {WANTED[kind]} is wanted")
     units = [unit for group in document["groups"] for unit in expand(group)]
     twice = {unit.id for unit in units if sum(unit.id == u.id for u in units) > 1}
     if twice:
@@ -137,9 +148,7 @@ def load(name: str) -> Plan:
     if not path.exists():
         path = PLANS / f"{name}.json"
     try:
-        return parse(json.loads(path.read_text()))
+        return parse(documents.load(path, USAGE))
     except OSError:
         known = ", ".join(sorted(file.stem for file in PLANS.glob("*.json")))
         raise bad(f"no file {name}, and no plan of that name; there are: {known}") from None
-    except json.JSONDecodeError as error:
-        raise bad(f"{path}: {error}") from None

@@ -12,7 +12,9 @@ import json
 import pathlib
 from typing import Any
 
+from parkvmm import documents
 from parkvmm.bench.plan import Plan, Unit
+from parkvmm.cases.cases import printable
 from parkvmm.failure import DIFFERS, Failure
 from parkvmm.paths import ROOT
 
@@ -29,6 +31,17 @@ def require_format(document: Any, name: str) -> None:
     if version not in (None, SCHEMA_VERSION):
         raise Failure(DIFFERS, f"{name} has format {version}, and this parkvmm reads format "
                       f"{SCHEMA_VERSION}: measure again, or use the parkvmm that wrote it")
+
+
+def printed(document: Any) -> Any:
+    """Returns the document with texts that a terminal and a page may show."""
+    if isinstance(document, str):
+        return printable(document)
+    if isinstance(document, list):
+        return [printed(element) for element in document]
+    if isinstance(document, dict):
+        return {printable(name): printed(value) for name, value in document.items()}
+    return document
 
 
 def samples_of(run: dict[str, Any]) -> list[dict[str, Any]]:
@@ -51,12 +64,24 @@ def read_unit(unit: Unit, folders: list[pathlib.Path]) -> dict[str, Any]:
         if not file.exists():
             failures.append("no results")
             continue
-        run = json.loads(file.read_text())
+        try:
+            run = printed(documents.load(file))
+        except Failure as failure:
+            failures.append(str(failure))
+            continue
         require_format(run, str(file))
-        if status := int((folder / "status").read_text()):
-            failures.append(failure_of(status, run))
-        samples += samples_of(run)[unit.warmup:]
-        identity = identity or identity_of(run)
+        try:
+            status = int((folder / "status").read_text())
+            failed = [failure_of(status, run)] if status else []
+            found, its_identity = samples_of(run)[unit.warmup:], identity_of(run)
+            if not isinstance(its_identity["label"], str):
+                raise TypeError
+        except (KeyError, TypeError, IndexError, AttributeError):
+            failures.append(f"{file} lacks what a run's results have")
+            continue
+        failures += failed
+        samples += found
+        identity = identity or its_identity
     if len(samples) != unit.cycles * len(folders):
         failures.append(f"{len(samples)} samples of {unit.cycles * len(folders)}")
     return {"id": unit.id, "arm": unit.arm, "cpus": unit.cpus,
@@ -123,6 +148,8 @@ def require_valid(document: Any, name: str) -> None:
         place = "/".join(map(str, error.absolute_path)) or "the top"
         raise Failure(DIFFERS, f"{name} is no result: at {place}: {error.message[:200]}")
     if document["kind"] == RUN:
+        if not document["boots"]:
+            raise Failure(DIFFERS, f"{name} has no boot: nothing was measured")
         return
     if digest(document) != document["sha256"]:
         raise Failure(DIFFERS, f"{name} was changed after it was written: its sha256 does "
@@ -134,8 +161,12 @@ def require_valid(document: Any, name: str) -> None:
 
 
 def of_document(document: dict[str, Any]) -> Result:
-    """Returns a bench's result as it is, and that of `vmm run` as a result of one unit."""
-    return of_run(document) if document["kind"] == RUN else document
+    """Returns a bench's result as it is, and that of `vmm run` as a result of one unit. What it
+    calls things is printable."""
+    shown = printed(document)
+    if shown["kind"] == RUN:
+        return of_run(shown)
+    return document if shown == document else sealed(shown)
 
 
 def check(document: Any, name: str) -> Result:
@@ -148,11 +179,9 @@ def check(document: Any, name: str) -> Result:
 def read(path: pathlib.Path) -> dict[str, Any]:
     """Returns a bench's result or what `vmm run` wrote, as it is in the file."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = documents.load(path)
     except OSError as error:
         raise Failure(DIFFERS, f"{path}: {error.strerror}") from None
-    except ValueError as error:
-        raise Failure(DIFFERS, f"{path} is no JSON: {error}") from None
     require_valid(document, str(path))
     return document
 

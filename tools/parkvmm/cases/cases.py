@@ -6,10 +6,12 @@ added here is known to the tools only: a run that left no results, and one that 
 """
 
 import dataclasses
-import json
 import pathlib
 import re
 from typing import Any
+
+from parkvmm import documents
+from parkvmm.failure import Failure
 
 PASSED, FAILED, TIMED_OUT, BROKEN, SKIPPED = OUTCOMES = (
     "passed", "failed", "timed-out", "broken", "skipped")
@@ -78,6 +80,13 @@ def tail_of(path: pathlib.Path) -> tuple[str, ...]:
 
 
 def case_of(document: dict[str, Any], before: str = "") -> Case:
+    """Returns a case of a run's results. Throws TypeError or KeyError for what is none."""
+    ns, details = document["ns"], document["details"]
+    texts = [document["name"], document["id"] or "", document["message"] or "", *details]
+    if (document["outcome"] not in OUTCOMES or type(ns) not in (int, type(None))
+            or not isinstance(details, list)
+            or not all(isinstance(text, str) for text in texts)):
+        raise TypeError("no case")
     return Case(before + document["name"], document["outcome"], document["ns"],
                 document["id"] or "", document["message"] or "", tuple(document["details"]))
 
@@ -86,6 +95,8 @@ def suite_of(name: str, run: dict[str, Any], before: str = "") -> Suite:
     """Returns the suite of a run, from its results. `before` sets its cases apart from those of
     other runs."""
     tool = run["tool"]
+    if not isinstance(run["label"], str):
+        raise TypeError("no label")
     return Suite(name, tuple(case_of(case, before) for case in run["cases"]), run["label"],
                  f"{tool['version']} ({tool['commit']})")
 
@@ -106,9 +117,8 @@ def suite_of_folder(name: str, folder: pathlib.Path, status: int | None, before:
                     results: pathlib.Path | None = None) -> Suite:
     """Returns the suite of a run from what it left: `results.json`, or another file, its logs."""
     try:
-        return suite_of(name, json.loads((results or folder / "results.json").read_bytes()),
-                        before)
-    except (OSError, ValueError, KeyError, TypeError):  # Cut off, or of version 0.1.
+        return suite_of(name, documents.load(results or folder / "results.json"), before)
+    except (OSError, Failure, KeyError, TypeError):  # Cut off, or of version 0.1.
         return Suite(name, (without_results(folder, status, before),))
 
 

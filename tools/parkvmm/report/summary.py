@@ -152,7 +152,8 @@ def time_and_owner(unit: Unit, phase: str) -> str:
 def of_slowest(units: list[Unit]) -> str | None:
     """Describes the slowest unit, for results without rivals."""
     seen = [(unit["cpus"], change, unit) for unit in units
-            if (change := middle(unit, "change")) and analysis.split(unit, "down")]
+            if (change := middle(unit, "change")) and analysis.split(unit, "down")
+            and analysis.split(unit, "up")]
     if not seen:
         return None
     *_, unit = max(seen, key=lambda item: item[:2])
