@@ -8,8 +8,11 @@ import damage
 import document_readers
 import pytest
 from document_readers import READERS, read, read_damaged
+from parkvmm.bench import plan, results
 
 SEEDS = 120  # of each reader; tenths of a second
+# One run of many may be damaged: these say so where it would have been.
+KEEP_THE_REST = ("cases", "unit")
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -21,7 +24,7 @@ def test_what_is_whole_is_taken(name: str, tmp_path: pathlib.Path) -> None:
 def test_what_is_damaged_is_read_or_refused_in_a_line(name: str, tmp_path: pathlib.Path) -> None:
     taken = [read_damaged(name, seed, tmp_path) for seed in range(SEEDS)]
     # Who takes everything does not look, and who takes nothing is not tried.
-    assert 0 < sum(taken) < SEEDS or name == "cases"  # Cases of anything: there are none.
+    assert 0 < sum(taken) < SEEDS or name in KEEP_THE_REST
 
 
 def test_the_same_seed_damages_in_the_same_way() -> None:
@@ -48,4 +51,12 @@ def test_a_reader_that_throws_or_says_too_much_is_noticed(
 @pytest.mark.parametrize("name", ["report-bench", "unit", "plan"])
 def test_what_is_no_text_or_too_deep_is_refused(name: str, text: bytes,
                                                 tmp_path: pathlib.Path) -> None:
-    assert not read(name, text, tmp_path)
+    assert read(name, text, tmp_path) == (name in KEEP_THE_REST)
+
+
+def test_a_damaged_run_is_a_failure_of_its_unit(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "results.json").write_bytes(b"[" * damage.DEEP)
+    unit = plan.parse(document_readers.plan_document()).units[0]
+    found = results.read_unit(unit, [tmp_path])
+    assert found["failures"] == [
+        f"{tmp_path}/results.json is no JSON of ours: it is nested too deeply", "0 samples of 3"]
