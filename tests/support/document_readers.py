@@ -15,7 +15,7 @@ from damage import damaged
 from parkvmm.bench import gates, plan, results
 from parkvmm.cases import cases, formats, output
 from parkvmm.failure import Failure
-from parkvmm.report import command, compare, page
+from parkvmm.report import compare, page, short
 
 HIDDEN = {*map(chr, range(0x20)), *map(chr, range(0x7f, 0xa0)), "\ufffe", "\uffff"}
 
@@ -74,9 +74,12 @@ def require(text: str) -> str:
 
 
 def report(path: pathlib.Path) -> None:
-    result = results.load(path)
-    require(page.render([result]))
-    require(command.markdown(result))
+    document = results.read(path)
+    if document["kind"] == results.RUN:
+        require(page.render_run(document))
+    result = results.of_document(document)
+    require(page.render(result))
+    require(short.markdown(result))
 
 
 def compare_with(document: Callable[[], dict[str, Any]]) -> Callable[[pathlib.Path], None]:

@@ -3,6 +3,7 @@
 
 import json
 import pathlib
+from typing import Any
 
 import damage
 import document_readers
@@ -39,7 +40,8 @@ def test_a_reader_that_throws_or_says_too_much_is_noticed(
     for bad, error in (("a\x1bb", AssertionError), ("\ud800", UnicodeEncodeError)):
         def reads(_: pathlib.Path, said: str = bad) -> None:
             document_readers.require(said)
-        monkeypatch.setitem(READERS, "bad", (reads, dict))
+        trial: Any = (reads, dict)
+        monkeypatch.setitem(READERS, "bad", trial)
         with pytest.raises(error):
             read("bad", b"{}", tmp_path)
 

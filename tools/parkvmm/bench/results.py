@@ -160,30 +160,35 @@ def require_valid(document: Any, name: str) -> None:
                           f"{unit['run']['label']}, and the whole {document['label']}")
 
 
+def shown(document: dict[str, Any]) -> dict[str, Any]:
+    """Returns a document that is valid with printable names only."""
+    changed = printed(document)
+    if changed == document:
+        return document
+    return changed if changed["kind"] == RUN else sealed(changed)
+
+
 def of_document(document: dict[str, Any]) -> Result:
-    """Returns a bench's result as it is, and that of `vmm run` as a result of one unit. What it
-    calls things is printable."""
-    shown = printed(document)
-    if shown["kind"] == RUN:
-        return of_run(shown)
-    return document if shown == document else sealed(shown)
+    """Returns a bench's result as it is, and that of `vmm run` as a result of one unit."""
+    return of_run(document) if document["kind"] == RUN else document
 
 
 def check(document: Any, name: str) -> Result:
     """Returns the document if it is a result as it was written; one of `vmm run` as a
     result of one unit. Else the Failure says why it is not."""
     require_valid(document, name)
-    return of_document(document)
+    return of_document(shown(document))
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
-    """Returns a bench's result or what `vmm run` wrote, as it is in the file."""
+    """Returns a bench's result or what `vmm run` wrote, as it is in the file, but for what no
+    terminal should obey."""
     try:
         document = documents.load(path)
     except OSError as error:
         raise Failure(DIFFERS, f"{path}: {error.strerror}") from None
     require_valid(document, str(path))
-    return document
+    return shown(document)
 
 
 def load(path: pathlib.Path) -> Result:
