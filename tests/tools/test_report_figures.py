@@ -12,6 +12,7 @@ import pytest
 from bench_results import of_everything, result_of, unit
 from parkvmm.bench import figures, results
 from parkvmm.bench.differences import Difference
+from parkvmm.bench.markdown import markdown
 from parkvmm.failure import DIFFERS, USAGE, Failure
 from parkvmm.report import (charts, command, compare, environment, markup, page, parts, plots,
                             sections, short, summary, templating)
@@ -361,6 +362,14 @@ def test_wall_clock_counts_what_chance_does_not_bring_about(tmp_path, capsys) ->
     assert "exact" not in capsys.readouterr().out
     assert compared(tmp_path, wall(1), wall(1)) == 0
     assert capsys.readouterr().out == "no difference: 1 units, label kvm\n"
+
+
+def test_times_that_mean_nothing_are_neither_tabled_nor_compared(tmp_path) -> None:
+    emulated = result_of(unit("stop", [777], label="kvm-on-tcg"))
+    text = markdown(emulated)
+    assert "| `stop-4cpu` | 1 | 4 of 4 |" in text and "down" not in text
+    with pytest.raises(Failure, match="times mean nothing under label kvm-on-tcg"):
+        compared(tmp_path, emulated, emulated)
 
 
 def test_a_difference_from_nothing_is_infinite() -> None:

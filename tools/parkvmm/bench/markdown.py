@@ -10,6 +10,7 @@ from parkvmm.bench.effects import Effect, boots_of, effects
 from parkvmm.bench.facts import WHO
 from parkvmm.bench.figures import digits, ms, of_spread
 from parkvmm.bench.statistics import median
+from parkvmm.labels import EMULATED
 
 
 def plain(text: str) -> str:
@@ -99,8 +100,19 @@ def failure_list(units: list[Unit]) -> str:
                    for unit in units if unit["failures"])
 
 
+def counts_table(units: list[Unit]) -> str:
+    """Returns what is valid where times are not."""
+    return table(["unit", "samples", "CPUs back"],
+                 [[code(unit["id"]), str(len(unit["samples"])), back(unit)] for unit in units])
+
+
 def markdown(result: dict[str, Any]) -> str:
     units = result["units"]
+    if result["label"] == EMULATED:
+        parts = [f"## {plain(result['name'])}: label `{EMULATED}`, whose times mean nothing\n",
+                 counts_table(units)]
+        failures = failure_list(units)
+        return "\n".join(parts + (["### Failures\n", failures] if failures else []))
     parts = [f"## {plain(result['name'])}: medians, label `{result['label']}`\n", main_table(units)]
     for title, text in (("Who had the time", split_table(units)),
                         ("From one CPU to the next", intervals_table(units)),

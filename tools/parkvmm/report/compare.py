@@ -23,8 +23,8 @@ from parkvmm.bench.analysis import MEASURES
 from parkvmm.bench.differences import compare, measures_of
 from parkvmm.bench.figures import ms
 from parkvmm.bench.markdown import table
-from parkvmm.failure import DIFFERS, end_with
-from parkvmm.labels import VIRTUAL_TIME
+from parkvmm.failure import DIFFERS, Failure, end_with
+from parkvmm.labels import EMULATED, VIRTUAL_TIME
 from parkvmm.report.summary import is_insisted_on, unlocked
 
 
@@ -52,6 +52,9 @@ def main(argv: list[str]) -> int:
                 "to have another")
         if others := unlocked(result):
             say(f"{path}: {others}")
+    if old["label"] == EMULATED:
+        raise Failure(DIFFERS, f"times mean nothing under label {EMULATED}; measure in virtual "
+                      "time or on an arm64 machine")
     found = compare(old, new, measures)
     if not found:
         exact = ", to the ns" if old["label"] == VIRTUAL_TIME else ""

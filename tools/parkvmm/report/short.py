@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes results as short Markdown, for the summary of a CI job."""
 
-from parkvmm.bench import analysis
 from parkvmm.bench import markdown as text
 from parkvmm.bench.effects import boots_of, effects, foremost
 from parkvmm.bench.figures import of_spread
@@ -9,13 +8,6 @@ from parkvmm.bench.results import Result
 from parkvmm.labels import EMULATED
 from parkvmm.report import history, summary
 from parkvmm.report.history import Entry, History
-
-
-def counts_table(units: list[analysis.Unit]) -> str:
-    """Returns what is valid where times are not."""
-    return text.table(["unit", "samples", "CPUs back"],
-                      [[text.code(unit["id"]), str(len(unit["samples"])), analysis.back(unit)]
-                       for unit in units])
 
 
 def markdown(result: Result) -> str:
@@ -26,7 +18,7 @@ def markdown(result: Result) -> str:
     if failures := text.failure_list(units):
         parts += ["### Failures\n", failures]
     if not timed:
-        return "\n".join([*parts, "### Units\n", counts_table(units)])
+        return "\n".join([*parts, "### Units\n", text.counts_table(units)])
     parts += ["### Medians\n", text.main_table(units)]
     if found := foremost(effects(units)):
         parts += ["### Effects\n", text.effects_table(found, boots_of(result))]
