@@ -174,6 +174,8 @@ def setup(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> parts.Setu
         return [lock.Package(name, "1", "0", True, root) for name in names]
 
     monkeypatch.setattr(made, "fetch_locked", fetch)
+    # These packages are folders; test_debian_fetch.py has a real one.
+    monkeypatch.setattr(parts, "keep_licences", lambda packages, root, folder: folder.mkdir())
     return made
 
 

@@ -87,7 +87,7 @@ def names_of(arch: str) -> list[tuple[int, str]]:
 
 def header_of(sections: dict[str, Rules], arch: str) -> str:
     text = ("// Made by tools/dev/compile_filters.py of vmm/sandbox/system_calls.list.\n"
-            "#include <linux/filter.h>\n\nnamespace vmm {\n\n")
+            "#pragma once\n\n#include <linux/filter.h>\n\nnamespace vmm {\n\n")
     for name, rules in sections.items():
         text += f"constexpr sock_filter k{name.capitalize()}Filter[] = {{\n"
         text += "".join(f"    {{{code:#x}, {yes}, {no}, {value:#x}}},\n"

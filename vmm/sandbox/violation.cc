@@ -68,8 +68,8 @@ void OnViolation(int, siginfo_t* info, void*) {
   line << "vmm: error: the thread " << absl::string_view(thread_name)
        << " made the system call " << NameOf(info->si_syscall) << " ("
        << info->si_syscall
-       << "), which it never makes; --seccomp log would let it ["
-       << kIdentifier << "]\n";
+       << "), which it never makes; --seccomp log would let it [" << kIdentifier
+       << "]\n";
   line.Write();
   _exit(exit_status);
 }

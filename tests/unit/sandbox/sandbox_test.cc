@@ -21,6 +21,22 @@ namespace {
 constexpr ThreadKind kKinds[] = {ThreadKind::kMain, ThreadKind::kVcpu,
                                  ThreadKind::kWatch};
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+constexpr bool kSanitized =
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+constexpr bool kSanitized = false;
+#endif
+
+class SandboxDeathTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (kSanitized) GTEST_SKIP() << "a sanitizer makes calls of its own";
+  }
+};
+
 // All of this is for a process of its own: there is no way back.
 
 void Confine(ThreadKind kind, Seccomp mode = Seccomp::kOn) {
@@ -34,7 +50,7 @@ void Confine(ThreadKind kind, Seccomp mode = Seccomp::kOn) {
   _exit(0);
 }
 
-TEST(SandboxDeathTest, ACallThatAThreadNeverMakesIsNamedWithTheThread) {
+TEST_F(SandboxDeathTest, ACallThatAThreadNeverMakesIsNamedWithTheThread) {
   for (const ThreadKind kind : kKinds) {
     EXPECT_EXIT(CallSocket(kind), testing::ExitedWithCode(kViolationStatus),
                 "^vmm: error: the thread trial made the system call socket "
@@ -43,7 +59,7 @@ TEST(SandboxDeathTest, ACallThatAThreadNeverMakesIsNamedWithTheThread) {
   }
 }
 
-TEST(SandboxDeathTest, AKindMakesTheCallsOfItsOwn) {
+TEST_F(SandboxDeathTest, AKindMakesTheCallsOfItsOwn) {
   for (const ThreadKind kind : kKinds) {
     EXPECT_EXIT(
         {
@@ -55,7 +71,7 @@ TEST(SandboxDeathTest, AKindMakesTheCallsOfItsOwn) {
   }
 }
 
-TEST(SandboxDeathTest, OnlyTheMainThreadOpensFiles) {
+TEST_F(SandboxDeathTest, OnlyTheMainThreadOpensFiles) {
   const auto open = [](ThreadKind kind) {
     Confine(kind);
     static_cast<void>(syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY));
@@ -68,7 +84,7 @@ TEST(SandboxDeathTest, OnlyTheMainThreadOpensFiles) {
   }
 }
 
-TEST(SandboxDeathTest, AnIoctlIsItsRequest) {
+TEST_F(SandboxDeathTest, AnIoctlIsItsRequest) {
   const auto call = [](unsigned long request) {
     Confine(ThreadKind::kVcpu);
     termios nothing = {};
@@ -86,7 +102,7 @@ TEST(SandboxDeathTest, AnIoctlIsItsRequest) {
   }
 }
 
-TEST(SandboxDeathTest, NothingBecomesExecutable) {
+TEST_F(SandboxDeathTest, NothingBecomesExecutable) {
   const auto map = [](ThreadKind kind, int protection) {
     Confine(kind);
     mmap(nullptr, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -101,7 +117,7 @@ TEST(SandboxDeathTest, NothingBecomesExecutable) {
   }
 }
 
-TEST(SandboxDeathTest, AThreadIsConfinedFurtherThanTheOneThatStartedIt) {
+TEST_F(SandboxDeathTest, AThreadIsConfinedFurtherThanTheOneThatStartedIt) {
   EXPECT_EXIT(
       {
         Confine(ThreadKind::kMain);
@@ -121,14 +137,14 @@ TEST(SandboxDeathTest, AThreadIsConfinedFurtherThanTheOneThatStartedIt) {
       "the thread vcpu7 made the system call openat ");
 }
 
-TEST(SandboxDeathTest, LogAndOffLetItThrough) {
+TEST_F(SandboxDeathTest, LogAndOffLetItThrough) {
   EXPECT_EXIT(CallSocket(ThreadKind::kVcpu, Seccomp::kLog),
               testing::ExitedWithCode(0), "^$");
   EXPECT_EXIT(CallSocket(ThreadKind::kVcpu, Seccomp::kOff),
               testing::ExitedWithCode(0), "^$");
 }
 
-TEST(SandboxDeathTest, WhatComesBeforeTheEndIsDone) {
+TEST_F(SandboxDeathTest, WhatComesBeforeTheEndIsDone) {
   EXPECT_EXIT(
       {
         EndOnViolation(
@@ -146,7 +162,7 @@ TEST(SandboxDeathTest, WhatComesBeforeTheEndIsDone) {
       "mount ");
 }
 
-TEST(SandboxDeathTest, ACallThatLinuxDoesNotHaveHasItsNumber) {
+TEST_F(SandboxDeathTest, ACallThatLinuxDoesNotHaveHasItsNumber) {
   EXPECT_EXIT(
       {
         Confine(ThreadKind::kVcpu);
