@@ -67,7 +67,7 @@ def test_a_plan_is_a_file_or_a_name(tmp_path: pathlib.Path) -> None:
     with pytest.raises(Failure, match="no plan of that name; there are: .*rutland"):
         plan.load("no-such-plan")
     file.write_text("{")
-    with pytest.raises(Failure, match="mine.json: Expecting"):
+    with pytest.raises(Failure, match="mine.json is no JSON: Expecting"):
         plan.load(str(file))
 
 
