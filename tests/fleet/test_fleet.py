@@ -91,7 +91,7 @@ def slurm(tmp_path: pathlib.Path) -> Iterator[dict[str, str]]:
     try:
         # What it says later is not read: there is room for it in the pipe.
         for words, ready in ((["slurmctld", "-D", "-c"], "Running as primary controller"),
-                             (["slurmd", "-D"], "slurmd started")):
+                             (["slurmd", "-D"], " started")):
             processes.append(subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL,
                                               stderr=subprocess.PIPE, text=True))
             wait_for(processes[-1], words[0], ready)
