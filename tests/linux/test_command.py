@@ -135,10 +135,10 @@ def test_kernels_take_turns(tmp_path: pathlib.Path) -> None:
     assert release
     other = release[1][:-2] + b"-B"
     (tmp_path / "B.gz").write_bytes(gzip.compress(image.replace(release[1], other), 1))
-    done = vmm("-i", ROOT_FILES, "-c", "2", "--kexec", "3", "--next", str(tmp_path / "B.gz"),
+    done = vmm("-i", ROOT_FILES, "-c", "2", "--kexec", "2", "--next", str(tmp_path / "B.gz"),
                IMAGE, "--", "busybox", "uname", "-r")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.splitlines() == [release[1], other, release[1], other]
+    assert done.stdout.splitlines() == [release[1], other, release[1]]
 
 
 def test_b4_a_command_that_fails_is_the_last(host: Host) -> None:
