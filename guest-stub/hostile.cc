@@ -3,15 +3,18 @@
 // fixes for each: calls with any arguments, accesses of any width and form on
 // and off the map, stores into park pages and slots, IPIs, timers, breakpoints,
 // floods of console and marks, CPUs turned off and on. What faults is skipped.
-// The guest does not hope for anything: it counts what it did, and the VMM has
-// to be there at the end.
+// This guest checks no answer. It counts its operations and passes if the VMM
+// is there at the end.
 //
 // ops=N: how much the boot CPU does; the others go on until it is through.
+#include <iterator>
+
 #include "guest-stub/arch.h"
 #include "guest-stub/board.h"
 #include "guest-stub/devicetree.h"
 #include "guest-stub/exception.h"
 #include "guest-stub/gic.h"
+#include "guest-stub/mmio_access.h"
 #include "guest-stub/park.h"
 #include "guest-stub/psci.h"
 #include "guest-stub/random.h"
@@ -20,15 +23,6 @@
 #include "guest-stub/timer.h"
 #include "psci-emul/park_abi.h"
 #include "vmm/devices/mark_abi.h"
-
-extern "C" {
-void access_ldp(uint64_t address);
-void access_stp(uint64_t address);
-void access_simd_load(uint64_t address);
-void access_simd_store(uint64_t address);
-void access_writeback(uint64_t address);
-void access_dc_zva(uint64_t address);
-}
 
 namespace stub {
 namespace {
@@ -69,12 +63,12 @@ uint64_t AnyPlace(Random& random) {
       board::kMarkDevice,     board::kParkDevice,
       board::kGicDistributor, board::kNoDevice,
       board::kNoRam,          0};
-  const uint64_t base = kBases[random.Below(8)];
+  const uint64_t base = kBases[random.Below(std::size(kBases))];
   const uint32_t reach = base == board::kParkDevice ? 0x10000 : 0x1000;
   return base + random.Below(reach);
 }
 
-// This alone would end the run by the rules.
+// Whether a store there is a mark or a verdict, which would end the run.
 bool EndsTheRun(uint64_t place) {
   const uint64_t offset = place - board::kMarkDevice;
   return offset < 0x20 && offset + 8 > MARK_REG_MARK;

@@ -6,16 +6,8 @@
 #include "guest-stub/arch.h"
 #include "guest-stub/board.h"
 #include "guest-stub/exception.h"
+#include "guest-stub/mmio_access.h"
 #include "guest-stub/report.h"
-
-extern "C" {
-void access_ldp(uint64_t address);
-void access_stp(uint64_t address);
-void access_simd_load(uint64_t address);
-void access_simd_store(uint64_t address);
-void access_writeback(uint64_t address);
-void access_dc_zva(uint64_t address);
-}
 
 namespace stub {
 namespace {

@@ -7,19 +7,12 @@
 #include "guest-stub/board.h"
 #include "guest-stub/devicetree.h"
 #include "guest-stub/exception.h"
+#include "guest-stub/mmio_access.h"
 #include "guest-stub/park.h"
 #include "guest-stub/psci.h"
 #include "guest-stub/report.h"
 #include "guest-stub/smp.h"
 #include "psci-emul/park_abi.h"
-
-extern "C" {
-void access_ldp(uint64_t address);
-void access_stp(uint64_t address);
-void access_simd_load(uint64_t address);
-void access_simd_store(uint64_t address);
-void access_writeback(uint64_t address);
-}
 
 namespace stub {
 namespace {

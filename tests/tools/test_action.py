@@ -153,6 +153,25 @@ def test_a_mistake_ends_the_job_with_a_line(job: Job, changed: dict[str, str], s
     assert reason in log_of(job)
 
 
+@pytest.mark.parametrize("kvm", ["native", "emulated"])
+def test_the_probe_looks_whether_kvm_can_be_opened(job: Job, tmp_path: pathlib.Path,
+                                                   kvm: str) -> None:
+    """On a machine that says it is an arm64 one, with a device or without."""
+    uname = tmp_path / "programs/uname"
+    uname.write_text("#!/bin/sh\necho aarch64\n")
+    uname.chmod(0o755)
+    device = tmp_path / "kvm"
+    if kvm == "native":
+        device.touch()
+    shell = job.shell
+    job.shell = lambda script, environment: shell(
+        script, environment | {"PARKVMM_KVM_DEVICE": str(device)})
+    job.inputs["bundle"] = str(bundle_of(tmp_path, "exit 77"))
+    assert job.run() == 0
+    assert job.result("kvm") == kvm
+    assert ("this machine's KVM will do" in log_of(job)) == (kvm == "native")
+
+
 def test_a_release_is_checked_against_its_sums(job: Job, tmp_path: pathlib.Path) -> None:
     bundle = bundle_of(tmp_path, "exit 77")
     release = tmp_path / "x/y/releases/download/v1.0"

@@ -13,7 +13,7 @@ from parkvmm.cases.cases import Case, Suite
 sys.path.insert(0, str(ROOT / "tools/dev"))
 
 import run_tests  # noqa: E402
-from steps import Case as TestCase  # noqa: E402
+from steps import Case as Made  # noqa: E402
 from steps import read_junit  # noqa: E402
 
 JUNIT = """<testsuites><testsuite name="t">
@@ -28,22 +28,22 @@ more</system-out></testcase>
 
 
 @pytest.fixture
-def cases(tmp_path: pathlib.Path) -> list[TestCase]:
+def cases(tmp_path: pathlib.Path) -> list[Made]:
     (tmp_path / "x.xml").write_text(JUNIT)
     return read_junit("unit", tmp_path / "x.xml")
 
 
 def test_cases_of_both_kinds_of_junit_keep_what_was_said(cases) -> None:
     assert cases == [
-        TestCase("unit: good", 0.5, "passed"),
-        TestCase("unit: skipped", 0, "skipped", "no KVM"),
-        TestCase("unit: pytest's", 0, "failed", "assert 1 == 2", ("first", "second")),
-        TestCase("unit: ctest's", 0, "failed", "", ("said", "more")),
-        TestCase("unit: broken", 0, "failed", "fixture")]
+        Made("unit: good", 0.5, "passed"),
+        Made("unit: skipped", 0, "skipped", "no KVM"),
+        Made("unit: pytest's", 0, "failed", "assert 1 == 2", ("first", "second")),
+        Made("unit: ctest's", 0, "failed", "", ("said", "more")),
+        Made("unit: broken", 0, "failed", "fixture")]
 
 
 def test_a_group_is_a_suite_in_every_format(cases) -> None:
-    more = TestCase("style: flake8", 2, "passed")
+    more = Made("style: flake8", 2, "passed")
     suites = run_tests.suites_of([*cases, more])
     assert [suite.name for suite in suites] == ["unit", "style"]
     assert suites[1] == Suite("style", (Case("flake8", ns=2_000_000_000),))

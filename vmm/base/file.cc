@@ -144,8 +144,9 @@ absl::Status WriteAll(
 
 absl::Status WriteTo(int fd, const std::string& path,
                      absl::string_view content) {
-  // A pipe that polls writable takes PIPE_BUF without blocking. Whoever writes
-  // a line need not ask what it is, which a vCPU's thread may not.
+  // A pipe that polls writable takes PIPE_BUF without blocking. So fstat() is
+  // not needed for a line, which a vCPU's thread may write and fstat() not
+  // call.
   struct stat info = {};
   const bool is_short = content.size() <= PIPE_BUF;
   const bool takes_all =

@@ -28,9 +28,8 @@ constexpr char kExitCodes[] =
     "Exit codes: 0 ok; 1 verdict missed; 2 usage; 64 guest panic; 65 boot or "
     "kexec timeout; 66 CPU lost or stuck; 67 unexpected reset or power-off; "
     "69 this host cannot; 70 VMM bug; 72 sandbox; 74 output lost; 77 skipped; "
-    "124 "
-    "timeout; 130 interrupted. After `-- COMMAND`: its own, 126 and 127 if the "
-    "guest cannot run it.";
+    "124 timeout; 130 interrupted. After `-- COMMAND`: its own, 126 and 127 if "
+    "the guest cannot run it.";
 
 // How many letters have to be changed, added or left out.
 size_t Distance(absl::string_view from, absl::string_view to) {

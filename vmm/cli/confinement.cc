@@ -62,13 +62,15 @@ FileRules FilesOf(const RunOptions& options) {
     rules.folders.push_back(FolderForUnpacking());
   }
   for (const std::string& path :
-       {options.events, options.results, options.dump_dtb,
-        Variable("GITHUB_STEP_SUMMARY")}) {
+       {options.events, options.results, options.dump_dtb}) {
     AddOutput(path, rules);
   }
   for (const std::string& text : options.formats) {
     const auto format = ParseFormat(text);
-    if (format.ok()) AddOutput(format->path, rules);
+    if (!format.ok()) continue;
+    const bool of_step =
+        format->kind == Format::Kind::kGithub && format->path.empty();
+    AddOutput(of_step ? Variable("GITHUB_STEP_SUMMARY") : format->path, rules);
   }
   return rules;
 }

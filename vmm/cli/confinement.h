@@ -19,12 +19,12 @@ using Confiner =
     absl::FunctionRef<absl::StatusOr<std::unique_ptr<const Sandbox>>(
         const RunOptions&)>;
 
-// Lets it do what it likes: a test's process goes on afterwards.
+// Confines nothing: a test's process goes on afterwards.
 absl::StatusOr<std::unique_ptr<const Sandbox>> Unconfined(
     const RunOptions& options);
 
-// To the files that the options name, and to the system calls that a run takes,
-// unless --seccomp off says otherwise. kFailedPrecondition if the host's kernel
+// Confines it to the files that the options name and to the system calls of a
+// run, unless they say --seccomp off. kFailedPrecondition if the host's kernel
 // cannot.
 absl::StatusOr<std::unique_ptr<const Sandbox>> ConfineProcess(
     const RunOptions& options);

@@ -55,13 +55,15 @@ TEST_F(FilesOfTest, OutputsAreMadeInTheirFolders) {
   options_.results = "r.json";
   options_.events = "/e.jsonl";
   options_.dump_dtb = "some/folder/d";
-  options_.formats = {"junit:j/x", "text", "tap:k/y"};
+  options_.formats = {"junit:j/x", "text", "tap:k/y", "github"};
   setenv("GITHUB_STEP_SUMMARY", "/github/summary", 1);
   EXPECT_THAT(FilesOf(options_).folders,
               testing::UnorderedElementsAre(".", "/", "some/folder", "j", "k",
                                             "/github"));
-  EXPECT_THAT(FilesOf({.kernel = "k"}).folders,
-              testing::ElementsAre("/github"));
+  // Only who writes it needs it.
+  EXPECT_THAT(FilesOf({.kernel = "k"}).folders, testing::IsEmpty());
+  EXPECT_THAT(FilesOf({.kernel = "k", .formats = {"github:g/s"}}).folders,
+              testing::ElementsAre("g"));
 }
 
 TEST_F(FilesOfTest, ALinkLeadsToTheFolderOfItsFileOrToADevice) {
