@@ -210,7 +210,7 @@ TEST(GithubTest, ASummaryHasARoomAndWhatFailedIsInIt) {
   EXPECT_LT(text.size(), size_t{1} << 20);
   EXPECT_THAT(text, HasSubstr("| kexec 9999 | failed |"));
   EXPECT_THAT(text, HasSubstr("\n9749 more cases are not shown.\n"));
-  list.cases.assign(10'000, list.cases.back());
+  list.cases.assign(1000, list.cases.back());
   EXPECT_LT(GithubSummary(list, "").size(), size_t{1} << 20);
   list.cases.assign(2, {.name = "end"});
   EXPECT_THAT(GithubSummary(list, ""), Not(HasSubstr("not shown")));
