@@ -14,6 +14,12 @@ import arm64_host  # noqa: E402
 from terminals import Terminals  # noqa: E402
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: takes a Linux guest or several to say what a "
+                            "shorter test says of another, so only `tools/test all` and its "
+                            "group do")
+
+
 @pytest.fixture
 def host(tmp_path: pathlib.Path) -> arm64_host.Host:
     """An arm64 machine with KVM."""

@@ -28,7 +28,8 @@ DOORS = (Run("park_release", cpus=4, park="host", firmware=MODEL),
 HOST = Boot("firmware", ("--deterministic", "--cpus", str(CPUS + 1)),
             (NONE, PARALLEL, LOCK, FAR, *DOORS))
 
-pytestmark = [pytest.mark.usefixtures("host"), pytest.mark.xdist_group("firmware")]
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("host"),
+              pytest.mark.xdist_group("firmware")]
 
 
 def figures(run: Run) -> dict[str, int]:

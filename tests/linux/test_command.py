@@ -126,6 +126,7 @@ def test_b4_a_command_runs_in_each_kernel(host: Host) -> None:
         (2, 2)]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("host")
 @pytest.mark.xdist_group(WALL_CLOCK)
 def test_kernels_take_turns(tmp_path: pathlib.Path) -> None:

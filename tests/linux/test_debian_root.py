@@ -110,6 +110,7 @@ def test_a1_three_kexecs_give_three_rows(host: Host, initrd: str) -> None:
     assert len(rows) == 4, "the first boot, and three kexecs"
 
 
+@pytest.mark.long
 def test_a1_running_on_is_a_timeout(host: Host, initrd: str) -> None:
     outcome = run(host, initrd, 1, "--timeout", "30s", end="idle")
     assert outcome.status == TIMEOUT, outcome.explain()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's unmodified kernel as a guest: boot, kexec, and every way to end."""
 
+import functools
 import itertools
 import json
 import re
@@ -12,6 +13,7 @@ from parkvmm.bench import results
 
 OK, FAILED, USAGE, PANIC = 0, 1, 2, 64
 RESET, CANNOT, SKIPPED, TIMEOUT = 67, 69, 77, 124
+long = functools.partial(pytest.param, marks=pytest.mark.long)
 PHASES = ("prepare", "down", "jump", "early", "up", "userspace")
 
 
@@ -29,6 +31,7 @@ def assert_kexecs(outcome: Outcome, cycles: int, cpus: int) -> None:
         assert kexec["teardown_ns"] == seen.get("prepare", 0) + seen["down"]
 
 
+@pytest.mark.long
 def test_demo_shows_three_kexecs_in_wall_clock_time(tmp_path) -> None:
     results = tmp_path / "results.json"
     demo = subprocess.run(
@@ -82,6 +85,7 @@ def test_two_deterministic_runs_are_the_same_bytes(host: Host) -> None:
     assert runs[0].stdout == runs[1].stdout
 
 
+@pytest.mark.long
 def test_twenty_cpus_boot_and_their_affinities_are_kvms(host: Host) -> None:
     outcome = host.linux("--cpus", "20")
     assert outcome.status == OK, outcome.explain()
@@ -118,6 +122,7 @@ def test_slow_firmware_is_a_share_of_its_own(host: Host) -> None:
     assert kexec["phase_ns"]["up"] > 3 * 38_000_000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options, gic, mode", [
     (("--gic", "2"), 2, "VHE"),
     (("--cpu-model", "cortex-a72"), 3, "nVHE"),
@@ -130,6 +135,7 @@ def test_other_hosts(host: Host, options, gic, mode) -> None:
     assert outcome.json()["host"]["mode"] == mode
 
 
+@pytest.mark.long
 def test_kvms_own_psci_works_and_the_table_says_what_differs(
         host: Host) -> None:
     outcome = host.linux("--cpus", "4", "--psci", "kvm",
@@ -154,7 +160,7 @@ def assert_seen(kexec: dict, cpus: int) -> None:
     assert kexec["verdict"] == "pass"
 
 
-@pytest.mark.parametrize("cpus", [1, 2, 4])
+@pytest.mark.parametrize("cpus", [long(1), long(2), 4])
 def test_a1_a2_a4_a_guest_without_marks_is_measured(host: Host, cpus) -> None:
     outcome = host.linux("--cpus", str(cpus), "--expect-kexecs", "2",
                          params="park.cycles=2 park.marks=off")
@@ -179,7 +185,8 @@ def test_a1_a_guest_without_marks_that_runs_on_is_a_timeout(host: Host) -> None:
     assert kexec["came_up_by"] == "settled"
 
 
-@pytest.mark.parametrize("cpus, old", [(1, ""), (2, "maxcpus=1"), (4, "")])
+@pytest.mark.parametrize("cpus, old", [
+    (1, ""), long(2, "maxcpus=1"), long(4, "")])
 def test_a5_a_crash_kernel_is_recognised(host: Host, cpus, old) -> None:
     outcome = host.linux("--cpus", str(cpus),
                          params=f"park.cycles=1 park.crash crashkernel=320M {old}")
@@ -196,8 +203,8 @@ def test_a11_a_guest_that_halts_has_ended(host: Host) -> None:
 
 @pytest.mark.parametrize("end, status, sentence", [
     ("panic", PANIC, "the guest panicked: "),
-    ("reboot", RESET, "the guest called SYSTEM_RESET"),
-    ("idle", TIMEOUT, "waited 20s for the guest to power off"),
+    long("reboot", RESET, "the guest called SYSTEM_RESET"),
+    long("idle", TIMEOUT, "waited 20s for the guest to power off"),
 ])
 def test_how_it_ends_is_its_exit_code(host: Host, end, status,
                                       sentence) -> None:
@@ -213,9 +220,9 @@ def test_how_it_ends_is_its_exit_code(host: Host, end, status,
 
 @pytest.mark.parametrize("params, reason", [
     ('park.check="/bin/busybox false"', "/bin/busybox ended with status 1"),
-    ("park.check=/nowhere", "/nowhere ended with status 127"),
-    ('park.cycles=1 park.load="/bin/busybox true"',
-     "/bin/busybox is no load: it has ended"),
+    long("park.check=/nowhere", "/nowhere ended with status 127"),
+    long('park.cycles=1 park.load="/bin/busybox true"',
+         "/bin/busybox is no load: it has ended"),
 ])
 def test_a_check_that_fails_fails_the_run(host: Host, params, reason) -> None:
     outcome = host.linux("--cpus", "1", params=params)
@@ -272,6 +279,7 @@ def test_doctor_knows_its_host(host: Host) -> None:
     assert found["label"] == "kvm-on-tcg-icount"
 
 
+@pytest.mark.long
 def test_parked_cpus_use_no_host_time(host: Host) -> None:
     """While the guest kexecs, /proc shows the secondary threads standing
     still, and the boot CPU's thread running."""

@@ -430,6 +430,9 @@ def test_what_runs_dies_with_a_bench_that_is_killed(tmp_path) -> None:
 
 # --- a measurement -----------------------------------------------------------
 
+on_one_worker = pytest.mark.xdist_group("measured")  # or each would measure for itself
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     arm64_host.require()
@@ -443,42 +446,36 @@ def words_of(out: pathlib.Path, cpus: str = "2") -> list[str]:
             "--out", str(out)]
 
 
-def bench(out: pathlib.Path) -> str:
-    done = subprocess.run(words_of(out), cwd=ROOT, capture_output=True, text=True, timeout=600,
-                          check=False)
+def bench(out: pathlib.Path, cpus: str = "2") -> str:
+    done = subprocess.run(words_of(out, cpus), cwd=ROOT, capture_output=True, text=True,
+                          timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
 
-def test_two_measurements_are_the_same_bytes(measured, tmp_path) -> None:
-    bench(tmp_path)
-    for name in ("result.json", "samples.csv", "trace.json", "google-benchmark.json"):
-        assert (tmp_path / name).read_bytes() == (measured / name).read_bytes()
-
-
-def test_an_interrupted_measurement_goes_on(tmp_path, usual_signals) -> None:
+@pytest.mark.long
+def test_an_interrupted_measurement_goes_on_to_the_same_bytes(tmp_path, usual_signals) -> None:
     arm64_host.require()
-    words = words_of(tmp_path, cpus="1,2,3")
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, text=True,
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    bench(whole, "1,2")
+    with subprocess.Popen(words_of(out, "1,2"), cwd=ROOT, stdout=subprocess.DEVNULL, text=True,
                           stderr=subprocess.PIPE) as running:
         assert running.stderr
-        begun = 0
         for line in running.stderr:
-            begun += line.endswith(" begins\n")
-            if begun == 2:  # The first is done, and this one runs.
+            if line.endswith(" begins\n"):
                 running.send_signal(signal.SIGINT)
                 break
         said = running.stderr.read()
         assert running.wait(timeout=300) == 130, said
     assert "finishing what runs" in said and "goes on from here" in said
-    units = results.load(tmp_path / "result.json")["units"]
-    assert sorted(len(unit_["samples"]) for unit_ in units) == [0, 1, 1]
-    again = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600,
-                           check=False)
-    assert again.returncode == 0, again.stderr
-    assert "2 of 3 runs are there already" in again.stderr
+    units = results.load(out / "result.json")["units"]
+    assert sorted(len(unit_["samples"]) for unit_ in units) == [0, 1]
+    assert "1 of 2 runs are there already" in bench(out, "1,2")
+    for name in ("result.json", "samples.csv", "trace.json", "google-benchmark.json"):
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
 
 
+@on_one_worker
 def test_what_is_measured_adds_up(measured: pathlib.Path) -> None:
     result = results.load(measured / "result.json")
     only, = result["units"]
@@ -494,6 +491,7 @@ def test_what_is_measured_adds_up(measured: pathlib.Path) -> None:
             assert sum(sample_["split_ns"][name].values()) == ns
 
 
+@on_one_worker
 def test_what_is_there_is_not_measured_again(measured: pathlib.Path) -> None:
     before = (measured / "result.json").read_bytes()
     assert "1 of 1 runs are there already" in bench(measured)

@@ -17,7 +17,7 @@ from parkvmm.cases import cases as cases_
 from parkvmm.cases import output
 from parkvmm.cases.cases import Suite
 from parkvmm.failure import OUTPUT_LOST, Failure
-from steps import REPORTS, ROOT, Case, good, pytest, say, step, steps, unit
+from steps import (REPORTS, ROOT, TWO_AT_A_TIME, Case, good, pytest, say, step, steps, unit)
 
 SLOWEST = 8  # how many slow tests are named
 MACHINES_DEADLINE = 3600  # 25 minutes on two quiet cores; others may be busy on them.
@@ -28,15 +28,16 @@ CLANG_FORMAT = "14"  # other versions format the same code another way
 
 
 def python(name: str, folders: list[str], *builds: list[str],
-           deadline: int = MACHINES_DEADLINE):
+           deadline: int = MACHINES_DEADLINE, only: str = ""):
     """Tests that drive whole programs; most of them in an emulated arm64 host, for
-    virtual time."""
+    virtual time. `only` says which, by pytest's marks."""
     def group() -> list[Case]:
         built = steps(name, {
             "emulator": ["tools/setup", "--quiet", "emulator"],
             "build": ["tools/build", "arm64"], "guest image": ["tools/guest-image"],
             **{" ".join(command): command for command in builds}}, deadline)
-        return built + pytest(name, folders, deadline) if good(built) else built
+        return built + pytest(name, folders, deadline, how=(*TWO_AT_A_TIME, "-m", only)) if good(
+            built) else built
     return group
 
 
@@ -126,7 +127,7 @@ def on_debian(name: str, *parts: str, more: tuple[str, ...] = ()):
             "what makes a root": ["tools/setup", "--quiet", "native", "emulator", *parts],
             "build": ["tools/build", "arm64"]})
         return ready + pytest(name, [f"tests/{name}", *more], DEBIAN_DEADLINE, DEBIAN_DEADLINE,
-                              ["-s"]) if good(ready) else ready
+                              ("-s",)) if good(ready) else ready
     return group
 
 
@@ -137,6 +138,7 @@ def style() -> list[Case]:
             step("style", "flake8", ["flake8"]) + step("style", "mypy", ["mypy"]))
 
 
+MACHINES = ["tests/guest", "tests/linux", "tests/tools"]
 GROUPS = {
     "style": (style, "formatting, layering, licence lines, Python"),
     "unit": (unit("host"), "unit tests on this machine"),
@@ -150,9 +152,10 @@ GROUPS = {
         "clang-analyzer": ["run-clang-tidy", "-quiet", "-p", "build/clang-analysis", "-checks",
                            "-*,clang-analyzer-*", "-header-filter", "^$"]}),
                  "clang's static analyzer, which takes minutes"),
-    "machines": (python("machines", ["tests/guest", "tests/linux",
-                                     "tests/tools"]),
-                 "guest, linux and tools, two at a time"),
+    "machines": (python("machines", MACHINES, only="not long"),
+                 "guest, linux and tools, two at a time, but for what is in long"),
+    "long": (python("long", MACHINES, only="long"),
+             "those that take minutes to say what a shorter one says of another guest"),
     "guest": (python("guest", ["tests/guest"]),
               "small guests in the real VMM on real KVM"),
     "linux": (python("linux", ["tests/linux"]),

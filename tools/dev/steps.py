@@ -17,7 +17,7 @@ GROUP_DEADLINE = 900  # seconds
 BUILD_DEADLINE = 1800  # with nothing built before, on a machine that is busy
 CASE_DEADLINE = 600  # seconds for one of pytest's; a boot of an emulated host has 280
 GRACE = 60  # seconds to write down what is known, once a deadline is over
-TWO_AT_A_TIME = ["-n", "2", "--dist", "loadgroup"]
+TWO_AT_A_TIME = ("-n", "2", "--dist", "loadgroup")
 
 
 @dataclasses.dataclass
@@ -106,7 +106,8 @@ def unit(preset: str):
 
 
 def pytest(name: str, folders: list[str], deadline: int = GROUP_DEADLINE,
-           case_deadline: int = CASE_DEADLINE, how: list[str] = TWO_AT_A_TIME) -> list[Case]:
+           case_deadline: int = CASE_DEADLINE,
+           how: tuple[str, ...] = TWO_AT_A_TIME) -> list[Case]:
     report = REPORTS / f"{name}.xml"
     report.unlink(missing_ok=True)
     succeeded = run([sys.executable, "-m", "pytest", "-q", *how, "-p", "no:cacheprovider",
