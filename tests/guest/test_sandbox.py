@@ -73,7 +73,8 @@ def calls(kind: str) -> list[Call]:
     lines = [line.partition("#")[0].split() for line in section[1].splitlines()]
     made = [words for words in lines if words and "rare" not in words
             and seccomp.resolve_syscall(AARCH64, words[0]) >= 0]  # AArch64 has it.
-    return [Call(kind, " ".join(word for word in words if word != "noexec")) for words in made]
+    return [Call(kind, " ".join(word for word in words if word not in ("hot", "noexec")))
+            for words in made]
 
 
 CALLS = [*calls("vcpu"), *calls("watch")]
