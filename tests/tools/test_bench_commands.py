@@ -111,9 +111,18 @@ def test_figures_are_checked_and_written_if_asked_for(tmp_path, monkeypatch, cap
     assert micro_with(monkeypatch, "--check") == 0
 
 
+def test_the_vmm_is_compared_with_itself_confined(tmp_path, monkeypatch, capsys) -> None:
+    done = Done(0, "[bench] psci_version nanoseconds 7480 of 100\n")
+    monkeypatch.setattr(micro.subprocess, "run", done)
+    assert micro_with(monkeypatch, "--confined", "--json", str(tmp_path / "out")) == 0
+    assert [words[words.index("--seccomp") + 1] for words in done.commands] == ["off", "on"]
+    assert "| PSCI_VERSION | 7.48 | 7.48 |" in capsys.readouterr().out
+    assert list(json.loads((tmp_path / "out").read_text())["figures"]) == ["off", "on"]
+
+
 @pytest.mark.parametrize("words, status", [
     (["--cpus", "2"], 0), (["--cpus", "129"], 0), (["--cpus", "1"], 2), (["--cpus", "130"], 2),
-    (["--check", "--cpus", "32"], 2)])
+    (["--check", "--cpus", "32"], 2), (["--check", "--confined"], 2)])
 def test_a_payload_has_2_to_129_cpus(monkeypatch, capsys, words, status) -> None:
     if not status:
         assert micro_with(monkeypatch, *words) == 0

@@ -275,3 +275,8 @@ def test_what_a_call_costs_is_what_was_recorded() -> None:
     rows = [line for line in micro.table(figures).splitlines() if line.startswith("|")]
     text = section("docs/results.md", "What a call costs")
     assert rows == [line for line in text.splitlines() if line.startswith("|")]
+
+
+def test_what_confinement_costs_is_what_was_recorded() -> None:
+    figures = json.loads(micro.CONFINED.read_text(encoding="utf-8"))["figures"]
+    assert f"\n\n{micro.confined_table(figures)}\n\n" in section("docs/security.md", "Confinement")
