@@ -184,7 +184,8 @@ class FailingRunTest : public testing::Test {
  protected:
   FailingRunTest() {
     // Links ExamineHost() from the same files as OpenKvm().
-    EXPECT_NE(&ExamineHost, nullptr);
+    auto* const volatile examine = &ExamineHost;
+    EXPECT_NE(examine, nullptr);
     std::ofstream(kernel_) << "a flat binary";
   }
   ~FailingRunTest() override {

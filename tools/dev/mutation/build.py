@@ -97,7 +97,9 @@ def jobs() -> list[Job]:
         folder = str(pathlib.Path(name).parent)
         if in_room(name) and name.endswith(".h") and folder in by_folder and has_code(name):
             arguments[name] = by_folder[folder]
-    return [Job(name, [word.replace(str(TREE), str(ROOT)) for word in given])
+    # Sources are those of the checkout; what a build has made is only in the copy.
+    return [Job(name, [re.sub(rf"{re.escape(str(TREE))}(?!/build/)", str(ROOT), word)
+                       for word in given])
             for name, given in sorted(arguments.items())]
 
 
@@ -160,6 +162,8 @@ def find(wanted: Callable[[str], bool], processes: int) -> list[Mutant]:
     if not (TREE / "build/host/build.ninja").exists():
         copy_sources()
         configure()
+    if said := run(["cmake", "--build", "--preset", "host", "--target", "generated"], "generated"):
+        raise Broken(f"cannot make the headers that are made: {said}")
     every = jobs()
     work = [job for job in every if wanted(job.file)]
     if not work:
