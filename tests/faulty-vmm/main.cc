@@ -8,6 +8,10 @@
 // either. Or as it would be if a kind of thread might not make a system call:
 //
 //   vmm-faulty deny:vcpu|watch|main:NUMBER[:REQUEST] run ...
+//
+// Or as it is if one of its system calls fails (failing_call.h):
+//
+//   vmm-faulty fail:NUMBER[/REQUEST]:INDEX:ERRNO run ...
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
@@ -27,10 +31,12 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "tests/faulty-vmm/failing_call.h"
 #include "vmm/base/mutex.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/cli/command_line.h"
 #include "vmm/cli/confinement.h"
+#include "vmm/cli/program.h"
 #include "vmm/kvm/vm.h"
 #include "vmm/machine/machine.h"
 #include "vmm/run/exit_code.h"
@@ -215,35 +221,36 @@ bool ParseFault(absl::string_view text, Fault& fault) {
          absl::SimpleAtoi(words.second, &fault.start) && fault.start > 0;
 }
 
-ExitCode Main(int argc, const char* const* argv) {
+int Main(int argc, const char* const* argv) {
   if (argc > 1) {
+    if (const auto failing = ParseFailingCall(argv[1])) {
+      return RunWithFailingCall(*failing,
+                                [&] { return RunProgram(argc - 1, argv + 1); });
+    }
     if (const auto denied = ParseDenied(argv[1])) {
-      return RunWithout(*denied, argc - 1, argv + 1);
+      return static_cast<int>(RunWithout(*denied, argc - 1, argv + 1));
     }
   }
   Fault fault;
   if (argc < 2 || !ParseFault(argv[1], fault)) {
     std::cerr << "usage: vmm-faulty VCPU:N run ..., with N from 1 on\n";
-    return ExitCode::kUsage;
+    return static_cast<int>(ExitCode::kUsage);
   }
   const auto open_vm =
       [fault](const VmSpec& spec) -> absl::StatusOr<std::unique_ptr<Vm>> {
     ASSIGN_OR_RETURN(auto vm, OpenKvm(spec));
     return std::make_unique<FaultyVm>(std::move(vm), fault);
   };
-  return RunCommandLine(argc - 1, argv + 1,
-                        [&](const MachineSpec& spec, const MachinePlan& plan,
-                            const SessionOptions& options) {
-                          return RunSession(spec, options, {.create = [&] {
-                                              return Machine::Create(spec, plan,
-                                                                     open_vm);
-                                            }});
-                        });
+  const auto run_session = [&](const MachineSpec& spec, const MachinePlan& plan,
+                               const SessionOptions& options) {
+    return RunSession(spec, options, {.create = [&] {
+                        return Machine::Create(spec, plan, open_vm);
+                      }});
+  };
+  return static_cast<int>(RunCommandLine(argc - 1, argv + 1, run_session));
 }
 
 }  // namespace
 }  // namespace vmm
 
-int main(int argc, char** argv) {
-  return static_cast<int>(vmm::Main(argc, argv));
-}
+int main(int argc, char** argv) { return vmm::Main(argc, argv); }
