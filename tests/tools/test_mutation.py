@@ -92,3 +92,10 @@ def test_a_mutant_meets_the_tests_that_call_the_function_around_it(tmp_path, mon
     runner.reach = {f"{file}:1": [one, other], f"{file}:2": [two]}
     found = [runner.reaching(mutant(1, file=file, line=line)) for line in (4, 5)]
     assert found == [[two], [one]]
+
+
+def test_every_room_has_tests_that_are_there() -> None:
+    rooms = {file.rpartition("/")[0] for file in python.files()}
+    assert set(python.TESTS) == rooms
+    for names in python.TESTS.values():
+        assert all((ROOT / f"tests/tools/test_{name}.py").exists() for name in names), names

@@ -90,6 +90,8 @@ TEST_F(CommandLineTest, AnOptionThatIsNoneIsNamedWithWhatItIsLike) {
             "vmm: error: there is no option --colour; see vmm run --help\n");
   EXPECT_EQ(Run({"run", "Image", "Image2"}), ExitCode::kUsage);
   EXPECT_THAT(errors_, HasSubstr("Image2: one kernel is enough"));
+  EXPECT_EQ(Run({"run", "Image", "Image2", "--colour"}), ExitCode::kUsage);
+  EXPECT_THAT(errors_, HasSubstr("there is no option --colour;"));
 }
 
 // A mistake in the options is the same in every commit.

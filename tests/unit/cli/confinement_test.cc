@@ -3,14 +3,17 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
+#include <iostream>
 
 #include "tests/support/scratch.h"
+#include "vmm/sandbox/files.h"
 #include "vmm/sandbox/violation.h"
 
 namespace vmm {
@@ -98,6 +101,22 @@ TEST(ConfineProcessDeathTest, OnConfinesThisThreadAndThoseItIsGivenTo) {
       },
       testing::ExitedWithCode(kViolationStatus),
       "the thread main made the system call reboot ");
+}
+
+void AllowNoMoreFiles() {
+  const rlimit none = {0, 0};
+  setrlimit(RLIMIT_NOFILE, &none);
+}
+
+TEST(ConfineProcessDeathTest, FilesThatCannotBeConfinedAreAnError) {
+  if (LandlockVersion() == 0) GTEST_SKIP() << "this kernel has no Landlock";
+  EXPECT_EXIT(
+      {
+        AllowNoMoreFiles();
+        std::cerr << ConfineProcess({.kernel = "k"}).status().message();
+        _exit(0);
+      },
+      testing::ExitedWithCode(0), "^landlock_create_ruleset: ");
 }
 
 TEST(ConfineProcessDeathTest, ToABisectionAViolationIsNoFaultOfTheKernels) {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/cli/guest_command.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -153,6 +156,28 @@ TEST_F(GuestCommandTest, ATerminalIsWhatTheUserSays) {
   EXPECT_THAT(Strings(), Contains(COMMAND_TERMINAL));
   options_.tty = "off";
   EXPECT_FALSE(CommandHasTerminal(options_));
+}
+
+TEST_F(GuestCommandTest, ATerminalIsOneToReadFromAndToWriteTo) {
+  int user = -1;
+  int terminal = -1;
+  ASSERT_EQ(openpty(&user, &terminal, nullptr, nullptr, nullptr), 0);
+  const int no_terminal = open("/dev/null", O_RDWR | O_CLOEXEC);
+  const auto has_terminal = [&](int input, int output) {
+    const int before[] = {dup(STDIN_FILENO), dup(STDOUT_FILENO)};
+    dup2(input, STDIN_FILENO);
+    dup2(output, STDOUT_FILENO);
+    const bool answer = CommandHasTerminal(options_);
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO}) {
+      dup2(before[fd], fd);
+      close(before[fd]);
+    }
+    return answer;
+  };
+  EXPECT_TRUE(has_terminal(terminal, terminal));
+  EXPECT_FALSE(has_terminal(no_terminal, terminal));
+  EXPECT_FALSE(has_terminal(terminal, no_terminal));
+  for (const int fd : {user, terminal, no_terminal}) close(fd);
 }
 
 }  // namespace

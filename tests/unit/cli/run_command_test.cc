@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -282,12 +283,57 @@ TEST_F(RunCommandTest, WhatTheUserSaysIsTheSession) {
   EXPECT_EQ(Run(), ExitCode::kOk);
   EXPECT_EQ(session_.timeout, absl::Seconds(90));
   EXPECT_TRUE(session_.reboot_on_reset);
+  EXPECT_FALSE(session_.reset_is_end);
   EXPECT_EQ(session_.events_path, "events.jsonl");
   EXPECT_EQ(session_.dump_dtb_path, "guest.dtb");
   EXPECT_EQ(session_.expected_kexecs, 7u);
   EXPECT_TRUE(session_.strict);
   EXPECT_THAT(session_.allowed_splats, ElementsAre("WARNING: a", "BUG: b"));
   EXPECT_TRUE(session_.verbose);
+  options_.on_reset = "ok";
+  EXPECT_EQ(Run(), ExitCode::kOk);
+  EXPECT_FALSE(session_.reboot_on_reset);
+  EXPECT_TRUE(session_.reset_is_end);
+}
+
+class OpenSandbox : public Sandbox {
+ public:
+  absl::Status Enter(ThreadKind, absl::string_view) const override {
+    return absl::OkStatus();
+  }
+};
+
+TEST_F(RunCommandTest, TheMachinesThreadsAreConfinedAsTheProcessIs) {
+  const Sandbox* made = nullptr;
+  const auto confine =
+      [&](const RunOptions&) -> absl::StatusOr<std::unique_ptr<const Sandbox>> {
+    auto sandbox = std::make_unique<const OpenSandbox>();
+    made = sandbox.get();
+    return sandbox;
+  };
+  const auto run = [&](MachineSpec& spec, const MachinePlan&,
+                       const SessionOptions&) {
+    EXPECT_NE(made, nullptr);
+    EXPECT_EQ(spec.sandbox, made);
+    return result_;
+  };
+  EXPECT_EQ(RunCommand(options_, run, confine), ExitCode::kOk);
+}
+
+TEST_F(RunCommandTest, AProcessThatCannotBeConfinedRunsNothing) {
+  const auto confine =
+      [](const RunOptions&) -> absl::StatusOr<std::unique_ptr<const Sandbox>> {
+    return absl::FailedPreconditionError("no seccomp here");
+  };
+  const auto run = [&](MachineSpec&, const MachinePlan&,
+                       const SessionOptions&) {
+    ADD_FAILURE();
+    return result_;
+  };
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(RunCommand(options_, run, confine), ExitCode::kHostCannot);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "vmm: error: no seccomp here\n");
 }
 
 TEST_F(RunCommandTest, ATimeoutIsADurationAboveZero) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "tools/guest/init/command_file.h"
 
@@ -77,6 +78,29 @@ TEST(CommandArchive, HoldsWhatRunsACommand) {
   EXPECT_TRUE(read->terminal);
   EXPECT_EQ(read->words, command.words);
   EXPECT_EQ(read->environment, command.environment);
+}
+
+// As `find | cpio -o -H newc` of root's has it, but for the time.
+TEST(CommandArchive, HasTheHeadersOfAnyOther) {
+  const Bytes bytes = CommandArchive({.words = {"true"}}, BytesOf("init"), {})
+                          .ReadAll()
+                          .value();
+  const std::string text(bytes.begin(), bytes.end());
+  const std::string zero(8, '0');
+  const auto header = [&](const char* inode, const char* mode,
+                          const char* links, const char* size,
+                          const char* name_bytes) {
+    return absl::StrCat("070701", inode, mode, zero, zero, links, zero, size,
+                        zero, zero, zero, zero, name_bytes, zero);
+  };
+  EXPECT_EQ(text.substr(0, 110),
+            header("00000001", "000041ed", "00000002", "00000000", "00000009"));
+  EXPECT_EQ(text.substr(Padded(110 + 9), 110),
+            header("00000002", "000081ed", "00000001", "00000004", "0000000e"));
+  const size_t trailer = text.size() - Padded(110 + 11);
+  EXPECT_EQ(text.substr(trailer, 110),
+            header("00000004", "00000000", "00000001", "00000000", "0000000b"));
+  EXPECT_EQ(text.substr(trailer + 110), std::string("TRAILER!!!\0\0\0\0", 14));
 }
 
 TEST(CommandArchive, HasNoKernelUnlessItIsToKexec) {

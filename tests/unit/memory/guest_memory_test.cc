@@ -72,6 +72,22 @@ TEST(GuestMemoryTest, TakesAContentWhereThereIsRoom) {
   EXPECT_TRUE(memory.WriteContent(GuestAddress(0), Content()).ok());
 }
 
+// Pages of address space that this process takes.
+uint64_t PagesMapped() {
+  uint64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages;
+}
+
+TEST(GuestMemoryTest, TakesNoMoreOfTheAddressSpaceThanTheGuestHas) {
+  for (const uint64_t base : {kRam, kRam + 0x180000}) {
+    const uint64_t before = PagesMapped();
+    const GuestMemory memory =
+        *GuestMemory::Map(*GuestRange::Make(GuestAddress(base), kSize));
+    EXPECT_EQ(PagesMapped() - before, kSize / 4096) << std::hex << base;
+  }
+}
+
 // Else neither the host nor the second stage could use huge pages.
 TEST(GuestMemoryTest, LiesAsTheGuestSeesIt) {
   for (const uint64_t base : {kRam, kRam + 0x180000}) {

@@ -3,13 +3,21 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <iostream>
+#include <iterator>
 #include <string>
 #include <thread>
 
@@ -135,6 +143,42 @@ TEST_F(SandboxDeathTest, AThreadIsConfinedFurtherThanTheOneThatStartedIt) {
       },
       testing::ExitedWithCode(kViolationStatus),
       "the thread vcpu7 made the system call openat ");
+}
+
+TEST_F(SandboxDeathTest, AThreadConfinesNobodyElse) {
+  EXPECT_EXIT(
+      {
+        Confine(ThreadKind::kMain);
+        std::thread thread([] { Confine(ThreadKind::kVcpu); });
+        thread.join();
+        static_cast<void>(syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY));
+        _exit(0);
+      },
+      testing::ExitedWithCode(0), "^$");
+}
+
+TEST_F(SandboxDeathTest, AKernelThatCannotIsToldWithAWayOut) {
+  const auto enter = [](uint32_t lacking) {
+    // A filter of an older kernel's kind: one call fails.
+    const sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, lacking, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const sock_fprog loaded = {.len = std::size(program),
+                               .filter = const_cast<sock_filter*>(program)};
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &loaded);
+    std::cerr << SeccompSandbox(Seccomp::kOn)
+                     .Enter(ThreadKind::kMain, "main")
+                     .message();
+    _exit(0);
+  };
+  EXPECT_EXIT(enter(SYS_seccomp), testing::ExitedWithCode(0),
+              "^this host's kernel cannot confine the VMM: seccomp: Invalid "
+              "argument; --seccomp off runs it unconfined$");
+  EXPECT_EXIT(enter(SYS_prctl), testing::ExitedWithCode(0),
+              "cannot confine the VMM: no_new_privs: Invalid argument; ");
 }
 
 TEST_F(SandboxDeathTest, LogAndOffLetItThrough) {

@@ -16,13 +16,17 @@ PACKAGE = "tools/parkvmm/"
 TESTS = {
     "tools/parkvmm": ["cpio", "guest", "debian", "kernel_file", "commands", "native_walk"],
     "tools/parkvmm/bench": ["bench_runs", "bench", "effects", "report", "commands",
-                            "bench_commands", "bench_vmm"],
+                            "bench_commands", "bench_vmm", "shards", "gates", "stress",
+                            "attribution"],
+    "tools/parkvmm/cases": ["cases", "formats", "damaged_documents", "failure_gallery"],
+    "tools/parkvmm/ci": ["action"],
     "tools/parkvmm/debian": ["debian", "debian_fetch", "debian_parts", "kernel_file", "guest",
                              "commands", "native_walk"],
     "tools/parkvmm/guest": ["guest", "kernel_file", "commands", "bench"],
     "tools/parkvmm/front": ["front_door", "front_session"],
     "tools/parkvmm/host": ["host", "saved_host", "front_session", "commands", "kernel_file",
                            "native_walk"],
+    "tools/parkvmm/packages": ["packages", "manual", "installation", "layout"],
     "tools/parkvmm/report": ["report_figures", "report_lanes", "report_run", "report_history",
                              "report", "bench"],
 }
