@@ -33,6 +33,7 @@ EventLoop::EventLoop(std::function<int64_t()> now_ns)
 
 EventLoop::Id EventLoop::Add(std::string name, int fd, short events,
                              Handler handler) {
+  if (fd < 0 && lacking_.empty()) lacking_ = name;
   sources_.push_back({.name = std::move(name),
                       .fd = fd,
                       .events = events,
@@ -62,6 +63,11 @@ absl::Status EventLoop::Run() {
 }
 
 absl::Status EventLoop::RunRound() {
+  if (!lacking_.empty()) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "this host gave the VMM no file descriptor to hear of: ", lacking_,
+        "; raise its limit with ulimit -n"));
+  }
   RETURN_IF_ERROR(Wait());
   // By index: a handler may add sources.
   for (size_t i = 0; i < sources_.size(); ++i) {

@@ -32,7 +32,8 @@ class EventLoop {
   // Calls `handler` in each round in which `fd` is ready for `events` (POLLIN,
   // POLLOUT) or has failed. `name` is in the message of an error that the
   // handler returns. A null handler only ends the wait. Handlers are enabled
-  // when they are added.
+  // when they are added. A negative `fd` is one that the host did not give:
+  // nothing would ever end that wait, so rounds fail with kResourceExhausted.
   Id Add(std::string name, int fd, short events, Handler handler);
   // A disabled handler is not waited for and not called, not even in the round
   // in which an earlier handler disables it.
@@ -76,6 +77,7 @@ class EventLoop {
 
   const std::function<int64_t()> now_ns_;
   std::vector<Source> sources_;  // By Id.
+  std::string lacking_;          // The first one without a descriptor.
   Handler tick_;
   int64_t period_ns_ = 0;
   int64_t deadline_ns_ = 0;  // Of the next tick.

@@ -331,5 +331,19 @@ TEST(MonotonicTest, IsTheKernelsClock) {
   EXPECT_EQ(clock.ToMonotonic(5) - clock.ToMonotonic(3), 2);
 }
 
+// Else the end of a run would wait for ever.
+TEST_F(EventLoopTest, ADescriptorThatTheHostDidNotGiveEndsItAtOnce) {
+  Pipe pipe;
+  loop_.Add("first", pipe.reader(), POLLIN, nullptr);
+  loop_.Add("stop", -1, POLLIN, Note("stop"));
+  loop_.Add("signals", -1, POLLIN, Note("signals"));
+  const absl::Status status = loop_.Run();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(status.message(),
+            "this host gave the VMM no file descriptor to hear of: stop; raise "
+            "its limit with ulimit -n");
+  EXPECT_THAT(calls_, IsEmpty());
+}
+
 }  // namespace
 }  // namespace vmm
