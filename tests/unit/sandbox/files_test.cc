@@ -3,22 +3,17 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
-#include <cstdint>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 #include <string>
 
+#include "tests/support/lacking_call.h"
 #include "tests/support/scratch.h"
 
 namespace vmm {
@@ -93,21 +88,6 @@ TEST_F(ConfineFilesDeathTest, WhatIsOpenStaysOpen) {
   close(fd);
 }
 
-// From here on `call` fails in this process, as where Linux lacks it.
-void Lack(uint32_t call, uint32_t error) {
-  const sock_filter program[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-  const sock_fprog loaded = {.len = std::size(program),
-                             .filter = const_cast<sock_filter*>(program)};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &loaded) != 0) {
-    _exit(201);
-  }
-}
-
 void AllowNoMoreFiles() {
   const rlimit none = {0, 0};
   setrlimit(RLIMIT_NOFILE, &none);
@@ -122,7 +102,7 @@ void AllowNoMoreFiles() {
 TEST_F(ConfineFilesDeathTest, WithoutLandlockNothingIsConfined) {
   EXPECT_EXIT(
       {
-        Lack(SYS_landlock_create_ruleset, ENOSYS);
+        LackCall(SYS_landlock_create_ruleset, ENOSYS);
         SayWhatBecomesOfIt();
       },
       testing::ExitedWithCode(0), "^$");
@@ -137,13 +117,13 @@ TEST_F(ConfineFilesDeathTest, WhatFailedIsNamed) {
       testing::ExitedWithCode(1), "^landlock_create_ruleset: Too many open");
   EXPECT_EXIT(
       {
-        Lack(SYS_landlock_add_rule, ENOMEM);
+        LackCall(SYS_landlock_add_rule, ENOMEM);
         SayWhatBecomesOfIt();
       },
       testing::ExitedWithCode(1), "^landlock_add_rule /proc: Cannot allocate");
   EXPECT_EXIT(
       {
-        Lack(SYS_landlock_restrict_self, E2BIG);
+        LackCall(SYS_landlock_restrict_self, E2BIG);
         SayWhatBecomesOfIt();
       },
       testing::ExitedWithCode(1), "^landlock_restrict_self: Argument list");

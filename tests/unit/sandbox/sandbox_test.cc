@@ -3,24 +3,20 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <cstdint>
 #include <iostream>
-#include <iterator>
 #include <string>
 #include <thread>
 
+#include "tests/support/lacking_call.h"
 #include "vmm/sandbox/violation.h"
 
 namespace vmm {
@@ -159,16 +155,7 @@ TEST_F(SandboxDeathTest, AThreadConfinesNobodyElse) {
 
 TEST_F(SandboxDeathTest, AKernelThatCannotIsToldWithAWayOut) {
   const auto enter = [](uint32_t lacking) {
-    // A filter of an older kernel's kind: one call fails.
-    const sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, lacking, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-    const sock_fprog loaded = {.len = std::size(program),
-                               .filter = const_cast<sock_filter*>(program)};
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &loaded);
+    LackCall(lacking, EINVAL);
     std::cerr << SeccompSandbox(Seccomp::kOn)
                      .Enter(ThreadKind::kMain, "main")
                      .message();
