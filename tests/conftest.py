@@ -4,6 +4,7 @@
 import pathlib
 import signal
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -25,6 +26,14 @@ def host(tmp_path: pathlib.Path) -> arm64_host.Host:
     """An arm64 machine with KVM."""
     arm64_host.require()
     return arm64_host.Host(tmp_path)
+
+
+@pytest.fixture
+def clocked() -> Iterator[None]:
+    """Says how long a test took."""
+    begun = time.monotonic()
+    yield
+    print(f"{time.monotonic() - begun:.0f} s", flush=True)
 
 
 @pytest.fixture

@@ -1,29 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/faulty-vmm/failing_call.h"
 
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
-#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
-#include <iterator>
 #include <new>
 #include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
+#include "tests/support/call_filter.h"
 #include "vmm/base/unique_fd.h"
 
 namespace vmm {
@@ -43,26 +40,6 @@ std::atomic<int>* SharedWord() {
                       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) Die("mmap");
   return new (memory) std::atomic<int>(-1);
-}
-
-int AskAbout(const FailingCall& call) {
-  // Little-endian: the lower half of an argument comes first.
-  const bool any = !call.request;
-  const sock_filter program[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call.number, 0, 3),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
-      BPF_JUMP(any ? BPF_JMP | BPF_JGE | BPF_K : BPF_JMP | BPF_JEQ | BPF_K,
-               call.request.value_or(0), 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-  const sock_fprog loaded = {.len = std::size(program),
-                             .filter = const_cast<sock_filter*>(program)};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) Die("no_new_privs");
-  const long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-                                SECCOMP_FILTER_FLAG_NEW_LISTENER, &loaded);
-  if (listener < 0) Die("seccomp");
-  return static_cast<int>(listener);
 }
 
 // Answers until nobody is left to ask. Returns how often it was asked.
@@ -125,7 +102,11 @@ int RunWithFailingCall(const FailingCall& call, absl::FunctionRef<int()> run) {
   const pid_t child = fork();
   if (child < 0) Die("fork");
   if (child == 0) {
-    name->store(AskAbout(call));
+    const int listener =
+        FilterCall(call.number, call.request, SECCOMP_RET_USER_NOTIF,
+                   SECCOMP_FILTER_FLAG_NEW_LISTENER);
+    if (listener < 0) Die("seccomp");
+    name->store(listener);
     std::exit(run());
   }
   int status = 0;

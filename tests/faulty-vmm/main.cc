@@ -12,17 +12,11 @@
 // Or as it is if one of its system calls fails (failing_call.h):
 //
 //   vmm-faulty fail:NUMBER[/REQUEST]:INDEX:ERRNO run ...
-#include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <iostream>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -32,6 +26,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "tests/faulty-vmm/failing_call.h"
+#include "tests/support/call_filter.h"
 #include "vmm/base/mutex.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/cli/command_line.h"
@@ -159,20 +154,7 @@ class StricterSandbox final : public Sandbox {
     return sandbox_->Enter(kind, name);
   }
   absl::Status Deny() const {
-    // Little-endian: the lower half of an argument comes first.
-    const bool any = !denied_.request;
-    const sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, denied_.call, 0, 3),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
-        BPF_JUMP(any ? BPF_JMP | BPF_JGE | BPF_K : BPF_JMP | BPF_JEQ | BPF_K,
-                 denied_.request.value_or(0), 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-    const sock_fprog loaded = {.len = std::size(program),
-                               .filter = const_cast<sock_filter*>(program)};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &loaded) != 0) {
+    if (FilterCall(denied_.call, denied_.request, SECCOMP_RET_TRAP) != 0) {
       return absl::InternalError("cannot deny a system call");
     }
     return absl::OkStatus();

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each system call of a whole run fails once, in turn, by name and index (issue L).
+"""Each system call of a whole run fails once, in turn, by name and index.
 
 vmm-faulty makes one call of a run fail (tests/faulty-vmm/failing_call.h); the run is confined, so
 what vmm does about it is only what its lists allow. All runs share one boot of a host, in

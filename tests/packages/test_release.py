@@ -5,7 +5,6 @@ It builds once more from nothing, and takes root's rights: tools/test packages.
 """
 
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -27,17 +26,7 @@ SHORT_DEADLINE = 600
 USER = "somebody"
 FILES = "find / -xdev ! -type d ! -path '/proc/*' ! -path '/tmp/*' | sort"
 
-pytestmark = pytest.mark.skipif(
-    bool(debian_root.can_make()) and not os.environ.get("PARKVMM_REQUIRE_KVM"),
-    reason=debian_root.can_make() or "nothing")
-
-
-@pytest.fixture(autouse=True)
-def clocked():
-    """Says how long each test took."""
-    begun = time.monotonic()
-    yield
-    print(f"{time.monotonic() - begun:.0f} s", flush=True)
+pytestmark = debian_root.marks()
 
 
 def make(clone: pathlib.Path, out: pathlib.Path) -> pathlib.Path:
@@ -62,13 +51,9 @@ def of_kind(release: pathlib.Path, pattern: str) -> pathlib.Path:
 
 def empty(release: str, name: str) -> debian_root.Root:
     """A root in which nothing is but apt."""
-    pristine, folder = FOLDER / f"{release}.empty", FOLDER / name
-    if not pristine.exists():
-        debian_root.make(release, pristine)
-    shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run(["cp", "-a", str(pristine), str(folder)], check=True, timeout=600)
-    (folder / debian_root.CLONE).mkdir()  # What commands begin in.
-    return debian_root.Root(folder)
+    root = debian_root.empty(release, FOLDER / name)
+    (root.folder / debian_root.CLONE).mkdir()  # What commands begin in.
+    return root
 
 
 def shell(root: debian_root.Root, script: str, deadline: int = SHORT_DEADLINE,

@@ -6,12 +6,8 @@ others find. An hour: tools/test roots.
 """
 
 import json
-import os
 import pathlib
 import re
-import shutil
-import subprocess
-import time
 
 import debian_root
 import pytest
@@ -23,27 +19,12 @@ FOLDER = ROOT / "build" / "roots"
 RELEASES = ["bookworm", "trixie"]
 USER = "somebody"
 
-pytestmark = pytest.mark.skipif(
-    bool(debian_root.can_make()) and not os.environ.get("PARKVMM_REQUIRE_KVM"),
-    reason=debian_root.can_make() or "nothing")
-
-
-@pytest.fixture(autouse=True)
-def clocked():
-    """Says how long each test took."""
-    begun = time.monotonic()
-    yield
-    print(f"{time.monotonic() - begun:.0f} s", flush=True)
+pytestmark = debian_root.marks()
 
 
 def empty(release: str, name: str) -> debian_root.Root:
     """A root in which nothing is but apt, and a clone."""
-    pristine, folder = FOLDER / f"{release}.empty", FOLDER / name
-    if not pristine.exists():
-        debian_root.make(release, pristine)
-    shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run(["cp", "-a", str(pristine), str(folder)], check=True, timeout=600)
-    root = debian_root.Root(folder)
+    root = debian_root.empty(release, FOLDER / name)
     root.update_clone()
     return root
 

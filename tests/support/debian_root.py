@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import pytest
 from arm64_host import ROOT
 from parkvmm.debian import apt
 
@@ -39,6 +40,13 @@ def can_make() -> str:
         if not shutil.which(program):
             return f"{program} is not installed; run tools/setup native"
     return ""
+
+
+def marks() -> list[pytest.MarkDecorator]:
+    """What the modules have that make roots."""
+    return [pytest.mark.usefixtures("clocked"), pytest.mark.skipif(
+        bool(can_make()) and not os.environ.get("PARKVMM_REQUIRE_KVM"),
+        reason=can_make() or "nothing")]
 
 
 def run_arm64_programs() -> None:
@@ -82,6 +90,17 @@ def run_shown(words: list[str], deadline: int, cwd: pathlib.Path | None = None,
             print(line, end="", flush=True)
             lines.append(line)
     return subprocess.CompletedProcess(words, process.returncode, "".join(lines), "")
+
+
+def empty(release: str, folder: pathlib.Path) -> "Root":
+    """A root in which nothing is but apt, in the place of what is in the folder. The first of a
+    release is made, and kept beside it for the others."""
+    pristine = folder.with_name(f"{release}.empty")
+    if not pristine.exists():
+        make(release, pristine)
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run(["cp", "-a", str(pristine), str(folder)], check=True, timeout=600)
+    return Root(folder)
 
 
 class Root:

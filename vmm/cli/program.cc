@@ -9,11 +9,7 @@
 
 #include <cstddef>
 #include <exception>
-#include <new>
-#include <system_error>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "vmm/base/log.h"
 #include "vmm/cli/command_line.h"
 #include "vmm/cli/confinement.h"
@@ -52,24 +48,14 @@ void PrepareForOutputs() {
   signal(SIGXFSZ, SIG_IGN);
 }
 
-ExitCode HostLacks(absl::string_view what) {
-  LogError(absl::StrCat("this host ran out of what the VMM needs: ", what));
-  return ExitCode::kHostCannot;
-}
-
 }  // namespace
 
-// Our own code throws nothing; the standard library does, where it gets no
-// memory or no thread.
+// Our own code throws nothing; the standard library may run out of memory.
 int RunProgram(int argc, const char* const* argv) try {
   PrepareForOutputs();
   TakeLittleMemory();
   return static_cast<int>(
       RunCommandLine(argc, argv, RunKvmSession, ConfineProcess));
-} catch (const std::bad_alloc&) {
-  return static_cast<int>(HostLacks("memory"));
-} catch (const std::system_error& error) {
-  return static_cast<int>(HostLacks(absl::StrCat("a thread: ", error.what())));
 } catch (const std::exception& exception) {
   LogError(exception.what());
   return static_cast<int>(ExitCode::kVmmBug);

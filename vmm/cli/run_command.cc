@@ -4,6 +4,8 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include <new>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -189,6 +191,23 @@ End BlameFiles(const absl::Status& error) {
   return {Blame(error), kBisectSkip};
 }
 
+absl::Status HostLacks(absl::string_view what) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("this host ran out of what the VMM needs: ", what));
+}
+
+// The standard library throws where it gets no memory or no thread. To a
+// bisection, and in each format, that is the host's lack like any other.
+absl::StatusOr<SessionResult> RunAsFarAsTheHostGoes(
+    SessionRunner run_session, MachineSpec& spec, const MachinePlan& plan,
+    const SessionOptions& session) try {
+  return run_session(spec, plan, session);
+} catch (const std::bad_alloc&) {
+  return HostLacks("memory");
+} catch (const std::system_error& error) {
+  return HostLacks(absl::StrCat("a thread: ", error.what()));
+}
+
 End Run(const RunOptions& options, SessionRunner run_session,
         Confiner confine) {
   auto session = SessionOf(options);
@@ -215,7 +234,8 @@ End Run(const RunOptions& options, SessionRunner run_session,
         "--max: times mean nothing under label kvm-on-tcg; run it in virtual "
         "time (--deterministic) or on hardware")));
   }
-  const auto result = run_session(*spec, *plan, *session);
+  const auto result =
+      RunAsFarAsTheHostGoes(run_session, *spec, *plan, *session);
   if (!result.ok()) {
     LogError(result.status().message());
     const ExitCode code = ExitCodeOf(result.status(), options);

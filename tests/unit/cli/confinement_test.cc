@@ -12,7 +12,7 @@
 #include <fstream>
 #include <iostream>
 
-#include "tests/support/lacking_call.h"
+#include "tests/support/call_filter.h"
 #include "tests/support/scratch.h"
 #include "vmm/sandbox/files.h"
 #include "vmm/sandbox/violation.h"

@@ -13,8 +13,10 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "nlohmann/json.hpp"
@@ -318,6 +320,33 @@ TEST_F(RunCommandTest, TheMachinesThreadsAreConfinedAsTheProcessIs) {
     return result_;
   };
   EXPECT_EQ(RunCommand(options_, run, confine), ExitCode::kOk);
+}
+
+TEST_F(RunCommandTest, AHostWithoutMemoryOrThreadsIsToldAndNoCommitsFault) {
+  const auto without_a_thread =
+      [](MachineSpec&, const MachinePlan&,
+         const SessionOptions&) -> absl::StatusOr<SessionResult> {
+    throw std::system_error(
+        std::make_error_code(std::errc::resource_unavailable_try_again));
+  };
+  const auto without_memory =
+      [](MachineSpec&, const MachinePlan&,
+         const SessionOptions&) -> absl::StatusOr<SessionResult> {
+    throw std::bad_alloc();
+  };
+  options_.formats = {"junit:" + ScratchPath("junit")};
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(RunCommand(options_, without_a_thread), ExitCode::kHostCannot);
+  EXPECT_EQ(RunCommand(options_, without_memory), ExitCode::kHostCannot);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "vmm: error: this host ran out of what the VMM needs: a thread: "
+            "Resource temporarily unavailable\n"
+            "vmm: error: this host ran out of what the VMM needs: memory\n");
+  EXPECT_TRUE(std::filesystem::exists(ScratchPath("junit")));
+  options_.bisect = true;
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(RunCommand(options_, without_a_thread), kBisectSkip);
+  testing::internal::GetCapturedStderr();
 }
 
 TEST_F(RunCommandTest, AProcessThatCannotBeConfinedRunsNothing) {

@@ -13,7 +13,7 @@
 #include <iostream>
 #include <string>
 
-#include "tests/support/lacking_call.h"
+#include "tests/support/call_filter.h"
 #include "tests/support/scratch.h"
 
 namespace vmm {

@@ -16,7 +16,7 @@
 #include <string>
 #include <thread>
 
-#include "tests/support/lacking_call.h"
+#include "tests/support/call_filter.h"
 #include "vmm/sandbox/violation.h"
 
 namespace vmm {
