@@ -2,6 +2,7 @@
 """tools/vmm: words, files and sessions. No test here boots a machine."""
 
 import argparse
+import contextlib
 import os
 import pathlib
 import platform
@@ -9,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from typing import Any, Callable
 
 import pytest
@@ -136,6 +138,33 @@ def test_a_file_of_another_kind_of_folder_gets_another_path(here: pathlib.Path) 
 def test_what_is_the_same_there_is_left_to_vmm(here: pathlib.Path) -> None:
     taken = files.files_of(["a", "--results=-", "--events", "/dev/stdout", "--dump-dtb=/dev/full"])
     assert not taken.outputs and len(taken.inputs) == 1
+
+
+@contextlib.contextmanager
+def redirected(descriptor: int, other: int) -> Iterator[None]:
+    was = os.dup(descriptor)
+    os.dup2(other, descriptor)
+    try:
+        yield
+    finally:
+        os.dup2(was, descriptor)
+        os.close(was)
+
+
+def test_the_file_that_is_stdout_is_not_replaced(here: pathlib.Path) -> None:
+    with open("out", "w") as out, redirected(1, out.fileno()):
+        given = ["a", "--results", "out", "--format=tap:./out", "--events", "events"]
+        taken = files.files_of(given)
+        words = files.files_of(["a", "--dump-dtb", "out"]).words
+    assert taken.words == ["a", "--results", "/dev/stdout", "--format=tap:/dev/stdout",
+                           "--events", "events"]
+    assert [file.path for file in taken.outputs] == [f"{here}/events"]
+    assert words == ["a", "--dump-dtb", "/dev/stdout"]
+    assert files.files_of(["a", "--results", "out"]).words == ["a", "--results", "out"]
+
+
+def test_a_kernel_does_not_come_from_stdin(here: pathlib.Path) -> None:
+    assert "cannot open -" in refused(files.files_of, ["-"])
 
 
 def test_a_format_may_name_a_file(here: pathlib.Path, monkeypatch) -> None:

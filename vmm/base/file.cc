@@ -169,7 +169,24 @@ absl::Status WriteTo(int fd, const std::string& path,
                       kReaderPatienceMs / 1000));
 }
 
+int OwnStream(const std::string& path) {
+  if (path == "-") return STDOUT_FILENO;
+  struct stat named = {};
+  if (stat(path.c_str(), &named) != 0) return -1;
+  for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+    struct stat own = {};
+    if (fstat(fd, &own) == 0 && own.st_dev == named.st_dev &&
+        own.st_ino == named.st_ino) {
+      return fd;
+    }
+  }
+  return -1;
+}
+
 absl::Status WriteFile(const std::string& path, absl::string_view content) {
+  if (const int own = OwnStream(path); own >= 0) {
+    return WriteTo(own, path, content);
+  }
   ASSIGN_OR_RETURN(const bool replaceable, IsReplaceable(path));
   if (replaceable) return Replace(Resolved(path), content);
   UniqueFd file;
@@ -196,6 +213,7 @@ absl::Status WriteFile(const std::string& path,
 }
 
 absl::Status CheckWritable(const std::string& path) {
+  if (OwnStream(path) >= 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(const bool replaceable, IsReplaceable(path));
   if (!replaceable) {
     return access(path.c_str(), W_OK) == 0 ? absl::OkStatus()
@@ -208,6 +226,11 @@ absl::Status CheckWritable(const std::string& path) {
 }
 
 absl::StatusOr<FileStream> FileStream::Open(std::string path, Start start) {
+  if (const int own = OwnStream(path); own >= 0) {
+    UniqueFd copy(fcntl(own, F_DUPFD_CLOEXEC, 0));
+    if (!copy.valid()) return CannotWrite(path);
+    return FileStream(std::move(path), std::move(copy));
+  }
   const int where = start == Start::kAtEnd ? O_APPEND : O_TRUNC;
   UniqueFd fd(open(path.c_str(),
                    O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK | where, 0666));

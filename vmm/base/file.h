@@ -25,11 +25,17 @@ namespace vmm {
 absl::StatusOr<std::vector<uint8_t>> ReadFile(const std::string& path,
                                               uint64_t max_size);
 
+// Returns the descriptor of stdout or stderr if `path` leads to where that
+// does, as "-" and /dev/stdout do, else -1. Such a file is never replaced or
+// emptied: what is written goes to that stream, after all that is there. Any
+// thread.
+int OwnStream(const std::string& path);
+
 // Writes a file whole or not at all: beside `path`, as PATH.tmp, which then
 // takes its place. After an error the old file is as it was. What is no regular
-// file, such as a pipe or /dev/stdout, is written to as it is. The error is one
-// line with the path. Any thread; the reader of a pipe has kReaderPatienceMs to
-// open it, and each time to take something.
+// file, such as a pipe, or is an OwnStream(), is written to as it is. The error
+// is one line with the path. Any thread; the reader of a pipe has
+// kReaderPatienceMs to open it, and each time to take something.
 absl::Status WriteFile(const std::string& path, absl::string_view content);
 absl::Status WriteFile(const std::string& path,
                        absl::Span<const uint8_t> content);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "vmm/base/file.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/cli/bisect.h"
 #include "vmm/cli/formats.h"
@@ -26,9 +27,10 @@ std::string FolderOf(const std::string& path) {
 }
 
 // An output is a new file in its folder, or in that of the file that it is a
-// link to. What is no regular file is written to as it is.
+// link to. What is no regular file is written to as it is, and a stream of this
+// process is open already.
 void AddOutput(const std::string& path, FileRules& rules) {
-  if (path.empty()) return;
+  if (path.empty() || OwnStream(path) >= 0) return;
   rules.folders.push_back(FolderOf(path));
   char real[PATH_MAX];
   struct stat status = {};

@@ -311,6 +311,74 @@ TEST_F(FileStreamTest, APipeThatNobodyReadsIsRefusedAtOnce) {
             path_ + " is a pipe that nobody reads; start its reader first");
 }
 
+// While it lives, this process's stdout or stderr is a file.
+class Redirected {
+ public:
+  Redirected(int stream, const std::string& path)
+      : stream_(stream), was_(dup(stream)) {
+    fflush(nullptr);
+    const UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT, 0600));
+    EXPECT_GE(dup2(file.get(), stream_), 0);
+  }
+  ~Redirected() {
+    fflush(nullptr);
+    EXPECT_GE(dup2(was_.get(), stream_), 0);
+  }
+
+ private:
+  const int stream_;
+  const UniqueFd was_;
+};
+
+TEST_F(WriteFileTest, AHyphenIsStdout) {
+  EXPECT_EQ(OwnStream("-"), STDOUT_FILENO);
+  EXPECT_TRUE(CheckWritable("-").ok());
+  absl::Status written;
+  {
+    const Redirected out(STDOUT_FILENO, path_);
+    written = WriteFile("-", "results");
+  }
+  EXPECT_TRUE(written.ok()) << written;
+  EXPECT_EQ(Contents(path_), "results");
+  EXPECT_FALSE(Exists("-"));
+}
+
+// C1: as it would have been replaced under whoever writes to it.
+TEST_F(WriteFileTest, TheFileThatIsStdoutIsAppendedTo) {
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
+    const std::string device = absl::StrCat("/dev/fd/", stream);
+    unlink(path_.c_str());
+    absl::Status first, second, checked;
+    {
+      const Redirected own(stream, path_);
+      EXPECT_EQ(OwnStream(path_), stream);
+      EXPECT_EQ(OwnStream(device), stream);
+      EXPECT_EQ(write(stream, "console\n", 8), 8);
+      checked = CheckWritable(path_);
+      first = WriteFile(path_, "results\n");
+      second = WriteFile(device, "more\n");
+      EXPECT_EQ(write(stream, "end\n", 4), 4);
+    }
+    EXPECT_TRUE(checked.ok() && first.ok() && second.ok());
+    EXPECT_EQ(Contents(path_), "console\nresults\nmore\nend\n");
+  }
+  EXPECT_EQ(OwnStream(path_), -1);
+  EXPECT_EQ(OwnStream(path_ + ".none"), -1);
+}
+
+TEST_F(FileStreamTest, TheFileThatIsStdoutIsAppendedTo) {
+  absl::Status written;
+  {
+    const Redirected own(STDOUT_FILENO, path_);
+    EXPECT_EQ(write(STDOUT_FILENO, "console\n", 8), 8);
+    FileStream stream = Open(FileStream::Start::kEmpty);
+    written = stream.Write("event\n");
+    EXPECT_EQ(write(STDOUT_FILENO, "end\n", 4), 4);
+  }
+  EXPECT_TRUE(written.ok()) << written;
+  EXPECT_EQ(Contents(path_), "console\nevent\nend\n");
+}
+
 TEST_F(FileStreamTest, AMissingFolderIsNamed) {
   EXPECT_EQ(FileStream::Open("/nowhere/events", FileStream::Start::kEmpty)
                 .status()

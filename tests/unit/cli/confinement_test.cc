@@ -86,6 +86,14 @@ TEST_F(FilesOfTest, ALinkLeadsToTheFolderOfItsFileOrToADevice) {
   EXPECT_THAT(rules.folders, Not(Contains("/dev")));
 }
 
+TEST_F(FilesOfTest, StdoutIsOpenAlready) {
+  options_.results = "-";
+  options_.formats = {"tap:-", "ktap:/dev/stdout"};
+  const FileRules rules = FilesOf(options_);
+  EXPECT_THAT(rules.folders, testing::IsEmpty());
+  EXPECT_EQ(rules.devices, FilesOf({.kernel = "k"}).devices);
+}
+
 TEST(ConfineProcessTest, OffConfinesNothing) {
   const auto sandbox = ConfineProcess({.seccomp = "off"});
   ASSERT_TRUE(sandbox.ok());

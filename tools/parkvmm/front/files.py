@@ -4,6 +4,7 @@
 There a file has the path that it has here, so that words, messages and results are the same.
 """
 
+import contextlib
 import dataclasses
 import difflib
 import os
@@ -133,6 +134,16 @@ def check_output(path: str) -> bool:
     return stat.S_ISREG(kind) and os.access(folder, os.W_OK | os.X_OK)
 
 
+def own_stream(path: str) -> str:
+    """Returns the name of stdout or stderr if that is what a path leads to, else nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        named = os.stat(path)
+        for descriptor, name in ((1, "/dev/stdout"), (2, "/dev/stderr")):
+            if os.path.samestat(named, os.fstat(descriptor)):
+                return name
+    return ""
+
+
 def inside_of(value: Value, words: list[str], number: int) -> str:
     """Returns a file's path in the emulated host. A folder is a file there, and others may lie
     in it."""
@@ -192,7 +203,7 @@ def files_of(given: list[str]) -> Files:
     if not dry and not any(value.option is KERNEL for value in values):
         raise Failure(USAGE, "which kernel? vmm run [options] KERNEL [-- COMMAND]; " + SEE)
     for number, value in enumerate(values):
-        if not value.text or value.text in ("-", *SAME):
+        if not value.text or value.text in SAME:
             continue
         if value.option.kind in INPUTS:
             if dry and value.option is KERNEL and not os.path.exists(value.text):
@@ -202,7 +213,10 @@ def files_of(given: list[str]) -> Files:
             except Failure as failure:
                 raise FileFailure(failure.status, str(failure)) from None
             files.inputs.append(Input(absolute(value.text), inside_of(value, words, number)))
-        elif value.option.kind in OUTPUTS and not dry:
+        elif value.option.kind in OUTPUTS and not dry and value.text != "-":
+            if stream := own_stream(value.text):  # It is not replaced, but gets what comes.
+                replaced(words, value, stream)
+                continue
             append = is_github(value)
             whole = check_output(value.text) and not (
                 append or value.option.kind is Kind.STREAM)
