@@ -21,6 +21,7 @@
 #include "vmm/run/guest_streams.h"
 #include "vmm/run/post_mortem.h"
 #include "vmm/run/signals.h"
+#include "vmm/run/silence.h"
 
 namespace vmm {
 namespace {
@@ -69,6 +70,11 @@ class Session {
   void NoteLife() {
     NoteActivity();
     grace_->NoteLife(active_ns_);
+    silence_.NoteLife(active_ns_);
+  }
+  // Not to whoever types at a guest that answers.
+  bool MayTellSilence() const {
+    return !streams_.has_terminal() || !watch_->printed();
   }
   bool PastTimeout() const {
     return absl::Nanoseconds(deps_.now_ns() - begin_ns_) >= options_.timeout;
@@ -87,6 +93,7 @@ class Session {
   std::optional<KexecTracker> tracker_;
   std::optional<ConsoleWatch> watch_;
   std::optional<Grace> grace_;
+  Silence silence_{begin_ns_};
   int64_t active_ns_ = 0;  // When anything was last seen to happen.
   bool asleep_ = false;
   std::string panic_;  // The last machine's, once that has ended.
@@ -263,6 +270,7 @@ void Session::SleepIfQuiet(EventLoop& loop) {
 
 int64_t Session::NextDeadline() const {
   int64_t next = begin_ns_ + absl::ToInt64Nanoseconds(options_.timeout);
+  if (MayTellSilence()) next = std::min(next, silence_.Next());
   if (const auto end = grace_->End()) next = std::min(next, *end + 1);
   if (const auto settles = tracker_->SettlesAt()) {
     const int64_t machine_began = deps_.now_ns() - machine_->Now();
@@ -356,6 +364,11 @@ void Session::CheckDeadlines() {
          .detail = absl::StrFormat("waited %s for %s",
                                    absl::FormatDuration(options_.timeout),
                                    AwaitedThing())});
+  }
+  const auto seconds = silence_.Tell(deps_.now_ns());
+  if (seconds && MayTellSilence()) {
+    LogInfo(absl::StrFormat("nothing has happened for %d s, waiting for %s",
+                            *seconds, AwaitedThing()));
   }
   if (const auto kind = grace_->Over(deps_.now_ns())) {
     machine_->RequestStop({.kind = *kind});

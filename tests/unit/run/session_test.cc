@@ -14,16 +14,21 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "psci-emul/psci_abi.h"
 #include "tests/support/fake_machine.h"
 #include "tests/support/scratch.h"
 #include "tools/guest/init/command_file.h"
 #include "vmm/command/command_abi.h"
 #include "vmm/devices/mark_abi.h"
+#include "vmm/run/silence.h"
 
 namespace vmm {
 namespace {
@@ -151,7 +156,9 @@ class SessionTest : public testing::Test {
     AddMachine(std::move(script), std::move(prepare));
     return Run();
   }
-  std::string OnATerminal(const std::string& keys, size_t input_room);
+  std::string OnATerminal(const std::string& keys,
+                          const std::function<std::string()>& run);
+  std::string KeysOnATerminal(const std::string& keys, size_t input_room);
 
   MachineSpec spec_;
   SessionOptions options_;
@@ -234,6 +241,14 @@ TEST_F(SleepTest, TheTimeoutEndsIt) {
     clock_.ns = begin_ + int64_t{3600} * 1'000'000'000;
   });
   EXPECT_EQ(result.stop.kind, Kind::kTimeout);
+}
+
+TEST_F(SleepTest, TheTimeToTellOfSilenceEndsIt) {
+  Sleeps({Nothing}, [this](FakeMachine& machine) {
+    if (slept_ == 1) clock_.ns += Silence::kFirstNs;
+    if (slept_ == 5) kPowerOff(machine);
+  });
+  EXPECT_THAT(said_, ContainsRegex("nothing has happened for 1[0-9] s"));
 }
 
 TEST_F(SleepTest, TheEndOfAPanicsGraceEndsIt) {
@@ -393,6 +408,41 @@ TEST_F(SessionTest, ATimeoutSaysWhatItWaitedFor) {
     EXPECT_EQ(result.conclusion.code, ends[steps].second);
     EXPECT_EQ(clock_.ns - begin, 90 * kSecond);
   }
+}
+
+TEST_F(SessionTest, SilenceIsToldAfterTenSecondsAndEachTimeItHasDoubled) {
+  options_.timeout = absl::Seconds(100);
+  Run({Nothing});
+  std::vector<std::string> told;
+  for (const absl::string_view line : absl::StrSplit(said_, '\n')) {
+    if (absl::StrContains(line, "nothing has")) told.emplace_back(line);
+  }
+  std::vector<std::string> expected;
+  for (const int seconds : {10, 20, 40, 80}) {
+    expected.push_back(absl::StrCat("vmm: nothing has happened for ", seconds,
+                                    " s, waiting for the guest's first sign of "
+                                    "life"));
+  }
+  EXPECT_EQ(told, expected);
+}
+
+TEST_F(SessionTest, EachSignOfLifeBeginsAnotherSilence) {
+  const size_t ticks = 9 * kSecond / FakeClock::kTickNs;
+  FakeMachine::Script script;
+  for (const FakeMachine::Step& sign : {Print("x"), kUp, Print("y")}) {
+    script.insert(script.end(), ticks, Nothing);
+    script.push_back(sign);
+  }
+  FakeMachine::Script well = script;
+  well.push_back(kPowerOff);
+  EXPECT_EQ(Run(well).stop.kind, Kind::kPowerOff);
+  EXPECT_GT(clock_.ns - begin_, 27 * kSecond);
+  EXPECT_THAT(said_, Not(HasSubstr("nothing has happened")));
+  script.insert(script.end(), 2 * ticks, Nothing);
+  script.push_back(kPowerOff);
+  Run(script);
+  EXPECT_THAT(said_, HasSubstr("nothing has happened for 10 s, waiting for the "
+                               "guest to power off\n"));
 }
 
 TEST_F(SessionTest, APanicThatHangsIsNotWaitedForLong) {
@@ -757,23 +807,16 @@ TEST_F(SessionTest, BytesOfAPipeAreNoCommands) {
   EXPECT_EQ(got, "\x01x");
 }
 
-// Types `keys` on the terminal of a session in a child, whose guest takes
-// `input_room` bytes. Returns what that got, why it ended and what was said.
+// Runs a session in a child that has a terminal of its own, and types `keys`
+// there. Returns what `run` returns.
 std::string SessionTest::OnATerminal(const std::string& keys,
-                                     size_t input_room) {
+                                     const std::function<std::string()>& run) {
   Pipe report;
   int terminal = -1;
   const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
   if (child == 0) {
-    std::string input;
     deps_.input = STDIN_FILENO;
-    real_time_ = true;
-    options_.timeout = absl::Seconds(20);
-    const SessionResult result = Run({Nothing}, [&](FakeMachine& machine) {
-      machine.input_room = input_room;
-      machine.at_join = [&](FakeMachine& ended) { input = ended.input; };
-    });
-    const std::string told = input + "|" + result.stop.detail + "|" + said_;
+    const std::string told = run();
     _exit(write(report.writer(), told.data(), told.size()) < 0 ? 1 : 0);
   }
   EXPECT_EQ(write(terminal, keys.data(), keys.size()),
@@ -785,8 +828,38 @@ std::string SessionTest::OnATerminal(const std::string& keys,
   return ReadAll(report.reader());
 }
 
+// With a guest that takes `input_room` bytes. Returns what that got, why the
+// run ended and what was said.
+std::string SessionTest::KeysOnATerminal(const std::string& keys,
+                                         size_t input_room) {
+  return OnATerminal(keys, [this, input_room] {
+    std::string input;
+    real_time_ = true;
+    options_.timeout = absl::Seconds(20);
+    const SessionResult result = Run({Nothing}, [&](FakeMachine& machine) {
+      machine.input_room = input_room;
+      machine.at_join = [&](FakeMachine& ended) { input = ended.input; };
+    });
+    return input + "|" + result.stop.detail + "|" + said_;
+  });
+}
+
+// Whoever types at a guest that answers knows what he waits for.
+TEST_F(SessionTest, OnATerminalSilenceIsToldOfAnEmptyConsoleOnly) {
+  options_.timeout = absl::Seconds(15);
+  const auto told = [this](const FakeMachine::Script& script) {
+    return OnATerminal("", [&] {
+      Run(script);
+      return said_;
+    });
+  };
+  EXPECT_THAT(told({Nothing}), HasSubstr("nothing has happened for 10 s"));
+  EXPECT_THAT(told({Print("login: "), Nothing}),
+              Not(HasSubstr("nothing has happened")));
+}
+
 TEST_F(SessionTest, OnATerminalCtrlACommands) {
-  const std::string told = OnATerminal("ls\x01h\x01x", SIZE_MAX);
+  const std::string told = KeysOnATerminal("ls\x01h\x01x", SIZE_MAX);
   EXPECT_THAT(told, StartsWith("ls|ctrl-a x|"));
   EXPECT_THAT(told, HasSubstr("vmm: ctrl-a x ends the run, ctrl-a h helps\n"));
   EXPECT_THAT(told, HasSubstr("vmm: ctrl-a x: end the run; ctrl-a ctrl-a: send "
@@ -795,7 +868,7 @@ TEST_F(SessionTest, OnATerminalCtrlACommands) {
 
 // More than is read at once comes before the command.
 TEST_F(SessionTest, B3CtrlACommandsThoughTheGuestTakesNoInput) {
-  EXPECT_THAT(OnATerminal(std::string(300, 'l') + "\x01x", 0),
+  EXPECT_THAT(KeysOnATerminal(std::string(300, 'l') + "\x01x", 0),
               StartsWith("|ctrl-a x|"));
 }
 
