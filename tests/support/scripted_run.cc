@@ -123,7 +123,8 @@ int Main(const std::vector<std::string>& words) {
   const RunRequest request = {
       .config = {{"memory", "1G"}},
       .arm = words.size() > 4 ? words[4] : "",
-      .label = words.size() > 3 ? words[3] : "",
+      .label =
+          LabelOf(ReadHostSigns(), words.size() > 3 ? words[3] : "").value(),
   };
   const nlohmann::json results = ResultsJson(
       request, MachineSpec(), session,

@@ -21,6 +21,7 @@ namespace vmm {
 namespace {
 
 bool AreOneFile(const std::string& one, const std::string& other) {
+  if (OwnStream(one) >= 0) return false;  // Nothing is replaced there.
   struct stat a = {};
   struct stat b = {};
   if (stat(one.c_str(), &a) != 0 || stat(other.c_str(), &b) != 0) {
@@ -89,14 +90,13 @@ absl::Status WriteOutputs(const RunOptions& options, const MachineSpec& spec,
   }
   const CaseList cases = {
       .suite = options.arm,
-      .label = lines.label,
+      .label = lines.label.name,
       .cases = CasesOf(result, spec.kernel.raw, lines.expected_kexecs,
                        lines.limits)};
   const RunTexts texts = {
-      .json = JsonText(ResultsJson({.config = ToJson(options),
-                                    .arm = options.arm,
-                                    .label = options.label},
-                                   spec, result, cases.cases)),
+      .json = JsonText(ResultsJson(
+          {.config = ToJson(options), .arm = options.arm, .label = lines.label},
+          spec, result, cases.cases)),
       .text = TextReport(result, lines.times, lines.summary),
       .verdict = result.conclusion.code != ExitCode::kOk
                      ? result.conclusion.Line()

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "vmm/cli/run_options.h"
+#include "vmm/kvm/host_label.h"
 #include "vmm/machine/machine_spec.h"
 #include "vmm/run/session.h"
 
@@ -23,7 +24,7 @@ absl::Status CheckOutputs(const RunOptions& options);
 // What the outputs say beside the run itself.
 struct RunLines {
   Times times = Times::kShown;
-  std::string label;
+  HostLabel label;
   std::optional<uint32_t> expected_kexecs;
   std::vector<Limit> limits;
   std::string summary;  // KexecTally's; may be empty.

@@ -172,11 +172,11 @@ HostReport ExamineHost() {
     report.checks.push_back({"mode", "Hypervisor mode", HypervisorMode(), ""});
   }
   if (probe.has_vm()) ExamineKvm(probe, report.checks);
-  HostLabel label = LabelOf(ReadHostSigns(), "");
+  const auto label = LabelOf(ReadHostSigns(), "");
+  const std::string why(label.ok() ? label->reason : label.status().message());
   report.checks.push_back(
-      {"label", "Results' label", std::move(label.name), ""});
-  report.checks.push_back(
-      {"label_reason", "Reason for it", std::move(label.reason), ""});
+      {"label", "Results' label", label.ok() ? label->name : "unknown", ""});
+  report.checks.push_back({"label_reason", "Reason for it", why, ""});
   return report;
 }
 

@@ -4,14 +4,17 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
+#include <cerrno>
+#include <cstdint>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "vmm/base/errno_status.h"
+#include "vmm/base/file.h"
+#include "vmm/base/status_macros.h"
 
 namespace vmm {
 namespace {
@@ -61,15 +64,27 @@ constexpr VirtualProduct kVirtualProducts[] = {
     {"BHYVE", ""},
 };
 
-std::string Contents(const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream contents;
-  contents << file.rdbuf();
-  return contents.str();
+constexpr uint64_t kMostBytes = 1 << 20;
+
+// Returns nothing if there is no such file.
+absl::StatusOr<std::string> Contents(const std::string& path) {
+  const auto bytes = ReadFile(path, kMostBytes);
+  if (absl::IsNotFound(bytes.status())) return std::string();
+  if (!bytes.ok()) return bytes.status();
+  return std::string(bytes->begin(), bytes->end());
 }
 
-std::string Line(const std::string& path) {
-  return std::string(absl::StripAsciiWhitespace(Contents(path)));
+absl::StatusOr<std::string> Line(const std::string& path) {
+  ASSIGN_OR_RETURN(const std::string text, Contents(path));
+  return std::string(absl::StripAsciiWhitespace(text));
+}
+
+absl::StatusOr<bool> IsThere(const std::string& path) {
+  struct stat node;
+  if (stat(path.c_str(), &node) == 0) return true;
+  const absl::Status error = ErrnoStatus(absl::StrCat("cannot stat ", path));
+  if (absl::IsNotFound(error)) return false;
+  return error;
 }
 
 bool IsLabel(absl::string_view word) {
@@ -138,16 +153,16 @@ std::vector<std::string> AllLabels() {
   return {std::begin(kLabels), std::end(kLabels)};
 }
 
-HostSigns ReadHostSigns(const std::string& root) {
+absl::StatusOr<HostSigns> ReadHostSigns(const std::string& root) {
   const std::string tree = root + "/sys/firmware/devicetree/base/";
-  struct stat node;
+  const std::string dmi = root + "/sys/class/dmi/id/";
   HostSigns signs;
-  signs.command_line = Contents(root + "/proc/cmdline");
-  signs.compatible = Contents(tree + "compatible");
-  signs.hypervisor_node = stat((tree + "hypervisor").c_str(), &node) == 0;
-  signs.hypervisor_type = Line(root + "/sys/hypervisor/type");
-  signs.dmi_vendor = Line(root + "/sys/class/dmi/id/sys_vendor");
-  signs.dmi_product = Line(root + "/sys/class/dmi/id/product_name");
+  ASSIGN_OR_RETURN(signs.command_line, Contents(root + "/proc/cmdline"));
+  ASSIGN_OR_RETURN(signs.compatible, Contents(tree + "compatible"));
+  ASSIGN_OR_RETURN(signs.hypervisor_node, IsThere(tree + "hypervisor"));
+  ASSIGN_OR_RETURN(signs.hypervisor_type, Line(root + "/sys/hypervisor/type"));
+  ASSIGN_OR_RETURN(signs.dmi_vendor, Line(dmi + "sys_vendor"));
+  ASSIGN_OR_RETURN(signs.dmi_product, Line(dmi + "product_name"));
   return signs;
 }
 
@@ -158,6 +173,21 @@ HostLabel LabelOf(const HostSigns& signs, absl::string_view insisted_on) {
           absl::StrCat("insisted on by --label in place of ", found.name,
                        ", as ", found.reason),
           true};
+}
+
+absl::StatusOr<HostLabel> LabelOf(const absl::StatusOr<HostSigns>& signs,
+                                  absl::string_view insisted_on) {
+  if (signs.ok()) return LabelOf(*signs, insisted_on);
+  const absl::string_view why = signs.status().message();
+  if (!insisted_on.empty()) {
+    return HostLabel{
+        std::string(insisted_on),
+        absl::StrCat(
+            "insisted on by --label; what this host is, is not known: ", why),
+        true};
+  }
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "what this host is, is not known: ", why, "; --label LABEL says it"));
 }
 
 }  // namespace vmm

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
 namespace vmm {
@@ -27,8 +28,10 @@ struct HostSigns {
   std::string dmi_product;       // /sys/class/dmi/id/product_name
 };
 
-// Reads them. `root` precedes each path; it is not empty in tests only.
-HostSigns ReadHostSigns(const std::string& root = "");
+// Reads them. `root` precedes each path; it is not empty in tests only. A file
+// that is there and cannot be read is an error, as of ReadFile(): without it an
+// emulated host might pass for hardware.
+absl::StatusOr<HostSigns> ReadHostSigns(const std::string& root = "");
 
 struct HostLabel {
   std::string name;    // One of AllLabels().
@@ -42,6 +45,10 @@ struct HostLabel {
 // tools/arm64-host does. A label that the user insists on replaces what was
 // found, and the reason says so; empty stands for none.
 HostLabel LabelOf(const HostSigns& signs, absl::string_view insisted_on);
+// The same for signs that may not have been read: then a label is only what is
+// insisted on, and without that kResourceExhausted says what was not read.
+absl::StatusOr<HostLabel> LabelOf(const absl::StatusOr<HostSigns>& signs,
+                                  absl::string_view insisted_on);
 
 }  // namespace vmm
 

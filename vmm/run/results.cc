@@ -11,7 +11,6 @@
 #include "nlohmann/json.hpp"
 #include "vmm/base/content.h"
 #include "vmm/base/sha256.h"
-#include "vmm/kvm/host_label.h"
 #include "vmm/kvm/host_report.h"
 #include "vmm/measure/report.h"
 #include "vmm/run/version.h"
@@ -182,7 +181,6 @@ json CasesJson(absl::Span<const Case> cases) {
 
 json ResultsJson(const RunRequest& request, const MachineSpec& spec,
                  const SessionResult& session, absl::Span<const Case> cases) {
-  const HostLabel label = LabelOf(ReadHostSigns(), request.label);
   json boots = json::array();
   json kexecs = json::array();
   for (const Boot& boot : session.boots) {
@@ -197,9 +195,9 @@ json ResultsJson(const RunRequest& request, const MachineSpec& spec,
   return {
       {"schema_version", kSchemaVersion},
       {"kind", "parkvmm-run"},
-      {"label", label.name},
-      {"label_reason", label.reason},
-      {"label_insisted", label.insisted},
+      {"label", request.label.name},
+      {"label_reason", request.label.reason},
+      {"label_insisted", request.label.insisted},
       {"unlocked", UnlockedJson()},
       {"tool", ToolJson()},
       {"host", HostJson()},

@@ -7,6 +7,7 @@
 
 #include "absl/types/span.h"
 #include "nlohmann/json.hpp"
+#include "vmm/kvm/host_label.h"
 #include "vmm/machine/machine.h"
 #include "vmm/run/cases.h"
 #include "vmm/run/session.h"
@@ -15,10 +16,9 @@ namespace vmm {
 
 // How the user asked for a run.
 struct RunRequest {
-  nlohmann::json
-      config;         // The effective configuration, as --dry-run prints it.
-  std::string arm;    // The name of what is measured.
-  std::string label;  // The label the user insists on. Empty: none.
+  nlohmann::json config;  // The effective configuration, as --dry-run has it.
+  std::string arm;        // The name of what is measured.
+  HostLabel label;        // Where times come from.
 };
 
 // Returns the results of one run with digests: what happened, and all that is

@@ -12,7 +12,10 @@
 namespace vmm {
 namespace {
 
+using testing::AllOf;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 std::string NameOf(const HostSigns& signs) { return LabelOf(signs, "").name; }
 
@@ -125,14 +128,39 @@ TEST(HostLabelTest, SignsAreReadFromTheirFiles) {
   std::ofstream(root + "/sys/hypervisor/type") << "xen\n";
   std::ofstream(root + "/sys/class/dmi/id/sys_vendor") << "Xen\n";
   std::ofstream(root + "/sys/class/dmi/id/product_name") << "HVM domU\n";
-  const HostSigns signs = ReadHostSigns(root);
+  const HostSigns signs = *ReadHostSigns(root);
   EXPECT_EQ(signs.command_line, "quiet\n");
   EXPECT_EQ(signs.compatible, std::string("a,b\0c,d\0", 8));
   EXPECT_TRUE(signs.hypervisor_node);
   EXPECT_EQ(signs.hypervisor_type, "xen");
   EXPECT_EQ(signs.dmi_vendor, "Xen");
   EXPECT_EQ(signs.dmi_product, "HVM domU");
-  EXPECT_FALSE(ReadHostSigns(root + "/nothing").hypervisor_node);
+  EXPECT_FALSE(ReadHostSigns(root + "/nothing")->hypervisor_node);
+}
+
+// Each sign could be the one that tells an emulated host from hardware.
+TEST(HostLabelTest, ASignThatIsThereAndCannotBeReadIsAnError) {
+  const std::string root = ScratchPath("unreadable");
+  for (const char* sign :
+       {"/proc/cmdline", "/sys/firmware/devicetree/base/compatible",
+        "/sys/hypervisor/type", "/sys/class/dmi/id/sys_vendor",
+        "/sys/class/dmi/id/product_name"}) {
+    std::filesystem::remove_all(root);
+    std::filesystem::create_directories(root + sign);  // A folder.
+    const auto signs = ReadHostSigns(root);
+    ASSERT_FALSE(signs.ok()) << sign;
+    EXPECT_THAT(std::string(signs.status().message()), HasSubstr(sign));
+    const auto label = LabelOf(signs, "");
+    EXPECT_EQ(label.status().code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_THAT(std::string(label.status().message()),
+                AllOf(StartsWith("what this host is, is not known: "),
+                      HasSubstr(sign), EndsWith("; --label LABEL says it")));
+    const auto insisted = LabelOf(signs, "kvm-on-tcg");
+    ASSERT_TRUE(insisted.ok());
+    EXPECT_EQ(insisted->name, "kvm-on-tcg");
+    EXPECT_TRUE(insisted->insisted);
+    EXPECT_THAT(insisted->reason, HasSubstr(sign));
+  }
 }
 
 }  // namespace

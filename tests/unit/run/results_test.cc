@@ -23,15 +23,18 @@ json Results(const SessionResult& session, const MachineSpec& spec = {},
 json Stop(const SessionResult& session) { return Results(session)["stop"]; }
 
 TEST(ResultsTest, SaysWhatTheyAreAndHowTheyWereAskedFor) {
-  const json results = Results(
-      {}, {}, {.config = {{"cpus", 4}}, .arm = "stock", .label = "my-label"});
+  const json results =
+      Results({}, {},
+              {.config = {{"cpus", 4}},
+               .arm = "stock",
+               .label = {"my-label", "by --label", /*insisted=*/true}});
   EXPECT_EQ(results["schema_version"], 2);
   EXPECT_EQ(results["kind"], "parkvmm-run");
   EXPECT_EQ(results["arm"], "stock");
   EXPECT_EQ(results["config"], (json{{"cpus", 4}}));
   EXPECT_EQ(results["label"], "my-label");
   EXPECT_EQ(results["label_insisted"], true);
-  EXPECT_THAT(results["label_reason"].get<std::string>(), HasSubstr("--label"));
+  EXPECT_EQ(results["label_reason"], "by --label");
   EXPECT_EQ(results["tool"]["name"], "parkvmm");
   EXPECT_EQ(results["tool"]["vmm_sha256"].get<std::string>().size(), 64u);
   EXPECT_FALSE(results["host"].empty());
