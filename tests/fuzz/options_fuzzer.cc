@@ -22,6 +22,7 @@ constexpr const char* kOptions[] = {
     "--label",       "--format", "--tty",       "--next",     "--expect-kexecs",
     "--raw",         "--strict", "--bisect",    "--arm",      "--idle-states",
     "--results",     "--events", "--symbols",   "--rootfs",   "--",
+    "--park-node",
 };
 
 // The smallest Image that is one.

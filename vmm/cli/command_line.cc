@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "vmm/base/log.h"
 #include "vmm/cli/bisect.h"
 #include "vmm/cli/blame.h"
@@ -47,7 +48,7 @@ size_t Distance(absl::string_view from, absl::string_view to) {
   return row.back();
 }
 
-// Names the first word that the command does not know, and what it is like.
+// Names the first word that no option of `command` takes, and what it is like.
 std::string WhatIsUnknown(const CLI::App& command,
                           const std::vector<std::string>& words) {
   const auto is_option = [](const std::string& word) {
@@ -107,9 +108,10 @@ ExitCode RunCommandLine(int argc, const char* const* argv,
       "run",
       "Run a guest kernel, or a command in it: vmm run [OPTIONS] KERNEL "
       "[-- COMMAND [ARGUMENT]...]");
-  DefineRunOptions(run, options);
   const int words = argc;
   options.command = TakeCommand(argc, argv);
+  DefineRunOptions(run, options,
+                   absl::MakeConstSpan(argv, static_cast<size_t>(argc)));
 
   bool doctor_json = false;
   CLI::App& doctor =
@@ -123,7 +125,10 @@ ExitCode RunCommandLine(int argc, const char* const* argv,
     app.exit(asked, answer, answer);
     return Print(answer.str());
   } catch (const CLI::ExtrasError& error) {
-    const CLI::App& command = run.parsed() ? run : app;
+    CLI::App all;
+    RunOptions unused;
+    DefineRunOptions(all, unused);
+    const CLI::App& command = run.parsed() ? all : app;
     LogError(absl::StrCat(WhatIsUnknown(command, app.remaining(true)),
                           "; see vmm ", run.parsed() ? "run " : "", "--help"));
     return UsageOf(argc, argv);

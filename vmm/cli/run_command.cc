@@ -69,6 +69,7 @@ absl::StatusOr<MachineSpec> SpecOf(const RunOptions& options) {
   if (!options.park_base.empty()) {
     ASSIGN_OR_RETURN(spec.park_base, AddressOf(options.park_base));
   }
+  spec.park_no_map = options.park_node == "no-map";
   spec.idle_states = options.idle_states;
   spec.seed = options.seed;
   RETURN_IF_ERROR(AddCommand(options, spec));
@@ -191,6 +192,14 @@ End BlameFiles(const absl::Status& error) {
   return {Blame(error), kBisectSkip};
 }
 
+End DidNotRun(const RunOptions& options, const std::string& label,
+              const absl::Status& error) {
+  LogError(error.message());
+  const ExitCode code = ExitCodeOf(error, options);
+  WriteThatItDidNotRun(options, label, error, code);
+  return End(code);
+}
+
 absl::Status HostLacks(absl::string_view what) {
   return absl::ResourceExhaustedError(
       absl::StrCat("this host ran out of what the VMM needs: ", what));
@@ -227,8 +236,9 @@ End Run(const RunOptions& options, SessionRunner run_session,
   if (!symbols.ok()) return BlameFiles(symbols.status());
   session->symbols = *symbols;
   WarnOfMemory(spec->memory_bytes);
-  const HostLabel label = LabelOf(ReadHostSigns(), options.label);
-  if (label.name == kLabelKvmOnTcg) session->times = Times::kHidden;
+  const auto label = LabelOf(ReadHostSigns(), options.label);
+  if (!label.ok()) return DidNotRun(options, "", label.status());
+  if (label->name == kLabelKvmOnTcg) session->times = Times::kHidden;
   if (session->times == Times::kHidden && !options.max.empty()) {
     return End(Blame(absl::InvalidArgumentError(
         "--max: times mean nothing under label kvm-on-tcg; run it in virtual "
@@ -236,23 +246,18 @@ End Run(const RunOptions& options, SessionRunner run_session,
   }
   const auto result =
       RunAsFarAsTheHostGoes(run_session, *spec, *plan, *session);
-  if (!result.ok()) {
-    LogError(result.status().message());
-    const ExitCode code = ExitCodeOf(result.status(), options);
-    WriteThatItDidNotRun(options, label.name, result.status(), code);
-    return End(code);
-  }
+  if (!result.ok()) return DidNotRun(options, label->name, result.status());
   const RunLines lines = {.times = session->times,
-                          .label = label.name,
+                          .label = *label,
                           .expected_kexecs = session->expected_kexecs,
                           .limits = session->limits,
                           .summary = result->kexecs.Summary(
                               KexecsBegun(*result), session->expected_kexecs,
-                              session->times, label.name)};
+                              session->times, label->name)};
   ExitCode code = result->conclusion.code;
   const absl::Status written = WriteOutputs(options, *spec, *result, lines);
   if (!written.ok() && code == ExitCode::kOk) code = ExitCode::kOutputLost;
-  for (const std::string& line : Caveats(options, label, *result)) {
+  for (const std::string& line : Caveats(options, *label, *result)) {
     LogInfo(line);
   }
   if (!lines.summary.empty()) LogPlain(lines.summary);
@@ -281,7 +286,8 @@ std::vector<std::string> Caveats(const RunOptions& options,
     lines.push_back(absl::StrFormat(
         "park pages were offered at %#x and no CPU took them: this kernel does "
         "not know cpuparkmem=, or has fallen back to CPU_OFF, as the proposal "
-        "does with NR_CPUS above 512 or a no-map that takes memory away",
+        "does with NR_CPUS above 512 or a no-map that takes memory away "
+        "(--park-node reserved)",
         result.park->pages.base().value()));
   }
   if (label.insisted) {

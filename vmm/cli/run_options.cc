@@ -5,13 +5,13 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "nlohmann/json.hpp"
 #include "psci-emul/firmware_model.h"
 #include "vmm/base/file.h"
 #include "vmm/base/status_macros.h"
 #include "vmm/boot/memory_map.h"
 #include "vmm/cli/formats.h"
+#include "vmm/cli/option_definer.h"
 #include "vmm/cli/quantities.h"
 #include "vmm/kvm/host_label.h"
 
@@ -49,27 +49,14 @@ CLI::Option* FindOption(CLI::App& command, const std::string& key) {
   return command.get_option_no_throw(key == "kernel" ? key : "--" + key);
 }
 
-// CLI11's way to ask: an error, or none. Writes the model out in full, so that
+// Checks, as Definition has them. This one writes the model out in full, so
+// that
 // --dry-run and the results hold its numbers.
 std::string ExpandFirmware(std::string& text) {
   const auto model = psci::ParseFirmwareModel(text);
   if (!model.ok()) return std::string(model.status().message());
   text = psci::TextOf(*model);
   return "";
-}
-
-// The same for words with bars between them. CLI11's own checks do as much, and
-// take longer to be made than a small guest takes to start.
-CLI::Validator OneOf(const char* words) {
-  return CLI::Validator(
-      [words](std::string& text) {
-        const auto known = absl::StrSplit(words, '|');
-        for (const absl::string_view word : known) {
-          if (text == word) return std::string();
-        }
-        return absl::StrCat(text, " is not one of ", words);
-      },
-      "", "words");
 }
 
 std::string CheckLabel(std::string& text) {
@@ -109,55 +96,63 @@ std::string CurrentName(std::string& text) {
 
 }  // namespace
 
-void DefineRunOptions(CLI::App& command, RunOptions& options) {
-  command.option_defaults()->always_capture_default();
+void DefineRunOptions(CLI::App& app, RunOptions& options,
+                      absl::Span<const char* const> words) {
+  OptionDefiner command(app, words);
   command
       .add_option("kernel", options.kernel,
                   "arm64 Image (plain, gzip, zstd), EFI zboot file or UKI")
-      ->type_name("KERNEL");
+      .type_name("KERNEL");
   command.add_option("-i,--initrd", options.initrd, "initial RAM disk")
-      ->type_name("FILE");
+      .type_name("FILE");
   command
       .add_option("--rootfs", options.rootfs,
                   "in place of --initrd: the guest's root file system, a "
                   "folder or a tar or cpio archive")
-      ->type_name("DIR|TAR|CPIO");
+      .type_name("DIR|TAR|CPIO");
   command
       .add_option("-p,--params,--append", options.params,
                   "appended to the kernel's command line; repeatable")
-      ->type_name("TEXT")
-      ->allow_extra_args(false)
-      ->take_all();
+      .type_name("TEXT")
+      .allow_extra_args(false)
+      .take_all();
   command.add_option("-c,--cpus,--smp", options.cpus, "vCPUs, 1 to 512")
-      ->type_name("N")
-      ->check(CLI::Validator(CheckCpus, "", "cpus"));
+      .type_name("N")
+      .check(CheckCpus);
   command.add_option("-m,--memory", options.memory, "RAM, such as 512M or 4G")
-      ->type_name("SIZE[KMGT]")
-      ->transform(CLI::Validator(InBytes, "", "size"));
+      .type_name("SIZE[KMGT]")
+      .transform(InBytes);
   command
       .add_option("--psci", options.psci,
                   "who answers PSCI: this VMM, or KVM for comparison")
-      ->type_name("vmm|kvm")
-      ->check(OneOf("vmm|kvm"));
+      .type_name("vmm|kvm")
+      .one_of("vmm|kvm");
   command
       .add_option("--firmware", options.firmware,
                   "what CPU_OFF and CPU_ON cost besides: none, n1sdp, juno, "
                   "kunpeng920, thunderx2, or numbers: "
                   "off=14us,on=70ms,far-on=160ms,socket=32,lock")
-      ->type_name("MODEL")
-      ->transform(CLI::Validator(ExpandFirmware, "", "firmware"));
+      .type_name("MODEL")
+      .transform(ExpandFirmware);
   command
       .add_option("--park", options.park,
                   "where CPUs may park besides CPU_OFF: nowhere, in RAM by the "
                   "guest's own loop, or in the VMM (default: host; off with "
                   "--psci kvm or --raw)")
-      ->type_name("off|guest|host")
-      ->check(OneOf("off|guest|host"))
-      ->default_str("");
+      .type_name("off|guest|host")
+      .one_of("off|guest|host")
+      .default_str("");
   command
       .add_option("--park-base", options.park_base,
                   "where the park pages lie in RAM; else at its end")
-      ->type_name("ADDRESS");
+      .type_name("ADDRESS");
+  command
+      .add_option("--park-node", options.park_node,
+                  "how the devicetree reserves the park pages: no-map, or "
+                  "reserved for a kernel of before 2021, whose no-map takes "
+                  "memory away")
+      .type_name("no-map|reserved")
+      .one_of("no-map|reserved");
   command.add_flag("--idle-states", options.idle_states,
                    "the guest may idle by CPU_SUSPEND: the devicetree has a "
                    "standby state, which costs more than WFI");
@@ -167,61 +162,61 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
       .add_option("--allow-splat", options.allow_splats,
                   "a complaint of the guest's kernel on its console that does "
                   "not fail the run, by a part of its line; repeatable")
-      ->type_name("TEXT")
-      ->allow_extra_args(false)
-      ->take_all();
+      .type_name("TEXT")
+      .allow_extra_args(false)
+      .take_all();
   command
       .add_option("--symbols", options.symbols,
                   "the kernel's System.map or vmlinux: says in which function "
                   "each CPU of a guest that failed was")
-      ->type_name("FILE");
+      .type_name("FILE");
   command.add_flag("--raw", options.raw,
                    "KERNEL is a flat binary, loaded at RAM + 0x80000");
   command
       .add_option("--seed", options.seed,
                   "fixes the guest's rng-seed and kaslr-seed")
-      ->type_name("N");
+      .type_name("N");
   command
       .add_option("--timeout", options.timeout,
                   "the run ends by then, such as 90s or 5m")
-      ->type_name("DURATION");
+      .type_name("DURATION");
   command
       .add_option("--on-reset", options.on_reset,
                   "what a guest's reset is: a failure (exit 67), as good as "
                   "a power-off, or the next boot")
-      ->transform(CLI::Validator(CurrentName, "", "reset"))
-      ->type_name("fail|ok|reboot")
-      ->check(OneOf("fail|ok|reboot"));
+      .transform(CurrentName)
+      .type_name("fail|ok|reboot")
+      .one_of("fail|ok|reboot");
   command
       .add_option("--panic-grace", options.panic_grace,
                   "how long after a panic's last sign of life the guest may "
                   "take to reset or to start a crash kernel")
-      ->type_name("DURATION");
+      .type_name("DURATION");
   command
       .add_option("--expect-kexecs", options.expect_kexecs,
                   "exit 1 unless this many kexecs came up")
-      ->type_name("N");
+      .type_name("N");
   command
       .add_option("--kexec", options.kexec,
                   "after COMMAND kexec into the same kernel and run it again, "
                   "so often; exit 1 unless all of them came up")
-      ->type_name("N");
+      .type_name("N");
   command
       .add_option("--next", options.next,
                   "with --kexec: the kernel to kexec into in place of the "
                   "same; several take turns, KERNEL the last of them; "
                   "repeatable")
-      ->type_name("KERNEL")
-      ->default_str("")
-      ->allow_extra_args(false)
-      ->take_all();
+      .type_name("KERNEL")
+      .default_str("")
+      .allow_extra_args(false)
+      .take_all();
   command
       .add_option("--max", options.max,
                   "exit 1 if a kexec takes longer: down=5ms,up=30ms, for any "
                   "phase, total and teardown; down/cpu=2ms for each CPU but "
                   "the first")
-      ->type_name("LIMITS")
-      ->check(CLI::Validator(CheckLimits, "", "limits"));
+      .type_name("LIMITS")
+      .check(CheckLimits);
   command.add_flag("--bisect", options.bisect,
                    "exit as `git bisect run` wants it: 0, 1 for what the guest "
                    "did wrong, 125 for what it did not");
@@ -229,49 +224,49 @@ void DefineRunOptions(CLI::App& command, RunOptions& options) {
       .add_option("--tty", options.tty,
                   "whether COMMAND has a terminal; auto: if stdin and stdout "
                   "are one")
-      ->type_name("auto|on|off")
-      ->check(OneOf("auto|on|off"));
+      .type_name("auto|on|off")
+      .one_of("auto|on|off");
   command
       .add_option("--arm", options.arm,
                   "name in the results for what is being measured")
-      ->type_name("NAME");
+      .type_name("NAME");
   command
       .add_option("--label", options.label,
                   "insist on a label for the results, which say so; without "
                   "it they have the one that `vmm doctor` shows")
-      ->type_name("LABEL")
-      ->check(CLI::Validator(CheckLabel, "", "label"));
+      .type_name("LABEL")
+      .check(CheckLabel);
   command
       .add_option("--events", options.events,
                   "write every PSCI call, park, release and mark: JSON Lines")
-      ->type_name("FILE");
+      .type_name("FILE");
   command.add_option("--results", options.results, "write the results: JSON")
-      ->type_name("FILE");
+      .type_name("FILE");
   command
       .add_option("--dump-dtb", options.dump_dtb,
                   "write the guest's device tree blob")
-      ->type_name("FILE");
+      .type_name("FILE");
   command
       .add_option("--format", options.formats,
                   "how the run went, as text, json, junit, ktap, tap or "
                   "github: in a file, or on stdout once the guest has ended; "
                   "repeatable")
-      ->type_name("FORMAT[:FILE]")
-      ->default_str("")
-      ->allow_extra_args(false)
-      ->take_all()
-      ->check(CLI::Validator(CheckFormat, "", "format"));
+      .type_name("FORMAT[:FILE]")
+      .default_str("")
+      .allow_extra_args(false)
+      .take_all()
+      .check(CheckFormat);
   command
       .add_option("--seccomp", options.seccomp,
                   "what becomes of a system call that the VMM never makes: it "
                   "ends with 72, or the kernel's log has it, or nothing")
-      ->type_name("on|log|off")
-      ->check(OneOf("on|log|off"));
+      .type_name("on|log|off")
+      .one_of("on|log|off");
   command
       .add_option("--config", options.config,
                   "options from a JSON file, as --dry-run prints them; the "
                   "command line wins")
-      ->type_name("FILE");
+      .type_name("FILE");
   command.add_flag(
       "--dry-run", options.dry_run,
       "print the effective configuration and the machine's plan as "
@@ -339,6 +334,7 @@ json ToJson(const RunOptions& options) {
       {"firmware", options.firmware},
       {"park", ParkOf(options)},
       {"park-base", options.park_base},
+      {"park-node", options.park_node},
       {"idle-states", options.idle_states},
       {"strict", options.strict},
       {"allow-splat", options.allow_splats},

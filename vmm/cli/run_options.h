@@ -9,6 +9,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "nlohmann/json_fwd.hpp"
 
 namespace vmm {
@@ -26,6 +27,7 @@ struct RunOptions {
   std::string firmware = "none";  // Parsed: with all its numbers.
   std::string park;               // Empty: see ParkOf().
   std::string park_base;
+  std::string park_node = "no-map";
   bool idle_states = false;
   bool strict = false;
   std::vector<std::string> allow_splats;
@@ -54,8 +56,11 @@ struct RunOptions {
   bool verbose = false;
 };
 
-// Adds `vmm run`'s options to `command`; parsing fills `options`.
-void DefineRunOptions(CLI::App& command, RunOptions& options);
+// Adds `vmm run`'s options to `app`; parsing fills `options`. Options that no
+// one of `words` can mean may be left out, if there are words; they outlive the
+// call only.
+void DefineRunOptions(CLI::App& app, RunOptions& options,
+                      absl::Span<const char* const> words = {});
 
 // Fills in what --config FILE says and the command line does not; call it after
 // parsing. The file holds a JSON object whose keys are the long option names,

@@ -69,8 +69,9 @@ absl::StatusOr<std::vector<uint8_t>> BuildGuestTree(
       .bootargs = plan.command_line,
   };
   if (plan.park) {
-    machine.reserved_memory.push_back(
-        {.name = "park", .region = RegionOf(plan.park->window)});
+    machine.reserved_memory.push_back({.name = "park",
+                                       .region = RegionOf(plan.park->window),
+                                       .no_map = spec.park_no_map});
   }
   if (plan.boot.initrd) machine.initrd = RegionOf(*plan.boot.initrd);
   AddSeeds(spec.seed, machine);

@@ -34,6 +34,7 @@ struct MachineSpec {
   psci::FirmwareModel firmware;  // Needs PsciHandler::kVmm.
   ParkMode park = ParkMode::kOff;
   std::optional<GuestAddress> park_base;  // nullopt: at the end of RAM.
+  bool park_no_map = true;                // So the tree reserves the pages.
   bool idle_states = false;               // The guest may idle by CPU_SUSPEND.
   std::optional<uint64_t> seed;  // Of the guest's randomness; else the host's.
   const Sandbox* sandbox = nullptr;  // Of its threads; outlives the machine.

@@ -50,6 +50,10 @@ absl::Status CheckOptions(const MachineSpec& spec) {
     return absl::InvalidArgumentError(
         "--park-base is nothing without --park guest or --park host");
   }
+  if (spec.park == ParkMode::kOff && !spec.park_no_map) {
+    return absl::InvalidArgumentError(
+        "--park-node is nothing without --park guest or --park host");
+  }
   if (spec.park != ParkMode::kOff &&
       absl::StrContains(spec.command_line, "cpuparkmem=")) {
     return absl::InvalidArgumentError(

@@ -174,7 +174,8 @@ class RunCommandTest : public testing::Test {
           if (during_) during_();
           return result_;
         });
-    EXPECT_THAT(testing::internal::GetCapturedStdout(), IsEmpty());
+    printed_ = testing::internal::GetCapturedStdout();
+    if (!may_print_) EXPECT_THAT(printed_, IsEmpty());
     errors_ = testing::internal::GetCapturedStderr();
     return code;
   }
@@ -202,7 +203,8 @@ class RunCommandTest : public testing::Test {
   MachineSpec spec_;
   uint64_t ram_ = 0;
   SessionOptions session_;
-  std::string errors_;
+  bool may_print_ = false;  // On stdout.
+  std::string printed_, errors_;
 };
 
 std::string Text(const Content& content) {
@@ -219,6 +221,7 @@ TEST_F(RunCommandTest, WhatTheUserSaysIsTheMachine) {
   options_.cpus = 3;
   options_.firmware = "n1sdp";
   options_.park_base = "0x4f000000";
+  options_.park_node = "reserved";
   options_.idle_states = true;
   options_.seed = 42;
   EXPECT_EQ(Run(), ExitCode::kOk);
@@ -233,6 +236,7 @@ TEST_F(RunCommandTest, WhatTheUserSaysIsTheMachine) {
   EXPECT_EQ(spec_.firmware.name, "n1sdp");
   EXPECT_EQ(spec_.park, ParkMode::kHost);
   EXPECT_EQ(spec_.park_base, GuestAddress(0x4f000000));
+  EXPECT_FALSE(spec_.park_no_map);
   EXPECT_TRUE(spec_.idle_states);
   EXPECT_EQ(spec_.seed, 42u);
 }
@@ -243,6 +247,7 @@ TEST_F(RunCommandTest, WhatTheUserDoesNotSayIsLeftOut) {
   EXPECT_FALSE(session_.whole_result);
   EXPECT_EQ(spec_.command_line, "");
   EXPECT_EQ(spec_.park_base, std::nullopt);
+  EXPECT_TRUE(spec_.park_no_map);
   EXPECT_FALSE(spec_.idle_states);
   EXPECT_EQ(spec_.seed, std::nullopt);
   EXPECT_EQ(session_.timeout, absl::Minutes(5));
@@ -422,6 +427,16 @@ TEST_F(RunCommandTest, EachOutputHasAFileOfItsOwn) {
   EXPECT_EQ(Run(), ExitCode::kOk);
 }
 
+TEST_F(RunCommandTest, SeveralOutputsMayGoToStdout) {
+  options_.results = "-";
+  options_.formats = {"tap:-", "ktap:/dev/stdout"};
+  may_print_ = true;
+  EXPECT_EQ(Run(), ExitCode::kOk);
+  EXPECT_THAT(printed_, StartsWith("{"));
+  EXPECT_THAT(printed_, HasSubstr("\nTAP version"));
+  EXPECT_THAT(printed_, HasSubstr("\nKTAP version"));
+}
+
 // faults.md B5.
 TEST_F(RunCommandTest, ACommandLineThatLinuxWouldCutIsRefused) {
   options_.raw = true;
@@ -588,7 +603,7 @@ TEST_F(RunCommandTest, AGoodRunSaysNothingOfItsConclusion) {
   EXPECT_EQ(Run(), ExitCode::kOk);
   std::string caveats;
   for (const std::string& line :
-       Caveats(options_, LabelOf(ReadHostSigns(), options_.label), {})) {
+       Caveats(options_, *LabelOf(ReadHostSigns(), options_.label), {})) {
     caveats += "vmm: " + line + "\n";
   }
   EXPECT_EQ(errors_, caveats);

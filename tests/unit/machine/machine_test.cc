@@ -20,6 +20,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_format.h"
 #include "psci-emul/park_abi.h"
 #include "psci-emul/psci_abi.h"
 #include "tests/support/fake_vm.h"
@@ -297,6 +298,22 @@ TEST_F(MachineTest, DestructionMayMeetTheGuestsOwnStop) {
     }
     machine_->Start();
     machine_.reset();
+  }
+}
+
+TEST_F(MachineTest, E5TheParkPagesAreNoMapUnlessAskedOtherwise) {
+  for (const bool no_map : {true, false}) {
+    MachineSpec spec = Spec(2);
+    spec.park = ParkMode::kHost;
+    spec.park_no_map = no_map;
+    auto plan = Plan(spec);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    const std::string node = absl::StrFormat("/reserved-memory/park@%x",
+                                             plan->park->window.base().value());
+    Create(spec, *std::move(plan));
+    const TreeView tree(machine_->dtb());
+    EXPECT_TRUE(tree.Has(node));
+    EXPECT_EQ(tree.Has(node, "no-map"), no_map);
   }
 }
 

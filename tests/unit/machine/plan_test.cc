@@ -261,6 +261,11 @@ TEST(PlanTest, ParkOptionsThatContradictEachOtherAreRefused) {
               }),
               HasSubstr("--park-base is nothing without"));
   EXPECT_THAT(refusal([](MachineSpec& spec) {
+                spec.park = ParkMode::kOff;
+                spec.park_no_map = false;
+              }),
+              HasSubstr("--park-node is nothing without"));
+  EXPECT_THAT(refusal([](MachineSpec& spec) {
                 spec.park_base = GuestAddress(0x40080000);
               }),
               HasSubstr("overlap the kernel"));

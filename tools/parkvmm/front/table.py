@@ -51,6 +51,7 @@ OPTIONS = (
     Option(("--firmware",), Kind.VALUE),
     Option(("--park",), Kind.VALUE),
     Option(("--park-base",), Kind.VALUE),
+    Option(("--park-node",), Kind.VALUE),
     Option(("--idle-states",), Kind.FLAG),
     Option(("--strict",), Kind.FLAG),
     Option(("--allow-splat",), Kind.VALUE),
