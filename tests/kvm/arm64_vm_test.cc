@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_format.h"
 #include "tests/kvm/fake_kvm.h"
 #include "vmm/kvm/vm.h"
@@ -47,6 +48,31 @@ Built Build(const VmSpec& spec) {
   built.status = vcpus.status();
   if (vcpus.ok()) built.vcpus = *std::move(vcpus);
   return built;
+}
+
+class LoneVcpuTest : public testing::Test {
+ protected:
+  FakeKvm kvm_;
+};
+
+// Half of a small machine's ioctls would be for that.
+TEST_F(LoneVcpuTest, NobodyStartsItAgainSoItsRegistersAreNotKept) {
+  Built lone = Build(Spec(1));
+  ASSERT_TRUE(lone.status.ok()) << lone.status;
+  EXPECT_THAT(kvm_.calls(),
+              testing::Not(testing::Contains("KVM_GET_REG_LIST")));
+  kvm_.Forget();
+  EXPECT_TRUE(lone.vcpus[0]->Reset().ok());
+  EXPECT_THAT(kvm_.calls(), testing::IsEmpty());
+}
+
+TEST_F(LoneVcpuTest, OneOfTwoIsReset) {
+  Built two = Build(Spec(2));
+  ASSERT_TRUE(two.status.ok()) << two.status;
+  EXPECT_EQ(absl::c_count(kvm_.calls(), "KVM_GET_REG_LIST"), 2);
+  kvm_.Forget();
+  EXPECT_TRUE(two.vcpus[0]->Reset().ok());
+  EXPECT_THAT(kvm_.calls(), testing::Contains("KVM_SET_ONE_REG"));
 }
 
 void ExpectLacks(const absl::Status& status, const std::string& what,

@@ -148,7 +148,7 @@ absl::Status Arm64Vcpu::FinishAccess() {
 
 absl::Status Arm64Vcpu::Reset() {
   RETURN_IF_ERROR(FinishAccess());
-  return reset_->Restore(fd_.get());
+  return reset_ ? reset_->Restore(fd_.get()) : absl::OkStatus();
 }
 
 absl::Status Arm64Vcpu::SetEntry(GuestAddress entry, uint64_t x0) {

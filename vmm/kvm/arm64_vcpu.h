@@ -19,7 +19,8 @@ namespace vmm {
 class Arm64Vcpu : public Vcpu {
  public:
   // Takes an initialised, finalised vCPU. `reset` may be shared by all vCPUs
-  // of the VM. `run_size`: KVM_GET_VCPU_MMAP_SIZE.
+  // of the VM; nullptr: it is the only one, which nobody can start again, and
+  // Reset() leaves its registers alone. `run_size`: KVM_GET_VCPU_MMAP_SIZE.
   static absl::StatusOr<std::unique_ptr<Arm64Vcpu>> Create(
       UniqueFd fd, size_t run_size, std::shared_ptr<const ResetImage> reset);
   ~Arm64Vcpu() override;

@@ -175,7 +175,7 @@ absl::StatusOr<std::vector<std::unique_ptr<Vcpu>>> Arm64Vm::CreateVcpus() {
   std::shared_ptr<const ResetImage> reset;
   for (uint32_t index = 0; index < spec_.vcpus; ++index) {
     ASSIGN_OR_RETURN(UniqueFd fd, CreateVcpu(index, features));
-    if (reset == nullptr) {
+    if (reset == nullptr && spec_.vcpus > 1) {
       ASSIGN_OR_RETURN(ResetImage image, ResetImage::Capture(fd.get()));
       reset = std::make_shared<const ResetImage>(std::move(image));
     }
