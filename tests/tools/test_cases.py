@@ -213,5 +213,6 @@ def test_a_mistake_in_a_format_comes_before_any_setup(tool: str, tmp_path) -> No
     done = subprocess.run([ROOT / tool, "--format", "junit:no/such/x"], cwd=tmp_path, text=True,
                           capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (USAGE, "")
-    assert done.stderr == (f"demo: --format: cannot write {tmp_path}/no/such/x; name a file in a "
+    name = pathlib.Path(tool).name
+    assert done.stderr == (f"{name}: --format: cannot write {tmp_path}/no/such/x; name a file in a "
                            "folder that is there\n")

@@ -66,7 +66,7 @@ def soak() -> list[Case]:
     return built + payloads + steps("soak", {
         "kernel": ["tools/guest-kernel", "build"],
         "module": ["tools/guest-module/build"],
-        "kexecs": ["tools/soak", "--kexecs", "25", "--out", "build/reports/soak"]},
+        "kexecs": ["tools/soak", "--kexecs", "500", "--out", "build/reports/soak"]},
         KERNELS_DEADLINE)
 
 

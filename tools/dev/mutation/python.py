@@ -29,6 +29,7 @@ TESTS = {
     "tools/parkvmm/packages": ["packages", "manual", "installation", "layout"],
     "tools/parkvmm/report": ["report_figures", "report_lanes", "report_run", "report_history",
                              "report", "bench"],
+    "tools/parkvmm/soak": ["soak", "cases"],
 }
 COMPARISONS: dict[type, list[type]] = {
     ast.Lt: [ast.LtE, ast.GtE], ast.LtE: [ast.Lt], ast.Gt: [ast.GtE, ast.LtE], ast.GtE: [ast.Gt],

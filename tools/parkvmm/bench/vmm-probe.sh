@@ -6,6 +6,7 @@
 #                                                and the last exit from it to SIGCHLD
 #   vmm-probe.sh idle NAME MIB COMMAND...        memory and CPU time once a guest idles
 #   vmm-probe.sh kexecs NAME MIB COMMAND...      memory after some kexecs, after many
+#   vmm-probe.sh watch NAME MIB COMMAND...       memory, threads and files each second
 #
 # MIB is the guest's memory. Each figure is a line: [probe] NAME FIGURE NUMBER, in ns
 # or bytes.
@@ -124,6 +125,18 @@ kexecs() {
     usleep 200000  # Its events have been read.
     set -- $(memory)
     say after_${count}_bytes "$1"
+  done
+  wait $pid
+}
+
+# What it says goes to $RESULTS. Ends as it ends.
+watch() {
+  "$@" >"$RESULTS/console.log" 2>"$RESULTS/vmm.log" &
+  pid=$!
+  while sleep 1 && set -- $(memory 2>/dev/null) && [ "${1:-0}" -gt 0 ]; do
+    say own_bytes "$1"
+    say threads "$(ls /proc/$pid/task | wc -l)"
+    say files "$(ls /proc/$pid/fd | wc -l)"
   done
   wait $pid
 }
