@@ -6,7 +6,8 @@
 Without TARGET, all of them in turn; --list says which there are. `results` damages documents
 for the Python tools, each seed for every reader; the others are tests/fuzz/*_fuzzer.cc. Each
 begins with tests/fuzz/corpus, and with what earlier runs kept in build/fuzz/corpus. A finding's
-input is in build/fuzz/found, and what a fuzzer said in build/fuzz/TARGET.log. Put the input into
+input is in build/fuzz/found, and what a fuzzer said in build/fuzz/TARGET.log. Executions of all
+runs are added up in build/fuzz/tried.json, for SECURITY.md (tools/dev/tried.py). Put the input into
 tests/fuzz/corpus/TARGET once it is mended: tools/test runs that.
 
 Exit status: 0 nothing was found; 1 a finding; 2 usage; 69 it cannot be built.
@@ -15,6 +16,8 @@ Exit status: 0 nothing was found; 1 a finding; 2 usage; 69 it cannot be built.
 import argparse
 import subprocess
 import sys
+
+import tried
 
 from . import documents, native
 from .outcome import Outcome, table
@@ -83,4 +86,7 @@ def main(words: list[str] | None = None) -> int:
         if outcome.repeat:
             say(f"{target}: again: {outcome.repeat}")
     print(table(outcomes), end="")
+    tried.add_fuzzed({outcome.target: {"runs": outcome.runs, "seconds": outcome.seconds,
+                                       "edges": outcome.edges, "all_edges": outcome.all_edges}
+                      for outcome in outcomes})
     return 1 if any(outcome.finding for outcome in outcomes) else 0
