@@ -36,12 +36,12 @@ class Definition {
     if (option_) option_->take_all();
     return *this;
   }
-  Definition& check(Check check) {
-    if (option_) option_->check(CLI::Validator(check, "", ""));
+  Definition& check(Check how) {
+    if (option_) option_->check(CLI::Validator(how, "", ""));
     return *this;
   }
-  Definition& transform(Check check) {
-    if (option_) option_->transform(CLI::Validator(check, "", ""));
+  Definition& transform(Check how) {
+    if (option_) option_->transform(CLI::Validator(how, "", ""));
     return *this;
   }
   // It takes one of the words, which have bars between them.
