@@ -552,6 +552,7 @@ def test_whether_a_command_has_a_terminal_is_settled_here(given, is_terminal, ha
 
 def test_a_command_gets_the_callers_environment(here: pathlib.Path, monkeypatch) -> None:
     monkeypatch.setenv("TRIAL", "a 'b'\nc")
+    monkeypatch.setattr(contents, "stripped", lambda path: here / "a")  # It need not be built.
     taken = files.files_of(["a", "--", "x"])
     text = contents.script("vmm", taken, "", (0, 0), True)
     assert f"export PARKVMM_ENVIRONMENT={contents.ENVIRONMENT}\n" in text

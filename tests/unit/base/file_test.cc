@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tests/support/call_filter.h"
 #include "tests/support/scratch.h"
 #include "vmm/base/unique_fd.h"
 
@@ -377,6 +379,51 @@ TEST_F(FileStreamTest, TheFileThatIsStdoutIsAppendedTo) {
   }
   EXPECT_TRUE(written.ok()) << written;
   EXPECT_EQ(Contents(path_), "console\nevent\nend\n");
+}
+
+// What renames a file in this C library.
+#ifdef SYS_rename
+constexpr uint32_t kRename = SYS_rename;
+#else
+constexpr uint32_t kRename = SYS_renameat;
+#endif
+
+// Exits with 0 if `call` fails with `message` where the system call of that
+// number does not work, and leaves no draft of `path` behind.
+template <typename Call>
+[[noreturn]] void ExitAfter(uint32_t number, const std::string& path,
+                            const std::string& message, Call call) {
+  LackCall(number, EIO);
+  const absl::Status status = call();
+  if (status.message() != message) _exit(1);
+  _exit(Exists(path + ".tmp") ? 2 : 0);
+}
+
+using FileDeathTest = WriteFileTest;
+
+// As on file systems that find only then that a disk is full.
+TEST_F(FileDeathTest, AFileThatCannotBeClosedIsNotWritten) {
+  const auto write = [this] { return WriteFile(path_, "x"); };
+  const std::string told = "cannot write " + path_ + ".tmp: Input/output error";
+  EXPECT_EXIT(ExitAfter(SYS_close, path_, told, write),
+              testing::ExitedWithCode(0), "");
+  EXPECT_FALSE(Exists(path_));
+}
+
+TEST_F(FileDeathTest, AFileWhosePlaceCannotBeTakenIsNotWritten) {
+  const auto write = [this] { return WriteFile(path_, "x"); };
+  const std::string told = "cannot write " + path_ + ": Input/output error";
+  EXPECT_EXIT(ExitAfter(kRename, path_, told, write),
+              testing::ExitedWithCode(0), "");
+  EXPECT_FALSE(Exists(path_));
+}
+
+TEST_F(FileDeathTest, AFileOfUnknownSizeIsNotRead) {
+  std::ofstream(path_) << "x";
+  const auto read = [this] { return ReadFile(path_, 1).status(); };
+  const std::string told = "cannot stat " + path_ + ": Input/output error";
+  EXPECT_EXIT(ExitAfter(SYS_newfstatat, path_, told, read),
+              testing::ExitedWithCode(0), "");
 }
 
 TEST_F(FileStreamTest, AMissingFolderIsNamed) {

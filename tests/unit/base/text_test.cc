@@ -41,6 +41,9 @@ TEST(TextTest, AByteThatIsNoUtf8IsShownAsSuch) {
       {"\xed\xa0\x80", "\\xed\\xa0\\x80"},           // A surrogate.
       {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"},  // Beyond U+10FFFF.
       {"\xf5\x80\x80\x80", "\\xf5\\x80\\x80\\x80"},
+      // No lead byte, though the bits that one would have make a character.
+      {"\xf9\x80\x80\x80", "\\xf9\\x80\\x80\\x80"},
+      {"\x81\x80\x80\x80", "\\x81\\x80\\x80\\x80"},
       {"\xe4\xb8", "\\xe4\\xb8"},
   };
   for (const auto& [text, shown] : kCases) EXPECT_EQ(Printable(text), shown);
