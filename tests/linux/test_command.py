@@ -57,9 +57,9 @@ def test_b4_the_status_of_a_command_is_vmms(host: Host, what: str) -> None:
         assert line.endswith(f"[{identifier}]") if identifier else not line.endswith("]"), line
 
 
-def vmm(*words: str, **how) -> subprocess.CompletedProcess:
+def vmm(*words: str, timeout: str = "100s", **how) -> subprocess.CompletedProcess:
     needs_emulation(EMULATED)
-    return subprocess.run([ROOT / "tools/vmm", *EMULATED, "run", "--timeout", "100s", "-p", LESS,
+    return subprocess.run([ROOT / "tools/vmm", *EMULATED, "run", "--timeout", timeout, "-p", LESS,
                            *words], cwd=ROOT, capture_output=True, timeout=DEADLINE,
                           check=False, **how)
 
@@ -137,7 +137,7 @@ def test_kernels_take_turns(tmp_path: pathlib.Path) -> None:
     other = release[1][:-2] + b"-B"
     (tmp_path / "B.gz").write_bytes(gzip.compress(image.replace(release[1], other), 1))
     done = vmm("-i", ROOT_FILES, "-c", "2", "--kexec", "2", "--next", str(tmp_path / "B.gz"),
-               IMAGE, "--", "busybox", "uname", "-r")
+               IMAGE, "--", "busybox", "uname", "-r", timeout="250s")
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.splitlines() == [release[1], other, release[1]]
 
