@@ -38,6 +38,10 @@ def test_executions_are_added_up(elsewhere: pathlib.Path) -> None:
     assert "| `psci` | 1,234 | 4 | 12 of 20 |" in text and "| `mmio` | 5 | 1 | 1 of 2 |" in text
 
 
+def test_a_record_of_nothing_says_so() -> None:
+    assert tried.text_of({}) == "Nothing has been recorded yet."
+
+
 def test_what_is_not_there_stays_as_it_was(elsewhere: pathlib.Path) -> None:
     tried.leave("hostile", {"operations": 12345, "runs": 3, "slack_kib": 512,
                             "command": "tools/test guest"})

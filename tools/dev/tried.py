@@ -131,7 +131,8 @@ MAKERS = {"fuzz": fuzzed, "calls": calls, "hostile": hostile, "soak": soaked}
 
 
 def text_of(known: Record) -> str:
-    return "\n\n".join(make(known[name]) for name, make in MAKERS.items() if name in known)
+    parts = [make(known[name]) for name, make in MAKERS.items() if name in known]
+    return "\n\n".join(parts) or "Nothing has been recorded yet."
 
 
 def written(document: str, known: Record) -> str:
