@@ -262,7 +262,6 @@ void Session::SleepIfQuiet(EventLoop& loop) {
   if (is_quiet) {
     loop.SetNextTick(NextDeadline());
   } else if (asleep_) {
-    NoteActivity();
     loop.SetNextTick(now + kTickNs);
   }
   asleep_ = is_quiet;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <fstream>
 #include <string>
@@ -60,8 +61,8 @@ TEST_F(ContentTest, JoinedPartsReadAsOne) {
     }
   }
   Bytes bytes(2);
-  EXPECT_EQ(joined.ReadAt(9, absl::MakeSpan(bytes)).code(),
-            absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(joined.ReadAt(9, absl::MakeSpan(bytes)),
+            absl::OutOfRangeError("2 bytes from 9 on are not in 10"));
   EXPECT_TRUE(Content::Join({}).empty());
   EXPECT_EQ(Part(Content::Join({Content()}), 0, 0), "");
 }
@@ -87,6 +88,7 @@ TEST_F(ContentTest, NoneIsEmpty) {
 TEST_F(ContentTest, AFileThatIsCutShortLaterIsAnErrorAndNoSignal) {
   const Content content = Opened();
   ASSERT_EQ(truncate(path_.c_str(), 3), 0);
+  errno = EINTR;  // Of an earlier call.
   const absl::Status status = content.ReadAll().status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(status.message(), absl::StrCat(path_,
@@ -124,6 +126,13 @@ TEST_F(ContentTest, NamesAFileThatCannotBeOpened) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("/nowhere/Image"));
   EXPECT_EQ(Content::Open("/proc/self", 1).status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(ContentTest, AFileMayBeLargerThanFourGigabytes) {
+  constexpr uint64_t kSize = (uint64_t{1} << 32) + 7;
+  ASSERT_EQ(truncate(path_.c_str(), kSize), 0);  // It holds no blocks.
+  EXPECT_EQ(Content::Open(path_, kSize).value().size(), kSize);
+  EXPECT_FALSE(Content::Open(path_, kSize - 1).ok());
 }
 
 TEST_F(ContentTest, RefusesWhatIsTooLarge) {

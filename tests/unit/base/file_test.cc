@@ -316,10 +316,11 @@ TEST_F(FileStreamTest, APipeThatNobodyReadsIsRefusedAtOnce) {
 // While it lives, this process's stdout or stderr is a file.
 class Redirected {
  public:
-  Redirected(int stream, const std::string& path)
+  Redirected(int stream, const std::string& path,
+             int flags = O_WRONLY | O_CREAT)
       : stream_(stream), was_(dup(stream)) {
     fflush(nullptr);
-    const UniqueFd file(open(path.c_str(), O_WRONLY | O_CREAT, 0600));
+    const UniqueFd file(open(path.c_str(), flags, 0600));
     EXPECT_GE(dup2(file.get(), stream_), 0);
   }
   ~Redirected() {
@@ -366,6 +367,20 @@ TEST_F(WriteFileTest, TheFileThatIsStdoutIsAppendedTo) {
   }
   EXPECT_EQ(OwnStream(path_), -1);
   EXPECT_EQ(OwnStream(path_ + ".none"), -1);
+}
+
+// The roots of procfs and sysfs have the same inode number.
+TEST_F(WriteFileTest, AFileOfAnotherDeviceIsNotStdout) {
+  struct stat proc = {}, sys = {};
+  ASSERT_EQ(stat("/proc", &proc), 0);
+  ASSERT_EQ(stat("/sys", &sys), 0);
+  ASSERT_EQ(proc.st_ino, sys.st_ino);
+  int own = 0;
+  {
+    const Redirected out(STDOUT_FILENO, "/proc", O_RDONLY);
+    own = OwnStream("/sys");
+  }
+  EXPECT_EQ(own, -1);
 }
 
 TEST_F(FileStreamTest, TheFileThatIsStdoutIsAppendedTo) {

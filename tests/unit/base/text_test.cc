@@ -11,7 +11,7 @@ namespace {
 TEST(TextTest, WhatIsPrintableStaysAsItIs) {
   for (const char* text :
        {"", "an Image", "a\\b", "caf\u00e9", "\u00a0", "\u4e2d", "\U0001f427",
-        "\ud7ff", "\ue000", "\U0010ffff"}) {
+        "\u0800", "\ud7ff", "\ue000", "\U0010ffff"}) {
     EXPECT_EQ(Printable(text), text);
   }
 }

@@ -5,8 +5,14 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "vmm/run/version.h"
 
 namespace vmm {
@@ -200,6 +206,14 @@ Label `kvm`.
 )");
 }
 
+// Of a summary's table, without its heading.
+ptrdiff_t Rows(const std::string& summary) {
+  const std::vector<absl::string_view> lines = absl::StrSplit(summary, '\n');
+  return std::count_if(lines.begin(), lines.end(), [](absl::string_view line) {
+    return absl::StartsWith(line, "| kexec ");
+  });
+}
+
 TEST(GithubTest, ASummaryHasARoomAndWhatFailedIsInIt) {
   CaseList list = {.suite = "stock", .label = "kvm"};
   list.cases.resize(9999, {.name = "kexec 1"});
@@ -210,8 +224,11 @@ TEST(GithubTest, ASummaryHasARoomAndWhatFailedIsInIt) {
   EXPECT_LT(text.size(), size_t{1} << 20);
   EXPECT_THAT(text, HasSubstr("| kexec 9999 | failed |"));
   EXPECT_THAT(text, HasSubstr("\n9749 more cases are not shown.\n"));
+  EXPECT_EQ(Rows(text), 251);
   list.cases.assign(1000, list.cases.back());
-  EXPECT_LT(GithubSummary(list, "").size(), size_t{1} << 20);
+  const std::string failed = GithubSummary(list, "");
+  EXPECT_LT(failed.size(), size_t{1} << 20);
+  EXPECT_EQ(Rows(failed), 500);
   list.cases.assign(2, {.name = "end"});
   EXPECT_THAT(GithubSummary(list, ""), Not(HasSubstr("not shown")));
 }

@@ -50,6 +50,7 @@ struct Case {
   RunFacts facts;
   ExitCode code;
   const char* id;
+  const char* sentence = nullptr;  // nullptr: any.
 };
 
 void PrintTo(const Case& which, std::ostream* out) { *out << which.name; }
@@ -60,6 +61,9 @@ TEST_P(ConclusionTest, SaysWhoFailed) {
   const Conclusion conclusion = Conclude(GetParam().facts);
   EXPECT_EQ(conclusion.code, GetParam().code);
   EXPECT_EQ(conclusion.id, GetParam().id);
+  if (GetParam().sentence != nullptr) {
+    EXPECT_EQ(conclusion.sentence, GetParam().sentence);
+  }
   EXPECT_EQ(conclusion.sentence.empty(), conclusion.code == ExitCode::kOk);
 }
 
@@ -118,7 +122,8 @@ INSTANTIATE_TEST_SUITE_P(
                                       .status = 127,
                                       .broken = "sh: No such file"}},
              static_cast<ExitCode>(127),
-             "command-not-run"},
+             "command-not-run",
+             "the guest cannot run the command: sh: No such file"},
         Case{"APowerOffBeforeTheCommandEnded",
              {.stop = {Kind::kPowerOff},
               .boots = kGood,

@@ -2,8 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <string>
+
+#include "absl/strings/str_cat.h"
 #include "vmm/machine/console_buffer.h"
+#include "vmm/run/console_output.h"
 #include "vmm/run/console_watch.h"
 #include "vmm/run/terminal.h"
 
@@ -12,6 +18,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::StartsWith;
 
 bool IsReadable(int fd) {
   pollfd poller = {fd, POLLIN, 0};
@@ -34,6 +41,13 @@ TEST(ConsoleBufferTest, IsBounded) {
   EXPECT_TRUE(buffer.Full());
   EXPECT_EQ(buffer.Take().size(), ConsoleBuffer::kCapacity);
   EXPECT_FALSE(buffer.Full());
+}
+
+TEST(ConsoleOutputTest, ThatNothingIsWrittenIsNoError) {
+  ConsoleOutput output(STDOUT_FILENO);
+  errno = EIO;  // Of an earlier call.
+  output.WriteSome();
+  EXPECT_TRUE(output.status().ok()) << output.status();
 }
 
 TEST(ConsoleWatchTest, NoticesAPanicHoweverItArrives) {
@@ -107,6 +121,21 @@ TEST(ConsoleWatchTest, ALongLineIsSearchedWhole) {
     watch.Add("Kernel panic - not syncing: late\n");
     EXPECT_EQ(watch.panic(), "Kernel panic - not syncing: late");
   }
+  ConsoleWatch watch;
+  watch.Add(absl::StrCat(std::string(1000, '.'), "BUG: early",
+                         std::string(5000, '.'), "\n"));
+  EXPECT_THAT(watch.splat(), StartsWith("BUG: early..."));
+}
+
+TEST(ConsoleWatchTest, OfALongLineWhatSaysItIsShown) {
+  constexpr size_t kHalf = ConsoleWatch::kLineLength / 2;
+  const auto shown = [](size_t before) {
+    ConsoleWatch watch;
+    watch.Add(absl::StrCat(std::string(before, ' '), "BUG: x\n"));
+    return watch.splat();
+  };
+  EXPECT_EQ(shown(kHalf - 1), std::string(kHalf - 1, ' ') + "BUG: x");
+  EXPECT_EQ(shown(kHalf), "BUG: x");
 }
 
 TEST(ConsoleWatchTest, ACarriageReturnEndsALineAndTheNextOverwritesIt) {

@@ -42,6 +42,9 @@ TEST(LimitsTest, ACpusShareIsOfAllButTheOneThatCallsKexec) {
   EXPECT_FALSE(FirstExcess(kKexec, {kept}));
   const Limit missed = {.what = "up", .per_cpu = true, .ns = 1'249'999};
   EXPECT_EQ(FirstExcess(kKexec, {kept, missed})->ns, 1'250'000);
+  Boot boot = kKexec;
+  boot.cpus = 2;
+  EXPECT_EQ(FirstExcess(boot, {missed})->ns, 5'000'000);
 }
 
 TEST(LimitsTest, TheFirstOneThatIsNotKeptIsToldWithByHowMuch) {

@@ -9,6 +9,8 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +19,7 @@
 #include <functional>
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -142,7 +145,7 @@ class SessionTest : public testing::Test {
       return machines_[made_++]();
     };
     if (!real_time_ && !keep_clock_) deps_.now_ns = [this] { return clock_(); };
-    deps_.output = output_.writer();
+    deps_.output = shares_stderr_ ? STDERR_FILENO : output_.writer();
     deps_.error = error_.writer();
     testing::internal::CaptureStderr();
     auto result = RunSession(spec_, options_, deps_);
@@ -157,7 +160,8 @@ class SessionTest : public testing::Test {
     return Run();
   }
   std::string OnATerminal(const std::string& keys,
-                          const std::function<std::string()>& run);
+                          const std::function<std::string()>& run,
+                          winsize size = {});
   std::string KeysOnATerminal(const std::string& keys, size_t input_room);
 
   MachineSpec spec_;
@@ -170,7 +174,8 @@ class SessionTest : public testing::Test {
   std::string printed_;  // By the guest, on stdout.
   size_t made_ = 0;
   bool real_time_ = false;
-  bool keep_clock_ = false;  // deps_.now_ns is the test's.
+  bool keep_clock_ = false;     // deps_.now_ns is the test's.
+  bool shares_stderr_ = false;  // The guest's output is ours, too.
 
  private:
   std::vector<std::function<std::unique_ptr<MachineControl>()>> machines_;
@@ -191,7 +196,13 @@ class SleepTest : public SessionTest {
       machine_ = &machine;
     });
     deps_.now_ns = [this, while_asleep] {
-      if (machine_ != nullptr && machine_->events().IsAsleep()) {
+      if (machine_ == nullptr) return clock_();
+      // Once a round is over, the first to ask is who may decide to sleep.
+      const bool decides = std::exchange(asked_, machine_->asked) != asked_;
+      if (decides && clock_.ns >= begin_ + kSecond && before_it_sleeps_) {
+        std::exchange(before_it_sleeps_, nullptr)(*machine_);
+      }
+      if (machine_->events().IsAsleep()) {
         ++slept_;
         clock_.step_ns = FakeClock::kTickNs;  // No tick is waited for.
         while_asleep(*machine_);
@@ -202,6 +213,8 @@ class SleepTest : public SessionTest {
     return Run();
   }
   FakeMachine* machine_ = nullptr;
+  FakeMachine::Step before_it_sleeps_;  // Done once.
+  int asked_ = 0;
   int slept_ = 0;
 };
 
@@ -241,6 +254,28 @@ TEST_F(SleepTest, TheTimeoutEndsIt) {
     clock_.ns = begin_ + int64_t{3600} * 1'000'000'000;
   });
   EXPECT_EQ(result.stop.kind, Kind::kTimeout);
+}
+
+TEST_F(SleepTest, NothingIsLookedAtUntilThen) {
+  options_.timeout = absl::Hours(1);
+  int looked = 0, looked_before = 0;
+  Sleeps({[&](FakeMachine&) { ++looked; }}, [&](FakeMachine& machine) {
+    if (slept_ == 1) looked_before = looked;
+    machine.alarm.Set(0);
+    if (machine.rings == 3) kPowerOff(machine);
+  });
+  EXPECT_EQ(looked, looked_before);
+}
+
+// Nobody would be told of it any more.
+TEST_F(SleepTest, AByteThatCameJustBeforeIsWrittenFirst) {
+  before_it_sleeps_ = [](FakeMachine& machine) { machine.Print("x"); };
+  Sleeps({Nothing}, [this](FakeMachine& machine) {
+    printed_ += ReadAll(output_.reader());
+    EXPECT_EQ(printed_, "x");
+    kPowerOff(machine);
+  });
+  EXPECT_GE(slept_, 1);
 }
 
 TEST_F(SleepTest, TheTimeToTellOfSilenceEndsIt) {
@@ -585,6 +620,41 @@ TEST_F(SessionTest, AGuestWithoutMarksIsJudgedByWhatIsSeen) {
               HasSubstr("vCPU 1 was called and never started"));
 }
 
+// Events are taken 50 ms late: what was called in between is not known yet.
+TEST_F(SessionTest, AGuestSettlesOnceNoCallCanBeOnItsWay) {
+  const FakeMachine::Step on = Push(
+      {.kind = Event::Kind::kPsci, .function = PSCI_CPU_ON_64, .args = {1}});
+  const FakeMachine::Step started =
+      Push({.vcpu = 1, .kind = Event::Kind::kStart});
+  FakeMachine::Script script = {kVersion, on, started, kCpu1Leaves,
+                                kVersion, on, started};
+  script.insert(script.end(), 9, Nothing);
+  script.emplace_back([](FakeMachine& machine) {  // A second after the start.
+    machine.Push({.ns = machine.Now() - 10 * kMs,
+                  .kind = Event::Kind::kPsci,
+                  .function = PSCI_AFFINITY_INFO_64,
+                  .args = {1}});
+    kReset(machine);
+  });
+  EXPECT_EQ(Run(script).boots.at(1).came_up, CameUpBy::kStopped);
+  script.back() = Nothing;
+  script.push_back(kReset);
+  EXPECT_EQ(Run(script).boots.at(1).came_up, CameUpBy::kSettled);
+}
+
+// Without marks, only the panic before it tells a crash kernel from another.
+TEST_F(SessionTest, AKernelThatFollowsAPanicIsACrashKernel) {
+  const FakeMachine::Step on = Push(
+      {.kind = Event::Kind::kPsci, .function = PSCI_CPU_ON_64, .args = {1}});
+  const FakeMachine::Step started =
+      Push({.vcpu = 1, .kind = Event::Kind::kStart});
+  FakeMachine::Script script = {kVersion,    on,       started, Nothing,
+                                kCpu1Leaves, kVersion, Nothing, kPowerOff};
+  EXPECT_FALSE(Run(script).boots.at(1).crash);
+  script[3] = Print("Kernel panic - not syncing: x\n");
+  EXPECT_TRUE(Run(script).boots.at(1).crash);
+}
+
 // A kernel that resets before its CPUs are there has not come up.
 TEST_F(SessionTest, AResetInAKexecIsUnexpected) {
   const SessionResult result = Run({kVersion, kCpu1Leaves, kVersion, kReset});
@@ -746,6 +816,30 @@ TEST_F(SessionTest, AReaderThatNeverReadsIsGivenFiveSeconds) {
   EXPECT_LE(clock_.ns - stopped, 10 * kSecond);
 }
 
+// What a guest says is not kept for a reader that does not come.
+TEST_F(SessionTest, AGuestWhoseReaderIsSlowIsHeldUp) {
+  ASSERT_EQ(fcntl(output_.writer(), F_SETPIPE_SZ, 4096), 4096);
+  const FakeMachine::Step fill = [](FakeMachine& machine) {
+    while (!machine.console().Full()) machine.Print("x");
+  };
+  Run({fill, fill, [this](FakeMachine& machine) {
+         EXPECT_TRUE(machine.console().Full());
+         output_.CloseReader();
+         kPowerOff(machine);
+       }});
+}
+
+TEST_F(SessionTest, TheLastWordsOfAGuestComeBeforeTheRowOfItsBoot) {
+  shares_stderr_ = true;
+  Run({kVersion, kPowerOff}, [](FakeMachine& machine) {
+    machine.at_join = [](FakeMachine& ended) {
+      ended.Print("last words\n");
+      kUp(ended);
+    };
+  });
+  EXPECT_THAT(said_, ContainsRegex("last words\n.*\\[ms\\].*\nboot "));
+}
+
 // By the real clock: only where time passes can a session be seen to sleep.
 TEST_F(SessionTest, ASessionWithNothingToDoSleeps) {
   input_.CloseWriter();
@@ -772,7 +866,12 @@ TEST_F(SessionTest, ASessionWhoseReaderIsSlowSleeps) {
                 printed_ += ReadAll(output_.reader());
                 machine.RequestStop({.kind = Kind::kPowerOff});
               }},
-             [](FakeMachine& machine) { machine.input_room = 0; });
+             [this](FakeMachine& machine) {
+               machine.input_room = 0;
+               machine.at_join = [this](FakeMachine& /*ended*/) {
+                 printed_ += ReadAll(output_.reader());
+               };
+             });
   real_time_ = true;
   Run();
 }
@@ -795,6 +894,16 @@ TEST_F(SessionTest, WhatIsTypedReachesTheGuestInPieces) {
   EXPECT_EQ(got, "echo hi\n");
 }
 
+TEST_F(SessionTest, AByteAloneReachesTheGuest) {
+  ASSERT_EQ(write(input_.writer(), "x", 1), 1);
+  std::string got;
+  Run({Nothing, [&](FakeMachine& machine) {
+         got = machine.input;
+         kPowerOff(machine);
+       }});
+  EXPECT_EQ(got, "x");
+}
+
 // Keys are commands on a terminal alone: a file may hold any byte.
 TEST_F(SessionTest, BytesOfAPipeAreNoCommands) {
   ASSERT_EQ(write(input_.writer(), "\x01x", 2), 2);
@@ -810,11 +919,13 @@ TEST_F(SessionTest, BytesOfAPipeAreNoCommands) {
 // Runs a session in a child that has a terminal of its own, and types `keys`
 // there. Returns what `run` returns.
 std::string SessionTest::OnATerminal(const std::string& keys,
-                                     const std::function<std::string()>& run) {
+                                     const std::function<std::string()>& run,
+                                     winsize size) {
   Pipe report;
   int terminal = -1;
-  const pid_t child = forkpty(&terminal, nullptr, nullptr, nullptr);
+  const pid_t child = forkpty(&terminal, nullptr, nullptr, &size);
   if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     deps_.input = STDIN_FILENO;
     const std::string told = run();
     _exit(write(report.writer(), told.data(), told.size()) < 0 ? 1 : 0);
@@ -903,14 +1014,75 @@ class CommandSessionTest : public SessionTest {
 
 TEST_F(CommandSessionTest, ItsStreamsAreTheProcesss) {
   const SessionResult result =
-      Run({Print("Booting Linux\n"), kHello, Frame(COMMAND_STDOUT, "out"),
-           Frame(COMMAND_STDERR, "err"), Exit(7), kPowerOff},
+      Run({kVersion, Print("Booting Linux\n"), kUp, kHello,
+           Frame(COMMAND_STDOUT, "out"), Frame(COMMAND_STDERR, "err"), Exit(7),
+           kPowerOff},
           Linked);
   EXPECT_EQ(result.conclusion.code, static_cast<ExitCode>(7));
   EXPECT_EQ(printed_, "out");
   EXPECT_EQ(ReadAll(error_.reader()), "err");
   // It says by itself what went wrong.
   EXPECT_THAT(said_, Not(HasSubstr("Booting")));
+  EXPECT_THAT(said_, Not(HasSubstr("[ms]")));
+}
+
+TEST_F(CommandSessionTest, TheRowsOfItsKexecsAreShown) {
+  Run({kVersion, kUp, kKexec, kVersion, kUp, kHello, Exit(0), kPowerOff},
+      Linked);
+  EXPECT_THAT(said_, ContainsRegex("\\[ms\\].*\nkexec 1 "));
+  EXPECT_THAT(said_, Not(HasSubstr("\nboot ")));
+}
+
+// By the real clock, as above.
+TEST_F(CommandSessionTest, ASessionWithNothingToDoSleeps) {
+  AddMachine({kHello, Frame(COMMAND_STDERR, "err"), Nothing,
+              [](FakeMachine& machine) { machine.asked = 0; }, Nothing,
+              [](FakeMachine& machine) {
+                EXPECT_LT(machine.asked, 10);
+                kPowerOff(machine);
+              }},
+             Linked);
+  real_time_ = true;
+  Run();
+  EXPECT_EQ(ReadAll(error_.reader()), "err");
+}
+
+TEST_F(CommandSessionTest, InputThatIsNotOverIsNotEnded) {
+  std::string sent;
+  Run({kHello, Frame(COMMAND_CREDIT, std::string("\3\0", 2)), Nothing,
+       [&](FakeMachine& machine) {
+         sent = machine.link_input;
+         kPowerOff(machine);
+       }},
+      Linked);
+  EXPECT_EQ(sent, "");
+}
+
+std::string SizeFrame(char rows, char columns) {
+  return guest_init::MakeFrame(COMMAND_SIZE,
+                               std::string{rows, '\0', columns, '\0'});
+}
+
+TEST_F(CommandSessionTest, ItsTerminalIsAsLargeAsOursIs) {
+  options_.command_has_terminal = true;
+  const auto run = [this] {
+    std::string sent;
+    Run({kHello, Nothing,
+         [](FakeMachine& /*machine*/) {
+           const winsize larger = {.ws_row = 50, .ws_col = 120};
+           ioctl(STDIN_FILENO, TIOCSWINSZ, &larger);  // Raises SIGWINCH.
+         },
+         Nothing, Nothing, Exit(0), kPowerOff},
+        [&](FakeMachine& machine) {
+          machine.has_link = true;
+          machine.at_join = [&](FakeMachine& ended) {
+            sent = ended.link_input;
+          };
+        });
+    return sent;
+  };
+  EXPECT_EQ(OnATerminal("", run, {.ws_row = 31, .ws_col = 97}),
+            SizeFrame(31, 97) + SizeFrame(50, 120));
 }
 
 TEST_F(CommandSessionTest, TheConsoleIsShownIfAskedFor) {
@@ -948,9 +1120,13 @@ TEST_F(CommandSessionTest, TheLastWordsOfItAreWritten) {
   const std::string words(4000, 'x');
   Run({kHello, Exit(0), kPowerOff}, [&](FakeMachine& machine) {
     machine.has_link = true;
-    machine.at_join = Frame(COMMAND_STDOUT, words);
+    machine.at_join = [&](FakeMachine& ended) {
+      Frame(COMMAND_STDOUT, words)(ended);
+      Frame(COMMAND_STDERR, "last words")(ended);
+    };
   });
   EXPECT_EQ(printed_, words);
+  EXPECT_EQ(ReadAll(error_.reader()), "last words");
 }
 
 TEST_F(CommandSessionTest, WhatTheRunWaitedForIsTheCommand) {

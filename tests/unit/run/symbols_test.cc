@@ -6,10 +6,15 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <cstddef>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <vector>
+
+#include "tests/support/scratch.h"
 
 namespace vmm {
 namespace {
@@ -159,6 +164,42 @@ TEST(SymbolsFileTest, WhatIsNeitherIsRefusedWithTheRemedy) {
   Bytes other = Vmlinux();
   other[offsetof(Elf64_Ehdr, e_machine)] = EM_X86_64;
   EXPECT_THAT(Refusal(Content(other)), HasSubstr("another machine"));
+}
+
+class SymbolsOnDiskTest : public testing::Test {
+ protected:
+  ~SymbolsOnDiskTest() override { unlink(path_.c_str()); }
+  // A file of these bytes, and of zeros up to `size`.
+  Content Opened(const Bytes& bytes, off_t size) const {
+    std::ofstream(path_).write(reinterpret_cast<const char*>(bytes.data()),
+                               static_cast<std::streamsize>(bytes.size()));
+    EXPECT_EQ(truncate(path_.c_str(), size), 0);
+    return *Content::Open(path_, uint64_t{1} << 40);
+  }
+  const std::string path_ = ScratchPath("symbols");
+};
+
+TEST_F(SymbolsOnDiskTest, AMapIsNoLargerThanMapsAre) {
+  EXPECT_THAT(Refusal(Opened({}, (off_t{256} << 20) + 1)),
+              HasSubstr("k is no map of symbols; pass"));
+}
+
+TEST_F(SymbolsOnDiskTest, AVmlinuxThatIsCutShortMeanwhileIsNotBlamed) {
+  const Bytes whole = Vmlinux();
+  const Content file = Opened(whole, static_cast<off_t>(whole.size()));
+  ASSERT_EQ(truncate(path_.c_str(), SELFMAG + 1), 0);
+  EXPECT_EQ(Symbols::Read("k", file).status().code(),
+            absl::StatusCode::kDataLoss);
+}
+
+TEST(SymbolsFileTest, AVmlinuxWithoutFunctionsIsRefused) {
+  Bytes file = Vmlinux();
+  Elf64_Shdr table;
+  std::memcpy(&table, &file[sizeof(Elf64_Ehdr)], sizeof(table));
+  for (size_t at = 0; at < table.sh_size; at += sizeof(Elf64_Sym)) {
+    file[table.sh_offset + at + offsetof(Elf64_Sym, st_info)] = STT_OBJECT;
+  }
+  EXPECT_THAT(Refusal(Content(file)), HasSubstr("without symbols"));
 }
 
 TEST(SymbolsFileTest, NoVmlinuxThatIsCutShortIsRead) {

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -42,6 +43,7 @@ class TerminalTest : public testing::Test {
     EXPECT_EQ(pipe(ready), 0);
     const pid_t child = forkpty(&terminal_, nullptr, nullptr, nullptr);
     if (child == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
       const rlimit no_core = {0, 0};
       setrlimit(RLIMIT_CORE, &no_core);
       std::optional<RawTerminal> raw(STDIN_FILENO);
