@@ -17,7 +17,7 @@ absl::Status MmioBus::Attach(GuestRange range, MmioDevice& device) {
   const auto after = std::find_if(
       slots_.begin(), slots_.end(),
       [&](const Slot& slot) { return range.base() < slot.range.base(); });
-  slots_.insert(after, Slot{range, &device});
+  slots_.insert(after, Slot{range.last(), range, &device});
   return absl::OkStatus();
 }
 
@@ -25,7 +25,8 @@ const MmioBus::Slot* MmioBus::Find(GuestAddress address, unsigned size) const {
   const auto access = GuestRange::Make(address, size);
   if (!access) return nullptr;
   for (const Slot& slot : slots_) {
-    if (slot.range.Contains(*access)) return &slot;
+    if (address > slot.last) continue;
+    return slot.range.Contains(*access) ? &slot : nullptr;
   }
   return nullptr;
 }

@@ -35,6 +35,7 @@ class MmioBus {
 
  private:
   struct Slot {
+    GuestAddress last;  // Of the range: all that a scan compares.
     GuestRange range;
     MmioDevice* device;  // Not owned.
   };
