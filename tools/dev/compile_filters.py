@@ -17,21 +17,24 @@ import tempfile
 import seccomp  # Debian's python3-seccomp
 
 MOST_CALLS = 512  # a number that no system call has reached
-REQUEST_MASK = 0xffffffff  # An ioctl's request has 32 bits, of the 64 that are passed.
 PROT_EXEC = 4
+IN_A_ROW, AS_TREE = 1, 2  # libseccomp's ways to look for a call; a tree is larger
+MOST_IN_A_ROW = 32
 # As linux/audit.h has it, and where linux/seccomp.h has what a filter is given.
 AUDIT_ARCHS = {"aarch64": 0xc00000b7, "x86_64": 0xc000003e}
-CALL, ARCH, SECOND_ARGUMENT = 0, 4, 24
+CALL, ARCH = 0, 4
+SECOND_ARGUMENT = 24  # the low half: an ioctl's request has 32 bits, of the 64 that are passed
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06  # linux/bpf_common.h: BPF_LD | BPF_W | BPF_ABS, ...
-SECCOMP_RET_ALLOW = 0x7fff0000
+SECCOMP_RET_TRAP, SECCOMP_RET_ALLOW = 0x30000, 0x7fff0000
 Instruction = tuple[int, int, int, int]  # code, jumps if true and if not, operand
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
     call: str
-    value: int | None = None  # of ioctl the request; else bits that mmap's prot lacks
+    request: int | None = None  # ioctl's
     hot: bool = False
+    no_bits: int | None = None  # which the third argument must lack
 
 
 def requests_of(uapi: str) -> dict[str, int]:
@@ -55,52 +58,55 @@ def read(text: str, requests: dict[str, int]) -> dict[str, list[Rule]]:
         elif words[0] == "ioctl":
             known = requests.get(words[1])
             rules.append(Rule("ioctl", int(words[1], 16) if known is None else known,
-                              "hot" in words[2:]))
+                              hot="hot" in words[2:]))
+        elif "noexec" in words[1:]:
+            rules[:] = [rule for rule in rules if rule.call != words[0]]
+            rules.append(Rule(words[0], no_bits=PROT_EXEC))
         else:
-            rules.append(Rule(words[0], PROT_EXEC if "noexec" in words[1:] else None))
+            rules.append(Rule(words[0]))
     return sections
 
 
-def first_of(rules: list[Rule], arch: str) -> list[Instruction]:
-    """Returns what allows the ioctls that are hot, and goes on to the instruction after it with
-    all else. libseccomp would compare their requests after dozens of others."""
-    hot = [rule.value for rule in rules if rule.hot and rule.value is not None]
-    if not hot:
+def ioctls_of(rules: list[Rule], arch: str) -> list[Instruction]:
+    """Returns what judges each ioctl, those that are hot first, and goes on to the instruction
+    after it with all other calls. libseccomp would compare the requests after dozens of numbers,
+    and 64 bits of each."""
+    ioctls = sorted((rule for rule in rules if rule.call == "ioctl"), key=lambda rule: not rule.hot)
+    if not ioctls:
         return []
-    ioctl = seccomp.resolve_syscall(seccomp.Arch(arch), "ioctl")
-    most = len(hot)
-    return [(LOAD, 0, 0, ARCH), (EQUAL, 0, most + 4, AUDIT_ARCHS[arch]),
-            (LOAD, 0, 0, CALL), (EQUAL, 0, most + 2, ioctl),
+    number = seccomp.resolve_syscall(seccomp.Arch(arch), "ioctl")
+    return [(LOAD, 0, 0, ARCH), (EQUAL, 0, len(ioctls) + 5, AUDIT_ARCHS[arch]),
+            (LOAD, 0, 0, CALL), (EQUAL, 0, len(ioctls) + 3, number),
             (LOAD, 0, 0, SECOND_ARGUMENT),
-            *((EQUAL, most - 1 - number, int(number == most - 1), request)
-              for number, request in enumerate(hot)),
-            (RETURN, 0, 0, SECCOMP_RET_ALLOW)]
+            *((EQUAL, len(ioctls) - place, 0, rule.request or 0)
+              for place, rule in enumerate(ioctls)),
+            (RETURN, 0, 0, SECCOMP_RET_TRAP), (RETURN, 0, 0, SECCOMP_RET_ALLOW)]
 
 
 def program_of(rules: list[Rule], arch: str) -> list[Instruction]:
-    """Returns BPF that traps what the rules do not allow."""
+    """Returns BPF that traps what the rules do not allow. It is short: each thread has it loaded,
+    which takes Linux about a microsecond (of virtual time) an instruction."""
     made = seccomp.SyscallFilter(seccomp.TRAP)
     if not made.exist_arch(seccomp.Arch(arch)):
         made.add_arch(seccomp.Arch(arch))
         made.remove_arch(seccomp.Arch())
     made.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)
-    made.set_attr(seccomp.Attr.CTL_OPTIMIZE, 2)  # a binary tree
-    for rule in rules:
+    others = [rule for rule in rules if rule.call != "ioctl"]
+    made.set_attr(seccomp.Attr.CTL_OPTIMIZE,
+                  AS_TREE if len(others) > MOST_IN_A_ROW else IN_A_ROW)
+    for rule in others:
         try:
-            if rule.value is None:
+            if rule.no_bits is None:
                 made.add_rule(seccomp.ALLOW, rule.call)
-            elif rule.call == "ioctl":
-                made.add_rule(seccomp.ALLOW, rule.call, seccomp.Arg(
-                    1, seccomp.MASKED_EQ, REQUEST_MASK, rule.value))
             else:
                 made.add_rule(seccomp.ALLOW, rule.call, seccomp.Arg(
-                    2, seccomp.MASKED_EQ, rule.value, 0))
+                    2, seccomp.MASKED_EQ, rule.no_bits, 0))
         except RuntimeError:
             raise SystemExit(f"compile_filters: Linux has no system call {rule.call}") from None
     with tempfile.TemporaryFile() as file:
         made.export_bpf(file)
         file.seek(0)
-        return first_of(rules, arch) + [
+        return ioctls_of(rules, arch) + [
             (code, yes, no, value) for code, yes, no, value in
             struct.iter_unpack("=HBBI", file.read())]
 

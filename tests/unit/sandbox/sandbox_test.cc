@@ -106,9 +106,26 @@ TEST_F(SandboxDeathTest, AnIoctlIsItsRequest) {
   }
 }
 
+// By the main thread's filter, which those that it starts have, too.
 TEST_F(SandboxDeathTest, NothingBecomesExecutable) {
+  const auto become = [](ThreadKind kind, int protection) {
+    Confine(ThreadKind::kMain);
+    if (kind != ThreadKind::kMain) Confine(kind);
+    void* const page =
+        mmap(nullptr, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    mprotect(page, 4096, protection);
+    _exit(0);
+  };
+  for (const ThreadKind kind : {ThreadKind::kMain, ThreadKind::kVcpu}) {
+    EXPECT_EXIT(become(kind, PROT_READ | PROT_WRITE),
+                testing::ExitedWithCode(0), "");
+    EXPECT_EXIT(become(kind, PROT_READ | PROT_EXEC),
+                testing::ExitedWithCode(kViolationStatus),
+                "the system call mprotect ");
+  }
   const auto map = [](ThreadKind kind, int protection) {
-    Confine(kind);
+    Confine(ThreadKind::kMain);
+    if (kind != ThreadKind::kMain) Confine(kind);
     mmap(nullptr, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     _exit(0);
   };
