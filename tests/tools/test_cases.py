@@ -214,5 +214,5 @@ def test_a_mistake_in_a_format_comes_before_any_setup(tool: str, tmp_path) -> No
                           capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (USAGE, "")
     name = pathlib.Path(tool).name
-    assert done.stderr == (f"{name}: --format: cannot write {tmp_path}/no/such/x; name a file in a "
-                           "folder that is there\n")
+    assert done.stderr == (f"{name}: --format: cannot write {tmp_path}/no/such/x: No such file or "
+                           f"directory; make the folder {tmp_path}/no/such first\n")

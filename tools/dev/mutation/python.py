@@ -14,7 +14,8 @@ from .mutants import ROOT, Broken, Edit, Mutant, one_line, shortened
 PACKAGE = "tools/parkvmm/"
 # Tests of each room that need no emulated host, in the order in which they are tried.
 TESTS = {
-    "tools/parkvmm": ["cpio", "guest", "debian", "kernel_file", "commands", "native_walk"],
+    "tools/parkvmm": ["cpio", "output_files", "guest", "debian", "kernel_file", "commands",
+                      "native_walk"],
     "tools/parkvmm/bench": ["bench_runs", "bench", "effects", "report", "commands",
                             "bench_commands", "bench_vmm", "shards", "gates", "stress",
                             "attribution"],

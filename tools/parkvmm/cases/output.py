@@ -8,6 +8,7 @@ import pathlib
 import sys
 from collections.abc import Mapping
 
+from parkvmm import outputs
 from parkvmm.cases import formats
 from parkvmm.cases.cases import Suite
 from parkvmm.failure import USAGE, Failure
@@ -34,7 +35,9 @@ def parse(text: str, folder: pathlib.Path | None = None) -> Format:
                       "for example")
     if colon and not path:
         raise Failure(USAGE, f"--format: {text} names no file; say {name} or {name}:FILE")
-    return Format(name, (folder or pathlib.Path.cwd()) / path if path else None)
+    if path in ("", "-"):
+        return Format(name)
+    return Format(name, (folder or pathlib.Path.cwd()) / path)
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
@@ -51,23 +54,11 @@ def parse_all(texts: list[str], folder: pathlib.Path | None = None) -> list[Form
     for path in paths:
         if paths.count(path) > 1:
             raise Failure(USAGE, f"--format: two are one file, and each replaces it: {path}")
-        if not path.parent.is_dir() or path.is_dir() or not os.access(path.parent, os.W_OK):
-            raise Failure(USAGE, f"--format: cannot write {path}; name a file in a folder that is "
-                          "there")
+        try:
+            outputs.check(str(path))
+        except Failure as failure:
+            raise Failure(failure.status, f"--format: {failure}") from None
     return found
-
-
-def replace(path: pathlib.Path, text: str) -> None:
-    """Writes a file, whole or not at all. What is no regular file is written to."""
-    if path.exists() and not path.is_file():
-        path.write_text(text)
-        return
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(text)
-        draft.replace(os.path.realpath(path))
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def write(format_: Format, suites: list[Suite], verdict: str,
@@ -75,7 +66,8 @@ def write(format_: Format, suites: list[Suite], verdict: str,
     if format_.name != "github":
         text = MAKERS[format_.name](suites)
         if format_.path:
-            replace(format_.path, text)
+            sys.stdout.flush()  # It may be the same file.
+            outputs.write(str(format_.path), text.encode())
         else:
             sys.stdout.write(text)
         return

@@ -4,18 +4,19 @@
 There a file has the path that it has here, so that words, messages and results are the same.
 """
 
-import contextlib
 import dataclasses
 import difflib
 import os
 import stat
 
+from parkvmm import outputs
 from parkvmm.failure import USAGE, Failure, FileFailure
 from parkvmm.front.folder import size_of
 from parkvmm.front.table import INPUTS, KERNEL, OUTPUTS, Kind
 from parkvmm.front.words import (SEE, Value, absolute, has_command, replaced, said,
                                  values_of, values_of_config)
 from parkvmm.host.machine import FILES
+from parkvmm.outputs import cannot, shown
 
 LARGEST = (1 << 32) - 1  # bytes of a file that QEMU's fw_cfg device has
 # What is another thing in the emulated host. A file of these folders gets another path there.
@@ -56,15 +57,6 @@ class Files:
     outputs: list[Output]
     command: bool = False  # The guest runs one,
     tty: bool = False  # and it has a terminal.
-
-
-def shown(text: str) -> str:
-    """Returns a path on one line and without control characters."""
-    return text if text.isprintable() else repr(text)
-
-
-def cannot(verb: str, path: str, why: str, remedy: str) -> Failure:
-    return Failure(USAGE, f"cannot {verb} {shown(path)}: {why}; {remedy}")
 
 
 def near(path: str) -> str:
@@ -108,40 +100,6 @@ def check_input(path: str, may_be_folder: bool) -> None:
                       "read; write what it holds to a file first")
     if status.st_size > LARGEST:
         raise too_large(path)
-
-
-def check_output(path: str) -> bool:
-    """Raises Failure if nothing can be written there. Returns whether a new file may take its
-    place, as it may that of a regular one, or of none."""
-    folder = os.path.dirname(os.path.realpath(path))
-    try:
-        kind = os.stat(path).st_mode
-    except FileNotFoundError:
-        if not os.path.isdir(folder):
-            raise cannot("write", path, "No such file or directory",
-                         f"make the folder {shown(folder)} first") from None
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise cannot("write", path, "Permission denied",
-                         f"choose another folder than {shown(folder)}") from None
-        return True
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise cannot("write", path, why or "", "choose another path") from None
-    if stat.S_ISDIR(kind):
-        raise cannot("write", path, "Is a directory", "name a file in it")
-    if not os.access(path, os.W_OK):
-        raise cannot("write", path, "Permission denied", "choose another path")
-    return stat.S_ISREG(kind) and os.access(folder, os.W_OK | os.X_OK)
-
-
-def own_stream(path: str) -> str:
-    """Returns the name of stdout or stderr if that is what a path leads to, else nothing."""
-    with contextlib.suppress(OSError, ValueError):
-        named = os.stat(path)
-        for descriptor, name in ((1, "/dev/stdout"), (2, "/dev/stderr")):
-            if os.path.samestat(named, os.fstat(descriptor)):
-                return name
-    return ""
 
 
 def inside_of(value: Value, words: list[str], number: int) -> str:
@@ -214,11 +172,11 @@ def files_of(given: list[str]) -> Files:
                 raise FileFailure(failure.status, str(failure)) from None
             files.inputs.append(Input(absolute(value.text), inside_of(value, words, number)))
         elif value.option.kind in OUTPUTS and not dry and value.text != "-":
-            if stream := own_stream(value.text):  # It is not replaced, but gets what comes.
-                replaced(words, value, stream)
+            if own := outputs.own_stream(value.text):  # It is not replaced, but gets what comes.
+                replaced(words, value, outputs.STREAMS[own])
                 continue
             append = is_github(value)
-            whole = check_output(value.text) and not (
+            whole = outputs.check(value.text) and not (
                 append or value.option.kind is Kind.STREAM)
             files.outputs.append(Output(absolute(value.text), inside_of(value, words, number),
                                         whole, f"{value.name} {shown(value.text)}", append))

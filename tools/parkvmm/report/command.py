@@ -33,6 +33,7 @@ import sys
 import tempfile
 from typing import Any
 
+from parkvmm import outputs
 from parkvmm.bench import results
 from parkvmm.failure import DIFFERS, USAGE, Failure, end_with
 from parkvmm.guest import arms
@@ -44,7 +45,8 @@ def write(text: str, path: pathlib.Path) -> None:
         if str(path) == "-":
             sys.stdout.buffer.write(text.encode())
         else:
-            path.write_bytes(text.encode())
+            sys.stdout.flush()  # It may be the same file.
+            outputs.write(str(path), text.encode())
     except OSError as error:
         raise Failure(USAGE, f"{path}: {error.strerror}") from None
 

@@ -21,6 +21,7 @@ import pathlib
 import sys
 import time
 
+from parkvmm import outputs
 from parkvmm.bench.runner import VMM, host_files
 from parkvmm.cases import output
 from parkvmm.cases.cases import Suite
@@ -108,8 +109,8 @@ def soak(units: list[Unit], options: argparse.Namespace, key: str) -> list[run.O
                 say(f"again: {again(unit, options)}")
         done += unit.kexecs
         outcomes.append(outcome)
-        output.replace(options.out / "soak.json",
-                       json.dumps(document(options, outcomes, key), indent=1) + "\n")
+        outputs.write(str(options.out / "soak.json"), (
+            json.dumps(document(options, outcomes, key), indent=1) + "\n").encode())
     return outcomes
 
 

@@ -11,12 +11,11 @@ import signal
 import subprocess
 from typing import Any
 
-from parkvmm import documents
+from parkvmm import documents, outputs
 from parkvmm.bench import runner
 from parkvmm.bench.plan import Unit as BenchUnit
 from parkvmm.bench.vmm_guests import KEXECS, PROBE
 from parkvmm.cases.cases import Suite, suite_of_folder
-from parkvmm.cases.output import replace
 from parkvmm.failure import Failure
 from parkvmm.guest.run import host_deadline
 from parkvmm.paths import GUEST, ROOT
@@ -160,7 +159,7 @@ def kept(path: pathlib.Path, unit: Unit, key: str) -> Outcome | None:
 
 
 def keep(path: pathlib.Path, outcome: Outcome, key: str) -> None:
-    replace(path, json.dumps(outcome.document(key), indent=1) + "\n")
+    outputs.write(str(path), (json.dumps(outcome.document(key), indent=1) + "\n").encode())
 
 
 def suite(outcome: Outcome, folder: pathlib.Path) -> Suite:
