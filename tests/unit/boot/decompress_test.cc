@@ -4,10 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <initializer_list>
 #include <ostream>
 #include <string>
 
+#include "tests/support/memory_use.h"
 #include "tests/support/packing.h"
 
 namespace vmm {
@@ -58,6 +60,17 @@ TEST_P(DecompressFormatTest, RefusesOneByteMore) {
     const absl::Status status = Unpack(Pack(Bytes(size)), size - 1).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << size;
   }
+}
+
+TEST_P(DecompressFormatTest, WhatIsRefusedTakesNoMemory) {
+  const Bytes packed = Pack(Bytes(size_t{128} << 20));
+  const auto unpack = [&] {
+    bool refused = false;
+    const bool small = TakesLessThan(
+        64, [&] { refused = !Unpack(packed, uint64_t{1} << 20).ok(); });
+    exit(small && refused ? 0 : 1);
+  };
+  EXPECT_EXIT(unpack(), testing::ExitedWithCode(0), "");
 }
 
 TEST_P(DecompressFormatTest, SeesThatAStreamEndsEarly) {

@@ -116,6 +116,14 @@ TEST(CommandLink, EachKernelStartsAnew) {
   EXPECT_EQ(link.outgoing(), "");
 }
 
+// What follows is no part of it.
+TEST(CommandLink, ACreditOfOneByteIsNone) {
+  CommandLink link;
+  link.Take(kHello + MakeFrame(COMMAND_CREDIT, "\1") +
+            MakeFrame(COMMAND_STDOUT, "text"));
+  EXPECT_EQ(link.InputRoom(), 0u);
+}
+
 TEST(CommandLink, KeepsNoMoreThanAFrameOfNonsense) {
   CommandLink link;
   std::string taken;
