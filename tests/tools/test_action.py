@@ -132,6 +132,19 @@ def test_without_results_the_step_fails_as_vmm_did(job: Job, tmp_path: pathlib.P
     assert "it left no results, and ended with 69" in log_of(job)
 
 
+def test_a_dry_run_has_no_cases(job: Job, tmp_path: pathlib.Path) -> None:
+    job.inputs |= {"bundle": str(bundle_of(tmp_path, "exit 3")), "dry-run": "true",
+                   "out": "a/b"}
+    assert job.run() == 3
+    assert "left no results" not in log_of(job)
+    assert (tmp_path / "workspace/a/b/console.log").read_text() == ""
+
+
+def test_a_job_without_a_kernel_is_told() -> None:
+    with pytest.raises(Failure, match="the input kernel is missing"):
+        runner.main([], {"PARKVMM_INPUTS": "{}", "PARKVMM_HOME": "/nowhere"})
+
+
 def test_what_is_skipped_is_no_failure(job: Job, tmp_path: pathlib.Path) -> None:
     job.inputs["bundle"] = str(bundle_of(tmp_path, "exit 77"))
     assert job.run() == 0

@@ -14,8 +14,8 @@ import pytest
 from arm64_host import ROOT
 from case_readers import junit_cases, ktap_cases, tap_cases
 from parkvmm.cases import formats, output
-from parkvmm.cases.cases import (BROKEN, FAILED, SKIPPED, TIMED_OUT, Case, Suite, printable,
-                                 suite_of, suite_of_folder, tail_of)
+from parkvmm.cases.cases import (BROKEN, FAILED, SKIPPED, TIMED_OUT, Case, Suite, merged,
+                                 printable, suite_of, suite_of_folder, tail_of)
 from parkvmm.failure import USAGE, Failure
 
 SCHEMA = json.loads((ROOT / "docs/schemas/cases.schema.json").read_text())
@@ -87,6 +87,20 @@ def test_githubs_summary_is_small_and_has_what_failed() -> None:
     assert re.search(r"^\d+ more cases are not shown\.$", text, re.MULTILINE)
 
 
+def test_of_many_that_passed_a_summary_has_half_its_rows() -> None:
+    passed = tuple(Case(f"kexec {i}", ns=i) for i in range(1000))
+    text = formats.summary([Suite("many", passed, "kvm")], "all")
+    assert text.count("| kexec ") == formats.MAX_SUMMARY_ROWS / 2
+    assert f"\n{1000 - formats.MAX_SUMMARY_ROWS // 2} more cases are not shown.\n" in text
+    assert text.endswith("\nLabel `kvm`.\n")
+
+
+def test_a_summary_has_what_is_known_of_a_failure() -> None:
+    case = Case("end", FAILED, None, "guest-panic", "it panicked", ("  | last line", "vCPU 0"))
+    assert "\nend:\n\n      | last line\n    vCPU 0\n" in formats.summary(
+        [Suite("x", (case,))], "it panicked")
+
+
 def test_text_has_a_line_for_each_case_and_their_number() -> None:
     lines = formats.text_lines(ALL).splitlines()
     assert lines[0].split() == ["stock-4cpu:", "boot", "passed", "1.500", "s"]
@@ -139,11 +153,20 @@ def test_a_run_without_results_is_broken_and_has_its_last_lines(tmp_path) -> Non
     assert case.details[2:] == tuple(f"line {i}" for i in range(80, 100))
 
 
-@pytest.mark.parametrize("content", ["", "null", "[]", "{", '{"label": "kvm"}'])
+@pytest.mark.parametrize("content", [
+    "", "null", "[]", "{", '{"label": "kvm"}',
+    '{"label": 5, "tool": {"version": "1", "commit": "c"}, "cases": []}',
+    '{"label": "kvm", "tool": {"version": "1", "commit": "c"}, "cases": [{"name": "end", '
+    '"outcome": "passed", "ns": null, "id": 5, "message": null, "details": []}]}'])
 def test_results_that_are_cut_off_or_too_old_are_none(tmp_path, content: str) -> None:
     (tmp_path / "results.json").write_text(content)
     case, = suite_of_folder("x", tmp_path, 70).cases
     assert (case.outcome, case.id) == (BROKEN, "no-results")
+
+
+def test_suites_become_one_with_what_is_known_of_any() -> None:
+    found = merged("all", [NONE, GOOD, BAD])
+    assert found == Suite("all", NONE.cases + GOOD.cases + BAD.cases, "kvm", "0.1 (abc)")
 
 
 def test_a_run_that_did_not_begin_is_skipped(tmp_path) -> None:

@@ -113,6 +113,21 @@ def test_what_came_is_told_and_copied(scripted, tmp_path, capsys: Any) -> None:
                          "demo: FAILED with exit status 66; the lines above say why\n")
 
 
+def test_a_run_that_goes_well_has_no_failure(scripted, tmp_path, capsys: Any) -> None:
+    document = {"label": "kvm", "tool": {"version": "1", "commit": "c"}, "cases": [
+        {"name": name, "outcome": "passed", "ns": 1, "id": None, "message": None, "details": []}
+        for name in ("boot", "end")]}
+    scripted(f"echo '{json.dumps(document)}' >\"$1/results.json\"")
+    assert demo.main(["--emulated", "--format", f"github:{tmp_path}/summary.md"]) == 0
+    assert "FAILED" not in capsys.readouterr().err
+    assert "\n2 of 2 cases went well\n" in (tmp_path / "summary.md").read_text()
+
+
+def test_another_kernel_may_be_named() -> None:
+    assert demo.parse(["--kernel", "debian:7.3"]).kernel == "debian:7.3"
+    assert demo.parse([]).kernel == ""
+
+
 def test_formats_have_the_cases_of_the_run(scripted, tmp_path, capsys: Any) -> None:
     document: dict[str, Any] = {"label": "kvm", "tool": {"version": "1", "commit": "c"}, "cases": [
         {"name": "end", "outcome": "failed", "ns": None, "id": "guest-panic",

@@ -363,6 +363,8 @@ def test_a_host_is_large_enough_for_its_guest() -> None:
     assert (usual.cpus, usual.memory, usual.deterministic, usual.live) == (4, "6G", False, True)
     assert host_of("--deterministic", "run", "-c64", "K").cpus == 64
     assert host_of("--deterministic", "run", "-c2", "K").cpus == 4
+    assert host_of("--deterministic", "run", "-c512", "K").cpus == 512
+    assert host_of("--deterministic", "run", "-c513", "K").cpus == 4  # vmm refuses it.
     assert host_of("--deterministic", "--host-cpus=3", "run", "-c64", "K").cpus == 3
     assert host_of("run", "-m", "5G", "K").memory == "6G"
     assert host_of("run", "-m", "5G", "K", taken=1).memory == "7G"

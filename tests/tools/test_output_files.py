@@ -4,6 +4,7 @@
 import errno
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 import threading
@@ -112,6 +113,15 @@ def test_a_pipe_that_nobody_reads_is_an_error(tmp_path: pathlib.Path,
     os.close(idle)
 
 
+def test_only_a_pipe_may_get_a_reader_yet(tmp_path: pathlib.Path,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # A socket's name is short.
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        with pytest.raises(OSError, match="No such device or address"):
+            outputs.write("socket", b"text")
+
+
 @pytest.mark.parametrize(("path", "says"), [
     ("no/x", "No such file or directory; make the folder {0}/no first"),
     (".", "Is a directory; name a file in it"),
@@ -147,3 +157,6 @@ def test_who_may_write_where_is_looked_at(tmp_path: pathlib.Path,
         outputs.check(str(path))
     denied = {"/dev"}
     assert outputs.check("/dev/full") is False
+    denied = set()
+    assert outputs.check(str(path)) is True
+    assert outputs.check(str(tmp_path / "new")) is True

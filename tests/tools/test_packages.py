@@ -9,8 +9,8 @@ import tarfile
 
 import pytest
 from arm64_host import ROOT
-from parkvmm.failure import DATA, DIFFERS, USAGE, Failure
-from parkvmm.packages import archive, release
+from parkvmm.failure import DATA, DIFFERS, UNAVAILABLE, USAGE, Failure
+from parkvmm.packages import archive, completions, options, release, sources
 
 EPOCH = 1_800_000_000
 
@@ -46,7 +46,8 @@ def test_the_same_folder_gives_the_same_bytes(tmp_path: pathlib.Path) -> None:
     assert {(node.uid, node.gid, node.uname, node.mtime) for node in nodes.values()} == {
         (0, 0, "root", EPOCH)}
     assert {node.mode for node in nodes.values() if node.isfile()} == {0o644, 0o755}
-    assert nodes["parkvmm-1/program"].mode == 0o755
+    assert {nodes[f"parkvmm-1{name}"].mode for name in ("", "/b", "/program")} == {0o755}
+    assert nodes["parkvmm-1/link"].mode == 0o777
     assert nodes["parkvmm-1/link"].linkname == "b/y"
 
 
@@ -86,6 +87,8 @@ def test_changes_that_are_in_no_commit_are_refused_or_told() -> None:
     with pytest.raises(Failure, match="^a, b: in no commit; commit or stash it, or say") as caught:
         release.check_clean(" M a\n?? b", False)
     assert caught.value.status == USAGE
+    with pytest.raises(Failure, match="^a, b, c: in no commit"):
+        release.check_clean(" M a\n?? b\n?? c", False)
     with pytest.raises(Failure, match="^a, b, c and 1 more: in no commit"):
         release.check_clean(" M a\n?? b\n?? c\n?? d", False)
     assert release.check_clean(" M a", True)
@@ -111,3 +114,28 @@ def test_a_step_that_fails_ends_the_release_with_its_status() -> None:
     with pytest.raises(Failure, match="^sh -c kill .* was ended by SIGTERM$") as caught:
         release.call(["sh", "-c", "kill $$"], 60, {})
     assert caught.value.status == 143
+
+
+# --- what is packed ------------------------------------------------------------------
+
+def test_completions_lie_where_shells_look() -> None:
+    made = completions.files(True)
+    assert set(made) == {"bash-completion/completions/vmm", "fish/vendor_completions.d/vmm.fish",
+                         "zsh/site-functions/_vmm"}
+    assert made["zsh/site-functions/_vmm"].startswith("#compdef vmm\n")
+    assert not any(line.endswith(" ") for text in made.values() for line in text.splitlines())
+
+
+def test_an_output_is_an_option_that_writes() -> None:
+    known = {option.names[0]: options.is_output(option) for option in options.run_options()}
+    assert known["--results"] and known["--events"]
+    assert not known["--rootfs"] and not known["--timeout"]
+
+
+def test_what_a_program_of_this_machine_says_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sources.output_of("echo", " text ") == "text"
+    with pytest.raises(Failure, match="ls /nowhere: .*No such file.*; run tools/setup") as caught:
+        sources.output_of("ls", "/nowhere")
+    assert caught.value.status == UNAVAILABLE
+    monkeypatch.setattr(sources, "output_of", lambda *words: " ".join(words))
+    assert sources.installed("zlib1g") == "dpkg-query -W -f ${Version} zlib1g"

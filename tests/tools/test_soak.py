@@ -22,6 +22,11 @@ from parkvmm.soak.run import Outcome
 ARMS, CPUS = [STUB, "module", "park-host"], [1, 4, 16]
 UNIT = Unit(7, STUB, 4, 100, ("--gic", "2"), "n1sdp", "guest", True, True, 5)
 LINUX = dataclasses.replace(UNIT, arm="park-host", kexecs=10, idle_states=False, events=False)
+# Of --seed 1 with these arms and CPUs.
+GOLDEN = [Unit(1, "module", 1, 10, ("--cpu-model", "cortex-a72"), "thunderx2", "off", False, False,
+               1166352638),
+          Unit(2, STUB, 4, 100, ("--cpu-model", "cortex-a72"), "juno", "host", False, False,
+               622047892)]
 KEXEC = {"cpus": 4, "cpus_back": 4}
 
 
@@ -50,6 +55,40 @@ def test_a_unit_follows_from_the_seed_and_its_number() -> None:
     assert units[4] == draw(3, 5, ARMS, CPUS, 10_000)
     assert units[:5] != list(plan(4, 2000, ARMS, CPUS))[:5]
     assert len({unit.seed for unit in units}) == len(units)
+
+
+def test_a_seed_that_was_told_once_means_the_same_units() -> None:
+    assert draw(1, 1, ARMS, CPUS, 100) == GOLDEN[0]
+    assert draw(1, 2, ARMS, CPUS, 100) == GOLDEN[1]
+
+
+def test_a_soak_is_short_unless_asked_otherwise() -> None:
+    options = command.parse([])
+    assert (options.kexecs, options.seed, options.unit) == (200, 1, None)
+    assert options.arms == [STUB, "module", "park-host"] and options.cpus == [1, 2, 4, 8, 16]
+
+
+def test_what_the_units_take_is_built_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[set[tuple[str, str, str]]] = []
+    digested: list[str] = []
+    monkeypatch.setattr(command.arms, "build", lambda *words: None)
+    monkeypatch.setattr(command.arms, "prepare", prepared.append)
+    monkeypatch.setattr(command.run, "write_image", lambda: None)
+
+    def digest(path: pathlib.Path) -> str:
+        digested.append(str(path))
+        return "0"
+
+    monkeypatch.setattr(command, "digest", digest)
+    command.prepare([UNIT, LINUX])
+    assert prepared == [{("park-host", "default", "")}]
+    assert {str(command.VMM), str(ROOT / run.IMAGE), str(ROOT / run.PROBE)} < set(digested)
+
+
+def test_what_is_held_early_is_that_of_a_quarter() -> None:
+    said = "".join(f"[probe] x files {number}\n" for number in range(1, 9))
+    assert run.held(said) == {"files": [3, 8]}
+    assert run.held("[probe] x files 4\n") == {"files": [4, 4]}
 
 
 def test_all_kinds_are_drawn_and_none_that_cannot_be() -> None:
@@ -231,6 +270,15 @@ def test_a_soak_that_ends_well(ran, tmp_path, capsys) -> None:
     assert len(junit_cases((tmp_path / "junit.xml").read_text())) == 5
     assert command.main(words) == 0
     assert ran == [1, 2, 3, 4, 5], "each of them once"
+
+
+def test_how_long_it_will_take_is_told(ran, tmp_path, capsys, monkeypatch) -> None:
+    clock = iter(range(0, 100_000, 600))  # seconds: each unit takes ten minutes
+    monkeypatch.setattr(command.time, "monotonic", lambda: next(clock))
+    words = ["--kexecs", "300", "--arms", "stub", "--cpus", "4", "--out", str(tmp_path)]
+    assert command.main(words) == 0
+    said = capsys.readouterr().err
+    assert [f"about {left} min left" in said for left in (20, 10, 0)] == [True] * 3
 
 
 def test_a_unit_that_fails_is_named_and_run_again(ran, tmp_path, capsys) -> None:

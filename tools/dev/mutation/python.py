@@ -24,7 +24,7 @@ TESTS = {
     "tools/parkvmm/debian": ["debian", "debian_fetch", "debian_parts", "kernel_file", "guest",
                              "commands", "native_walk"],
     "tools/parkvmm/guest": ["guest", "kernel_file", "commands", "bench"],
-    "tools/parkvmm/front": ["front_door", "front_session"],
+    "tools/parkvmm/front": ["front_door", "front_session", "demo"],
     "tools/parkvmm/host": ["host", "saved_host", "front_session", "commands", "kernel_file",
                            "native_walk"],
     "tools/parkvmm/packages": ["packages", "manual", "installation", "layout"],
