@@ -86,9 +86,18 @@ def test_what_the_units_take_is_built_and_counts(monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_is_held_early_is_that_of_a_quarter() -> None:
-    said = "".join(f"[probe] x files {number}\n" for number in range(1, 9))
-    assert run.held(said) == {"files": [3, 8]}
-    assert run.held("[probe] x files 4\n") == {"files": [4, 4]}
+    said = "".join(sample(number, 5) for number in range(1, 9))
+    assert run.held(said) == {"own_bytes": [3, 8], "threads": [5, 5], "files": [11, 11]}
+    assert run.held(sample(4, 5)) == {"own_bytes": [4, 4], "threads": [5, 5], "files": [11, 11]}
+    assert run.held("") == {}
+
+
+def test_threads_that_become_more_are_seen() -> None:
+    assert run.held("".join(sample(1, threads) for threads in (5, 5, 5, 6)))["threads"] == [5, 6]
+
+
+def test_what_is_held_once_the_machine_is_gone_is_its_results() -> None:
+    assert run.held(sample(1, 5) + sample(2, 5) + sample(9_999_999, 1))["own_bytes"] == [1, 2]
 
 
 def test_all_kinds_are_drawn_and_none_that_cannot_be() -> None:
@@ -150,32 +159,29 @@ def test_a_unit_of_linux_is_its_arm() -> None:
     assert after(words, "--results") == "@RESULTS@/results.json"
 
 
-SAID = """[probe] 0007 own_bytes 1000
-[probe] 0007 threads 5
-[probe] 0007 files 11
-[probe] 0007 own_bytes {late}
-[probe] 0007 threads {threads}
-[probe] 0007 files 11
-"""
+def sample(own_bytes: int, threads: int, files: int = 11) -> str:
+    """What the probe says each second."""
+    return (f"[probe] 0007 own_bytes {own_bytes}\n[probe] 0007 threads {threads}\n"
+            f"[probe] 0007 files {files}\n")
 
 
-@pytest.mark.parametrize("status, kexecs, lost_events, late, threads, wrong", [
-    (0, [KEXEC] * 100, 0, 1000 + (1 << 20), 5, ""),
-    (66, [KEXEC] * 100, 0, 1000, 5, "the last line"),
-    (0, [KEXEC] * 99, 0, 1000, 5, "99 of 100 kexecs came up"),
-    (0, [KEXEC] * 100 + [{"cpus": 4, "cpus_back": 0}], 0, 1000, 5, "4 CPUs were lost"),
-    (0, [KEXEC] * 99 + [{"cpus": 4, "cpus_back": 3}], 0, 1000, 5, "1 CPUs were lost"),
-    (0, [KEXEC] * 100, 3, 1000, 5, "3 events were lost"),
-    (0, [KEXEC] * 100, 0, 1001 + (1 << 20), 5, "own_bytes grew from 1000 to 1049577"),
-    (0, [KEXEC] * 100, 0, 1000, 6, "threads grew from 5 to 6"),
+@pytest.mark.parametrize("status, kexecs, lost_events, late, files, wrong", [
+    (0, [KEXEC] * 100, 0, 1000 + (1 << 20), 11, ""),
+    (66, [KEXEC] * 100, 0, 1000, 11, "the last line"),
+    (0, [KEXEC] * 99, 0, 1000, 11, "99 of 100 kexecs came up"),
+    (0, [KEXEC] * 100 + [{"cpus": 4, "cpus_back": 0}], 0, 1000, 11, "4 CPUs were lost"),
+    (0, [KEXEC] * 99 + [{"cpus": 4, "cpus_back": 3}], 0, 1000, 11, "1 CPUs were lost"),
+    (0, [KEXEC] * 100, 3, 1000, 11, "3 events were lost"),
+    (0, [KEXEC] * 100, 0, 1001 + (1 << 20), 11, "own_bytes grew from 1000 to 1049577"),
+    (0, [KEXEC] * 100, 0, 1000, 12, "files grew from 11 to 12"),
 ])
 def test_a_unit_is_judged(status: int, kexecs: list[dict[str, int]], lost_events: int, late: int,
-                          threads: int, wrong: str) -> None:
+                          files: int, wrong: str) -> None:
     outcome = run.judged(UNIT, status, results(kexecs, lost_events),
-                         SAID.format(late=late, threads=threads), "the last line")
+                         sample(1000, 5) + sample(late, 5, files), "the last line")
     assert outcome.wrong == wrong
     assert outcome.cpus_lost == sum(kexec["cpus"] - kexec["cpus_back"] for kexec in kexecs)
-    assert outcome.held == {"own_bytes": [1000, late], "threads": [5, threads], "files": [11, 11]}
+    assert outcome.held == {"own_bytes": [1000, late], "threads": [5, 5], "files": [11, files]}
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
@@ -184,11 +190,12 @@ def scripted(monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 
 def test_what_a_run_leaves_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     document = json.dumps(results([KEXEC] * 100))
-    scripted(monkeypatch, f"echo '{document}' >$1/results.json; echo '[probe] 0007 files 9'")
+    scripted(monkeypatch, f"echo '{document}' >$1/results.json; echo '{sample(8, 7, 9)}'")
     (tmp_path / "unit").mkdir()
     (tmp_path / "unit" / "old").touch()
     outcome = run.run(UNIT, tmp_path / "unit")
-    assert outcome == Outcome(UNIT, 0, 100, 0, {"files": [9, 9]}, "")
+    assert outcome == Outcome(UNIT, 0, 100, 0, {"own_bytes": [8, 8], "threads": [7, 7],
+                                                "files": [9, 9]}, "")
     assert not (tmp_path / "unit" / "old").exists()
 
 

@@ -79,13 +79,16 @@ def command(unit: Unit, out: pathlib.Path) -> list[str]:
 
 
 def held(said: str) -> dict[str, list[int]]:
-    """Returns what the VMM held early and late in a run, of each kind."""
-    found = {}
-    for what in SLACK:
-        samples = [int(value) for value in re.findall(rf"^\[probe\] \w+ {what} (\d+)$", said, re.M)]
-        if samples:
-            found[what] = [samples[len(samples) // 4], samples[-1]]
-    return found
+    """Returns what the VMM held early and late in a run, of each kind: while its machine was
+    there, whose threads it then has. Afterwards it has the text of its results in memory."""
+    samples = re.findall(r"^\[probe\] \w+ own_bytes (\d+)\n\[probe\] \w+ threads (\d+)\n"
+                         r"\[probe\] \w+ files (\d+)$", said, re.M)
+    rows = [dict(zip(SLACK, map(int, sample))) for sample in samples]
+    if not rows:
+        return {}
+    early = rows[len(rows) // 4]
+    late = [row for row in rows if row["threads"] >= early["threads"]][-1]
+    return {what: [early[what], late[what]] for what in SLACK}
 
 
 def judged(unit: Unit, status: int, results: dict[str, Any], said: str, last: str) -> Outcome:
