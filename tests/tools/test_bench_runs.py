@@ -10,10 +10,11 @@ import re
 import pytest
 from bench_results import GROUP, plan_of, unit
 from case_readers import junit_cases
+from parkvmm import locks
 from parkvmm.bench import (analysis, command, export, hazards, markdown, plan, results,
                            runner, unit_cases)
 from parkvmm.cases.cases import Case, Suite
-from parkvmm.failure import DIFFERS, OUTPUT_LOST, UNAVAILABLE, USAGE, Failure
+from parkvmm.failure import DIFFERS, OUTPUT_LOST, TRY_LATER, UNAVAILABLE, USAGE, Failure
 from parkvmm.guest import arms, kernel_file
 from parkvmm.paths import IMAGE
 
@@ -200,6 +201,14 @@ def test_runs_that_are_there_are_counted(tmp_path, monkeypatch) -> None:
     runner.Runner(more, VIRTUAL, tmp_path, 1).run_all()
     assert said == ["2 of 3 runs are there already", "stop-3cpu-0 begins",
                     "1 of 1: stop-3cpu-0: done"]
+
+
+def test_two_measurements_do_not_write_to_one_folder(tmp_path) -> None:
+    made = runner.Runner(plan.parse(plan_of(GROUP)), VIRTUAL, tmp_path, 1)
+    with locks.alone_in(tmp_path, "tools/bench"):
+        with pytest.raises(Failure, match=f"another tools/bench writes to {tmp_path}; wait") as why:
+            made.run_all()
+    assert why.value.status == TRY_LATER
 
 
 def test_a_run_that_does_not_end_is_given_up(tmp_path, monkeypatch) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from arm64_host import ROOT
 from case_readers import junit_cases
-from parkvmm.failure import DIFFERS, OUTPUT_LOST, USAGE, Failure
+from parkvmm import locks
+from parkvmm.failure import DIFFERS, OUTPUT_LOST, TRY_LATER, USAGE, Failure
 from parkvmm.soak import command, run
 from parkvmm.soak.plan import MACHINES, STUB, Unit, draw, plan
 from parkvmm.soak.run import Outcome
@@ -369,6 +370,16 @@ def test_what_was_run_with_other_code_counts_no_more(ran, tmp_path, monkeypatch)
     assert ran == [1, 2, 1, 2, 1, 2]
     assert command.main([*words, "--seed", "2"]) == 0
     assert ran[6:] == [1, 2]
+
+
+def test_two_soaks_do_not_write_to_one_folder(ran, tmp_path) -> None:
+    words = ["--kexecs", "100", "--arms", "stub", "--out", str(tmp_path)]
+    with locks.alone_in(tmp_path, "tools/soak"):
+        with pytest.raises(Failure, match=f"another tools/soak writes to {tmp_path}; wait for it, "
+                           "or say --out for another folder") as caught:
+            command.main(words)
+    assert caught.value.status == TRY_LATER and not ran
+    assert command.main(words) == 0
 
 
 def test_a_unit_there_is_not_is_told(ran, tmp_path) -> None:

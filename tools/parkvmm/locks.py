@@ -33,3 +33,16 @@ def held(path: pathlib.Path, deadline: float, say: Callable[[str], None]) -> Ite
                                   f"holds {path}") from None
                 time.sleep(POLL)
         yield
+
+
+@contextlib.contextmanager
+def alone_in(folder: pathlib.Path, who: str) -> Iterator[None]:
+    """Holds a folder of results for the block. Raises Failure if another one has it: what the
+    two write would be mixed."""
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failure(TRY_LATER, f"another {who} writes to {folder}; wait for it, or say "
+                          "--out for another folder") from None
+        yield

@@ -22,6 +22,7 @@ import threading
 import time
 from typing import Any, Callable
 
+from parkvmm import locks
 from parkvmm.bench.plan import Plan, Unit
 from parkvmm.bench.processes import SIGNALS, TASK_DONE, Events, Processes
 from parkvmm.failure import DEADLINE, UNAVAILABLE, Failure
@@ -186,7 +187,7 @@ def say(message: str) -> None:
 class Runner:
     def __init__(self, plan: Plan, clock: Clock, out: pathlib.Path, jobs: int) -> None:
         self._plan, self._clock, self._jobs = plan, clock, jobs
-        self._runs = out / "runs"
+        self._out, self._runs = out, out / "runs"
         self._stopped = threading.Event()
         self._processes = Processes()
 
@@ -246,7 +247,8 @@ class Runner:
             progress.skip(run)
         if len(todo) < len(runs):
             say(f"{len(runs) - len(todo)} of {len(runs)} runs are there already")
-        with Events() as events, concurrent.futures.ThreadPoolExecutor(self._jobs) as pool:
+        with (locks.alone_in(self._out, "tools/bench"), Events() as events,
+              concurrent.futures.ThreadPoolExecutor(self._jobs) as pool):
             try:
                 futures = [pool.submit(self.work, run, progress) for run in todo]
                 for future in futures:

@@ -21,7 +21,7 @@ import pathlib
 import sys
 import time
 
-from parkvmm import outputs
+from parkvmm import locks, outputs
 from parkvmm.bench.runner import VMM, host_files
 from parkvmm.cases import output
 from parkvmm.cases.cases import Suite
@@ -124,7 +124,8 @@ def main(argv: list[str]) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Failure(OUTPUT_LOST, f"cannot write {options.out}: {error.strerror}") from None
-    outcomes = soak(units, options, prepare(units))
+    with locks.alone_in(options.out, "tools/soak"):
+        outcomes = soak(units, options, prepare(units))
     print(table(outcomes), flush=True)
     suites: list[Suite] = [run.suite(outcome, options.out / outcome.unit.name)
                            for outcome in outcomes]
