@@ -94,7 +94,9 @@ def test_what_is_held_early_is_that_of_a_quarter() -> None:
 
 
 def test_threads_that_become_more_are_seen() -> None:
-    assert run.held("".join(sample(1, threads) for threads in (5, 5, 5, 6)))["threads"] == [5, 6]
+    said = "".join(sample(1, threads) for threads in (5, 5, 5, 6))
+    assert run.held(said)["threads"] == [5, 6]
+    assert run.judged(UNIT, 0, results([KEXEC] * 100), said, "").wrong == "threads grew from 5 to 6"
 
 
 def test_what_is_held_once_the_machine_is_gone_is_its_results() -> None:

@@ -117,6 +117,10 @@ const FakeMachine::Step kVersion = [](FakeMachine& machine) {
                 .kind = Event::Kind::kPsci,
                 .function = PSCI_MIGRATE_INFO_TYPE});
 };
+const FakeMachine::Step kCpu1IsCalled =
+    Push({.kind = Event::Kind::kPsci, .function = PSCI_CPU_ON_64, .args = {1}});
+const FakeMachine::Step kCpu1Starts =
+    Push({.vcpu = 1, .kind = Event::Kind::kStart});
 const FakeMachine::Step kCpu1Leaves =
     Push({.vcpu = 1, .kind = Event::Kind::kPsci, .function = PSCI_CPU_OFF});
 const FakeMachine::Step kCpu1IsOff =
@@ -600,12 +604,9 @@ TEST_F(SessionTest, AGuestThatHaltedHasEnded) {
 // faults.md A1, A12.
 TEST_F(SessionTest, AGuestWithoutMarksIsJudgedByWhatIsSeen) {
   options_.expected_kexecs = 1;
-  const FakeMachine::Step on = Push(
-      {.kind = Event::Kind::kPsci, .function = PSCI_CPU_ON_64, .args = {1}});
-  const FakeMachine::Step started =
-      Push({.vcpu = 1, .kind = Event::Kind::kStart});
-  FakeMachine::Script script = {kVersion, on, started, kCpu1Leaves,
-                                kVersion, on, started, Nothing};
+  FakeMachine::Script script = {kVersion,    kCpu1IsCalled, kCpu1Starts,
+                                kCpu1Leaves, kVersion,      kCpu1IsCalled,
+                                kCpu1Starts, Nothing};
   SessionResult result = Run(script);
   EXPECT_EQ(result.conclusion.code, ExitCode::kTimeout);
   EXPECT_EQ(result.boots[1].came_up, CameUpBy::kSettled);
@@ -622,12 +623,9 @@ TEST_F(SessionTest, AGuestWithoutMarksIsJudgedByWhatIsSeen) {
 
 // Events are taken 50 ms late: what was called in between is not known yet.
 TEST_F(SessionTest, AGuestSettlesOnceNoCallCanBeOnItsWay) {
-  const FakeMachine::Step on = Push(
-      {.kind = Event::Kind::kPsci, .function = PSCI_CPU_ON_64, .args = {1}});
-  const FakeMachine::Step started =
-      Push({.vcpu = 1, .kind = Event::Kind::kStart});
-  FakeMachine::Script script = {kVersion, on, started, kCpu1Leaves,
-                                kVersion, on, started};
+  FakeMachine::Script script = {kVersion,    kCpu1IsCalled, kCpu1Starts,
+                                kCpu1Leaves, kVersion,      kCpu1IsCalled,
+                                kCpu1Starts};
   script.insert(script.end(), 9, Nothing);
   script.emplace_back([](FakeMachine& machine) {  // A second after the start.
     machine.Push({.ns = machine.Now() - 10 * kMs,
@@ -644,12 +642,9 @@ TEST_F(SessionTest, AGuestSettlesOnceNoCallCanBeOnItsWay) {
 
 // Without marks, only the panic before it tells a crash kernel from another.
 TEST_F(SessionTest, AKernelThatFollowsAPanicIsACrashKernel) {
-  const FakeMachine::Step on = Push(
-      {.kind = Event::Kind::kPsci, .function = PSCI_CPU_ON_64, .args = {1}});
-  const FakeMachine::Step started =
-      Push({.vcpu = 1, .kind = Event::Kind::kStart});
-  FakeMachine::Script script = {kVersion,    on,       started, Nothing,
-                                kCpu1Leaves, kVersion, Nothing, kPowerOff};
+  FakeMachine::Script script = {kVersion, kCpu1IsCalled, kCpu1Starts,
+                                Nothing,  kCpu1Leaves,   kVersion,
+                                Nothing,  kPowerOff};
   EXPECT_FALSE(Run(script).boots.at(1).crash);
   script[3] = Print("Kernel panic - not syncing: x\n");
   EXPECT_TRUE(Run(script).boots.at(1).crash);
