@@ -14,11 +14,11 @@ from typing import Any
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from parkvmm.guest.run import PARAMS  # noqa: E402
+from parkvmm.guest.run import PARAMS, SHORT_BOOT  # noqa: E402
 
 # A third of a boot in the emulated host is console output. Warnings stay, by which a guest is
 # judged: `quiet` would leave them out.
-LESS = "loglevel=5 cryptomgr.notests"
+LESS = f"loglevel=5 {SHORT_BOOT}"
 
 IMAGE = "build/guest/debian/Image"
 INITRAMFS = "build/guest/initramfs.cpio"

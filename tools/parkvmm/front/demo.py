@@ -22,7 +22,7 @@ from parkvmm.debian import kernels
 from parkvmm.failure import OUTPUT_LOST, USAGE, Failure
 from parkvmm.files import digest_now
 from parkvmm.guest import image
-from parkvmm.guest.run import PARAMS, guest_deadline
+from parkvmm.guest.run import PARAMS, SHORT_BOOT, guest_deadline
 from parkvmm.host.native import lacking_here
 from parkvmm.paths import BUILD, GUEST, IMAGE, INSTALLED, ROOT, TOOLS
 from parkvmm.process import child
@@ -37,8 +37,9 @@ DESCRIPTION = f"""A Linux guest kexecs in the VMM, and a table says what happene
     {NAME} [OPTION]...
 
 Where this machine's KVM cannot run AArch64 guests, an arm64 host is emulated,
-and everything is in its virtual time. The guest's kernel leaves out its crypto
-self-tests (cryptomgr.notests), which are most of its way to init.
+and everything is in its virtual time. The guest's kernel leaves out what has
+nothing to do with its CPUs and is most of its way to init: crypto self-tests
+(cryptomgr.notests), bpf, certificates and jitter (initcall_blacklist).
 """
 EPILOG = "Exit status: the VMM's, as vmm run --help lists them; 69 something is missing."
 
@@ -126,7 +127,7 @@ def vmm_words(options: argparse.Namespace, results: str, kernel: str, initramfs:
     return ["run", *["-v"] * options.verbose, "--cpus", str(options.cpus), "--memory", "1G",
             "--psci", options.psci, "--seed", "1",
             "--timeout", f"{guest_deadline(options.cycles, options.cpus)}s", "--params", PARAMS,
-            "--params", f"cryptomgr.notests park.cycles={options.cycles}",
+            "--params", f"{SHORT_BOOT} park.cycles={options.cycles}",
             "--expect-kexecs", str(options.cycles), "--results", f"{results}/results.json",
             "--events", f"{results}/events.jsonl", "--initrd", initramfs, kernel]
 
@@ -188,8 +189,8 @@ def main(argv: list[str]) -> int:
     emulated = options.emulated or options.deterministic or (
         not options.native and lacking_here() is not None)
     what = options.kernel or "Debian's kernel"
-    say(f"{options.cycles} kexecs of {what} with {options.cpus} CPUs, without its crypto "
-        f"self-tests; the guest's console goes to {shown}/console.log")
+    say(f"{options.cycles} kexecs of {what} with {options.cpus} CPUs, its boot cut short; the "
+        f"guest's console goes to {shown}/console.log")
     for name in ("results.json", "events.jsonl"):  # An older run's would be taken for this one's.
         with contextlib.suppress(FileNotFoundError):
             (out / name).unlink()
