@@ -435,6 +435,13 @@ def test_a_machine_gets_its_files_in_order_and_can_be_stopped_and_restored() -> 
         assert word not in qemu()
 
 
+@pytest.mark.parametrize("model, cpu", [
+    ("neoverse-n1", "neoverse-n1"), ("max", "max,pauth-impdef=on"),
+    ("max,sve=off", "max,sve=off,pauth-impdef=on"), ("max,pauth=off", "max,pauth=off")])
+def test_pointers_are_signed_by_what_qemu_does_fast(model: str, cpu: str) -> None:
+    assert f"-cpu {cpu} " in qemu("--cpu-model", model)
+
+
 def test_virtual_time_is_one_thread_and_a_fixed_seed() -> None:
     line = qemu("--deterministic")
     for word in ("thread=single", "-icount shift=0,sleep=off", "-seed 1", "clock=vm", "nokaslr",

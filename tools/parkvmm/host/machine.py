@@ -63,6 +63,14 @@ def live_devices(run: pathlib.Path, sockets: Mapping[str, int]) -> list[str]:
     return command
 
 
+def cpu_of(model: str) -> str:
+    """Returns QEMU's -cpu. A kernel signs a pointer in almost every function, and QARMA takes QEMU
+    longer than the function; QEMU 10 has its own algorithm by default."""
+    if model.partition(",")[0] == "max" and "pauth" not in model:
+        return f"{model},pauth-impdef=on"
+    return model
+
+
 def qemu_command(options: argparse.Namespace, run: pathlib.Path, initramfs: pathlib.Path, *,
                  parts: Sequence[pathlib.Path] = (), sockets: Mapping[str, int] | None = None,
                  restored: bool = False) -> list[str]:
@@ -87,7 +95,7 @@ def qemu_command(options: argparse.Namespace, run: pathlib.Path, initramfs: path
         parameters.append(options.host_params)
     command = [
         QEMU, "-M", f"virt,virtualization=on,gic-version={options.gic}",
-        "-cpu", options.cpu_model, "-smp", str(options.cpus), "-m", options.memory,
+        "-cpu", cpu_of(options.cpu_model), "-smp", str(options.cpus), "-m", options.memory,
         *accel, "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot",
         "-kernel", str(options.host_kernel), "-initrd", str(initramfs),
         "-append", " ".join(parameters),
