@@ -11,7 +11,8 @@
 namespace vmm {
 
 // Returns the lines of a JSON text. Bytes of a string that are no UTF-8, which
-// JSON cannot hold, become U+FFFD each: options and files may have any.
+// JSON cannot hold, become U+FFFD each: options and files may have any. What a
+// terminal would obey is escaped.
 std::string JsonText(const nlohmann::json& value);
 
 // Prints an answer to stdout. Returns kOutputLost, and says why, if stdout took

@@ -310,6 +310,11 @@ void KexecTracker::Complete(CameUpBy by) {
   Boot& boot = boots_.back();
   Boundaries at = {.kexec = kexec_, .version = version_, .up = up_};
   AddCpus(at, cpus_);
+  // Without a version, whom was turned on before the last one went off was so
+  // by the old kernel, and who came for the new one cannot be told.
+  if (boot.kexec && !version_ && at.last_off && at.first_called < at.last_off) {
+    at.first_called = at.last_started = std::nullopt;
+  }
   boot.came_up = by;
   boot.lost = LostOf(cpus_);
   if (!boot.kexec) {  // Nobody was there before: who is on already is on.

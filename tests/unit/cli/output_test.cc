@@ -19,6 +19,15 @@ TEST(JsonTextTest, WhatIsNoUtf8IsReplacedAndTheRestStays) {
   EXPECT_EQ(text.back(), '\n');
 }
 
+TEST(JsonTextTest, WhatATerminalObeysIsEscaped) {
+  const std::string value = "\x7f \u0080\u009b31m\u00a0\u00e9";
+  const std::string text = JsonText({{"initrd", value}});
+  EXPECT_NE(text.find("\\u007f \\u0080\\u009b31m\u00a0\u00e9\""),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(json::parse(text)["initrd"], value);
+}
+
 // Returns what Print() came to with stdout on `path`, and what it said.
 std::pair<ExitCode, std::string> PrintTo(const char* path) {
   const int before = dup(STDOUT_FILENO);

@@ -587,6 +587,24 @@ TEST(KexecTrackerTest, WhatComesOutOfOrderIsNoPhase) {
   EXPECT_EQ(boot.cpus_back, 2u);
 }
 
+TEST(KexecTrackerTest, WithoutAVersionTheOldKernelsCallsAreNotTheNextOnes) {
+  Story story(3);
+  story.Boot(0, 3);
+  story.Mark(1000, MARK_CODE_KEXEC, 3);
+  story.TurnOn(1010, 1);
+  story.TurnOff(1020, 2);
+  story.Mark(1100, MARK_CODE_UP, 3);
+  EXPECT_EQ(story.tracker.boots()[1].phases, (Phases{.down = 21}));
+  EXPECT_EQ(story.tracker.boots()[1].shares.up, std::nullopt);
+
+  story.Mark(2000, MARK_CODE_KEXEC, 3);
+  story.TurnOff(2020, 2);
+  story.TurnOn(2021, 2);
+  story.Mark(2100, MARK_CODE_UP, 3);
+  EXPECT_EQ(story.tracker.boots()[2].phases,
+            (Phases{.down = 21, .up = 1, .userspace = 78}));
+}
+
 // What left for the first kexec leaves once.
 TEST(KexecTrackerTest, AKexecWithoutMarksHasItsOwnLeaves) {
   Story story(3);
