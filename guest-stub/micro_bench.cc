@@ -143,4 +143,5 @@ STUB_PAYLOAD(micro_bench) {
     MeasureOff(count, rounds);
     MeasureIpi(count, rounds);
   }
+  Measure("ctr_el0", [] { (void)READ_SYSREG(ctr_el0); });
 }

@@ -4,6 +4,7 @@
 Most checks are functions of a text, so that a test can give them one that is wrong.
 """
 
+import importlib
 import json
 import re
 import runpy
@@ -275,6 +276,13 @@ def test_what_a_call_costs_is_what_was_recorded() -> None:
     rows = [line for line in micro.table(figures).splitlines() if line.startswith("|")]
     text = section("docs/results.md", "What a call costs")
     assert rows == [line for line in text.splitlines() if line.startswith("|")]
+
+
+def test_why_guests_exit_is_what_was_recorded(monkeypatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools/dev"))
+    exits = importlib.import_module("exits")
+    page = exits.PAGE.read_text(encoding="utf-8")
+    assert exits.written(page, json.loads(exits.RECORD.read_text(encoding="utf-8"))) == page
 
 
 def test_what_confinement_costs_is_what_was_recorded() -> None:

@@ -54,7 +54,8 @@ NAMES = {"hvc_kvm": "hypercall that KVM handles",
          "ipi_off_1": "an IPI that it leaves with, until it is seen OFF",
          "ipi_off_8": "an IPI that 8 CPUs leave with, until all are seen OFF",
          "ipi_off_32": "an IPI that 32 CPUs leave with",
-         "ipi_off_128": "an IPI that 128 CPUs leave with"}
+         "ipi_off_128": "an IPI that 128 CPUs leave with",
+         "ctr_el0": "a read of CTR_EL0"}
 
 Figures = dict[str, int]
 
