@@ -49,6 +49,30 @@ def test_two_builds_of_one_preset_wait_for_each_other(tree: pathlib.Path) -> Non
             assert second.wait(DEADLINE) == 0
 
 
+def test_upgraded_system_headers_are_precompiled_anew(tree: pathlib.Path) -> None:
+    pch = tree / "build/host/CMakeFiles/headers.dir/cmake_pch.hxx.pch"
+    pch.parent.mkdir(parents=True)
+    pch.touch()
+    (tree / "bin/cmake").write_text(f"""#!/bin/sh
+        if test -f {pch}; then
+          echo "error: unistd.h has been modified since the precompiled header 'x' was built"
+          exit 1
+        fi""")
+    words = ["tools/build", "host"]
+    environment = os.environ | {"PATH": f"{tree}/bin:{os.environ['PATH']}"}
+    done = subprocess.run(words, cwd=tree, text=True, capture_output=True, timeout=DEADLINE,
+                          check=False, env=environment)
+    assert done.returncode == 0 and not pch.exists()
+    assert "precompiling them anew" in done.stderr
+
+    (tree / "bin/cmake").write_text("#!/bin/sh\necho error: a semicolon is missing; exit 1")
+    pch.touch()
+    done = subprocess.run(words, cwd=tree, text=True, capture_output=True, timeout=DEADLINE,
+                          check=False, env=environment)
+    assert done.returncode == 1 and pch.exists()
+    assert "anew" not in done.stderr and "a semicolon is missing" in done.stderr
+
+
 def test_builds_of_two_presets_do_not_wait(tree: pathlib.Path) -> None:
     said_out, said_in = os.pipe()
     go_on_out, go_on_in = os.pipe()
