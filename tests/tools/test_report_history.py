@@ -97,8 +97,9 @@ def test_a_line_follows_a_unit_in_the_order_that_is_given() -> None:
                                 result({"hotplug": [9_000_000]}, "c" * 40),
                                 result({"stop": [1_000_000, 2_000_000, 4_000_000]}, "a" * 40)])
     assert markers(html, "down") == [
-        "stop-4cpu, result 1 (bbbbbbbbb): 3.00 ms", "stop-4cpu, result 3 (aaaaaaaaa): 2.00 ms",
-        "hotplug-4cpu, result 2 (ccccccccc): 9.00 ms"]
+        "stop-4cpu, result 1 (parkvmm bbbbbbbbb): 3.00 ms",
+        "stop-4cpu, result 3 (parkvmm aaaaaaaaa): 2.00 ms",
+        "hotplug-4cpu, result 2 (parkvmm ccccccccc): 9.00 ms"]
     ticks = re.findall(r'class="tick middle">(\w{7})<', html)
     assert ticks[:3] == ["bbbbbbb", "ccccccc", "aaaaaaa"]
     # The unit is not in result 2, so no line leads past it.
@@ -181,13 +182,31 @@ def test_units_of_other_plans_and_machines_are_others() -> None:
 
 
 @pytest.mark.parametrize("commits, kernels, name", [
-    (("a" * 40, "b" * 40), ("0" * 64, "1" * 64), "2 (bbbbbbbbb)"),
-    (("a" * 40, "a" * 40), ("0" * 64, "1" * 64), "2 (kernel 111111111)"),
+    (("a" * 40, "b" * 40), ("0" * 64, "1" * 64), "2 (kernel 111111111)"),
+    (("a" * 40, "b" * 40), ("0" * 64, "0" * 64), "2 (parkvmm bbbbbbbbb)"),
     (("a" * 40, "a" * 40), ("0" * 64, "0" * 64), "2")])
 def test_a_result_is_named_by_what_differs(commits, kernels, name) -> None:
     one, = history.histories([result({"stop": [1]}, commit, kernel)
                               for commit, kernel in zip(commits, kernels)])
     assert history.named(one.entries[1], one) == name
+
+
+@pytest.mark.parametrize("releases, name, tick", [
+    (("6.18.0-rc1-00011-gdeadbeef", "6.18.0-rc1-00012-gc0ffee123456"),
+     "2 (kernel 6.18.0-rc1-00012-gc0ffee123456)", "c0ffee1"),
+    (("6.12.117+deb12-cloud-arm64", "7.3.1+deb14-cloud-arm64"),
+     "2 (kernel 7.3.1+deb14-cloud-arm64)", "7.3.1"),
+    (("6.18.0", "6.18.0"), "2 (kernel 111111111)", "1111111"),
+    ((None, "6.18.0"), "2 (kernel 6.18.0)", "6.18.0")])
+def test_a_kernel_is_named_by_its_release_if_that_tells_it_apart(releases, name, tick) -> None:
+    found = [result({"stop": [1]}, kernel=sha * 64) for sha in "01"]
+    for one, release in zip(found, releases):
+        one["units"][0]["run"]["guest"]["kernel_release"] = release
+    whole, = history.histories(found)
+    assert history.named(whole.entries[1], whole) == name
+    assert history.tick(whole.entries[1], whole) == tick
+    assert f"<code>{releases[1]}</code>" in page.render_history(found)
+    assert releases[1] in history.csv_text([whole])
 
 
 # --- what is said ---------------------------------------------------------------------

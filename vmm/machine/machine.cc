@@ -6,6 +6,7 @@
 #include "psci-emul/park_abi.h"
 #include "vmm/base/sha256.h"
 #include "vmm/base/status_macros.h"
+#include "vmm/boot/linux_release.h"
 #include "vmm/boot/loader.h"
 #include "vmm/boot/memory_map.h"
 #include "vmm/machine/guest_tree.h"
@@ -225,18 +226,22 @@ void Machine::RingAlarm() {
   alarm_->ring();
 }
 
-absl::StatusOr<std::string> Machine::DigestOf(GuestRange loaded) const {
+absl::StatusOr<absl::Span<const uint8_t>> Machine::BytesOf(
+    GuestRange loaded) const {
   ASSIGN_OR_RETURN(const void* const host, memory_->HostRange(loaded));
-  return Sha256(
-      absl::MakeSpan(static_cast<const uint8_t*>(host), loaded.size()));
+  return absl::MakeSpan(static_cast<const uint8_t*>(host), loaded.size());
 }
 
 absl::StatusOr<GuestDigests> Machine::Digests() const {
   GuestDigests digests;
   const auto kernel = GuestRange::Make(plan_.boot.kernel, kernel_bytes_);
-  ASSIGN_OR_RETURN(digests.kernel, DigestOf(*kernel));
+  ASSIGN_OR_RETURN(const auto bytes, BytesOf(*kernel));
+  digests.kernel = Sha256(bytes);
+  digests.kernel_release = LinuxRelease(absl::string_view(
+      reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   if (plan_.boot.initrd) {
-    ASSIGN_OR_RETURN(digests.initrd, DigestOf(*plan_.boot.initrd));
+    ASSIGN_OR_RETURN(const auto initrd, BytesOf(*plan_.boot.initrd));
+    digests.initrd = Sha256(initrd);
   }
   digests.dtb = Sha256(dtb_);
   return digests;

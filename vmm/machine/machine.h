@@ -98,7 +98,7 @@ class Machine : public MachineControl {
   // Returns JudgeParkEntry() of the plan.
   psci::JudgeEntry JudgeEntry() const;
   absl::Status LoadGuest(const MachineSpec& spec);
-  absl::StatusOr<std::string> DigestOf(GuestRange loaded) const;
+  absl::StatusOr<absl::Span<const uint8_t>> BytesOf(GuestRange loaded) const;
   void CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
                      const MachineSpec& spec);
 

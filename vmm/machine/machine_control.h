@@ -24,7 +24,8 @@ namespace vmm {
 
 // What a machine starts with, by content: each as Sha256() says it.
 struct GuestDigests {
-  std::string kernel;  // Unpacked.
+  std::string kernel;                         // Unpacked.
+  std::optional<std::string> kernel_release;  // Its own name: LinuxRelease().
   std::optional<std::string> initrd;
   std::string dtb;
 };

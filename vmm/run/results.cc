@@ -91,6 +91,7 @@ std::string NameOf(ParkMode mode) {
 json GuestJson(const MachineSpec& spec, const SessionResult& session) {
   json guest = {{"kernel_format", spec.kernel.format},
                 {"kernel_sha256", session.digests.kernel},
+                {"kernel_release", nullptr},
                 {"initrd_sha256", nullptr},
                 {"dtb_sha256", session.digests.dtb},
                 {"command_line", spec.command_line},
@@ -103,6 +104,9 @@ json GuestJson(const MachineSpec& spec, const SessionResult& session) {
     guest["park_pages"] = {
         {"base", absl::StrFormat("0x%x", session.park->pages.base().value())},
         {"bytes", session.park->pages.size()}};
+  }
+  if (session.digests.kernel_release) {
+    guest["kernel_release"] = *session.digests.kernel_release;
   }
   if (session.digests.initrd) guest["initrd_sha256"] = *session.digests.initrd;
   return guest;

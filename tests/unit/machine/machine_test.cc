@@ -136,10 +136,15 @@ TEST_F(MachineTest, DigestsAreOfWhatLiesInRam) {
   EXPECT_EQ(digests.kernel, Sha256(spec.kernel.content).value());
   EXPECT_EQ(digests.initrd, std::nullopt);
   EXPECT_EQ(digests.dtb, Sha256(machine_->dtb()));
+  EXPECT_EQ(digests.kernel_release, std::nullopt);
+  constexpr absl::string_view kBanner = "Linux version 6.18.0-rc1 (me@here)";
+  spec.kernel = *ParseRaw(
+      "stub", Content(std::vector<uint8_t>(kBanner.begin(), kBanner.end())));
   spec.initrd = Content(std::vector<uint8_t>{1, 2, 3});
   Create(spec);
   digests = machine_->Digests().value();
   EXPECT_EQ(digests.initrd, Sha256(spec.initrd).value());
+  EXPECT_EQ(digests.kernel_release, "6.18.0-rc1");
 }
 
 // kvmtool enters KVM_RUN with stopped vCPUs and pays for it at each CPU_ON.

@@ -49,6 +49,7 @@ TEST(ResultsTest, NamesTheGuestByItsContent) {
   json guest = Results(session, spec)["guest"];
   EXPECT_EQ(guest["kernel_format"], "Image");
   EXPECT_EQ(guest["kernel_sha256"], "12");
+  EXPECT_EQ(guest["kernel_release"], nullptr);
   EXPECT_EQ(guest["initrd_sha256"], nullptr);
   EXPECT_EQ(guest["dtb_sha256"], "56");
   EXPECT_EQ(guest["command_line"], "quiet");
@@ -57,6 +58,7 @@ TEST(ResultsTest, NamesTheGuestByItsContent) {
   EXPECT_EQ(guest["park"], "off");
   EXPECT_EQ(guest["park_pages"], nullptr);
 
+  session.digests.kernel_release = "6.18.0-rc1";
   session.digests.initrd = "34";
   spec.psci = PsciHandler::kVmm;
   session.gic = GicVersion::kV3;
@@ -67,6 +69,7 @@ TEST(ResultsTest, NamesTheGuestByItsContent) {
     spec.park = mode;
     guest = Results(session, spec)["guest"];
     EXPECT_EQ(guest["park"], name);
+    EXPECT_EQ(guest["kernel_release"], "6.18.0-rc1");
   }
   EXPECT_EQ(guest["initrd_sha256"], "34");
   EXPECT_EQ(guest["gic"], 3);

@@ -2,15 +2,16 @@
 """Builds the page of several results: how down, up and teardown of each unit went from one
 to the next.
 
-A result holds no date, and the commit of parkvmm but none of a kernel, which it knows by its
-sha256. So results are in the order in which they were given, and each is named by the commit
-and the kernels that it holds. Results with different labels are never in one picture.
+A result holds no date. So results are in the order in which they were given, and each is named by
+what differs: its kernels, by the release that a kernel calls itself or by their sha256, or else the
+commit of parkvmm. Results with different labels are never in one picture.
 """
 
 import csv
 import dataclasses
 import io
 import math
+import re
 from typing import Iterable, Iterator
 
 from parkvmm.bench import analysis
@@ -44,8 +45,16 @@ class Entry:
         return ", ".join(commit[:SHORT] or "unknown" for commit in self.of_runs("tool", "commit"))
 
     @property
-    def kernel(self) -> str:
+    def kernel_sha256(self) -> str:
         return ", ".join(sha[:SHORT] for sha in self.of_runs("guest", "kernel_sha256"))
+
+    @property
+    def kernel(self) -> str:
+        """Returns releases, with a commit if the kernels were built so. A kernel without one, and
+        all of a result of before there were any, has its sha256."""
+        guests = [unit["run"]["guest"] for unit in self.result["units"] if unit["run"]]
+        return ", ".join(sorted({guest.get("kernel_release") or guest["kernel_sha256"][:SHORT]
+                                 for guest in guests}))
 
     @property
     def hosts(self) -> str:
@@ -87,6 +96,21 @@ class History:
     def timed(self) -> bool:
         return self.label != EMULATED
 
+    @property
+    def kernels(self) -> dict[int, str]:
+        """Returns by each entry's number what tells its kernels from those of the others. Empty if
+        all are the same."""
+        by_sha256 = {entry.number: entry.kernel_sha256 for entry in self.entries}
+        by_release = {entry.number: entry.kernel for entry in self.entries}
+        different = len(set(by_sha256.values()))
+        if different == 1:
+            return {}
+        return by_release if len(set(by_release.values())) == different else by_sha256
+
+    @property
+    def commits_differ(self) -> bool:
+        return len({entry.commit for entry in self.entries}) > 1
+
 
 def tracks_of(entries: list[Entry]) -> list[Track]:
     """Follows each unit. That of another plan, or of another machine, is another unit, and its
@@ -125,12 +149,11 @@ def changes(history: History) -> Iterator[Change]:
 
 
 def named(entry: Entry, history: History) -> str:
-    """Names a result by what differs: the commit of parkvmm, or else the kernel."""
-    if len({one.commit for one in history.entries}) > 1:
-        return f"{entry.number} ({entry.commit})"
-    if len({one.kernel for one in history.entries}) > 1:
-        return f"{entry.number} (kernel {entry.kernel})"
-    return str(entry.number)
+    """Names a result by what differs: the kernel, or else the commit of parkvmm."""
+    if history.kernels:
+        return f"{entry.number} (kernel {history.kernels[entry.number]})"
+    return f"{entry.number} (parkvmm {entry.commit})" if history.commits_differ else str(
+        entry.number)
 
 
 def sentences(history: History) -> list[str]:
@@ -169,13 +192,19 @@ def panels(history: History) -> Markup:
 
 
 def tick(entry: Entry, history: History) -> str:
-    """Returns what stands at the axis: the commit, or the kernel, if that is what differs and
-    there are few."""
-    if len({one.commit for one in history.entries}) > 1:
-        return entry.commit.partition(",")[0][:7]
-    if len({one.kernel for one in history.entries}) > 1:
-        return entry.kernel.partition(",")[0][:7]
-    return str(entry.number)
+    """Returns what stands at the axis: the beginning of what differs."""
+    if history.kernels:
+        return short_of(history.kernels[entry.number].partition(",")[0])
+    return entry.commit.partition(",")[0][:7] if history.commits_differ else str(entry.number)
+
+
+def short_of(kernel: str) -> str:
+    """Returns the commit of a release that has one, as setlocalversion writes it, or else its
+    version; of a sha256 its first digits."""
+    commit = re.search(r"-g([0-9a-f]{7})[0-9a-f]*", kernel)
+    if commit:
+        return commit[1]
+    return kernel.partition("+")[0][:12] if "." in kernel else kernel[:7]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,15 +228,16 @@ def csv_text(found: Iterable[History]) -> str:
     """Returns a line for each unit of each result, ns."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["label", "unit", "result", "parkvmm_commit", "kernel_sha256", "kexecs",
-                     "cpus_back", *(f"{measure}_{which}_ns" for measure in MEASURES
-                                    for which in ("median", "least", "most"))])
+    writer.writerow(["label", "unit", "result", "parkvmm_commit", "kernel_release",
+                     "kernel_sha256", "kexecs", "cpus_back",
+                     *(f"{measure}_{which}_ns" for measure in MEASURES
+                       for which in ("median", "least", "most"))])
     for history in found:
         for track in history.tracks:
             for row in rows_of(track):
                 writer.writerow([
                     history.label, track.name, row.entry.number, row.entry.commit,
-                    row.entry.kernel, row.count, row.back,
+                    row.entry.kernel, row.entry.kernel_sha256, row.count, row.back,
                     *(value for one in row.spreads for value in (
                         (one.median, one.least, one.most) if one and history.timed
                         else ("", "", "")))])
