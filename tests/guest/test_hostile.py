@@ -16,7 +16,7 @@ from payload_runs import SOAK, WALL_CLOCK, Boot, Run, check
 sys.path.insert(0, str(ROOT / "tools/dev"))
 import tried  # noqa: E402
 
-OPERATIONS = 12_000 if SOAK else 4_000  # of each boot CPU; the others do more
+OPERATIONS = 12_000 if SOAK else 2_500  # of each boot CPU; the others do more
 SEEDS = range(1, 61 if SOAK else 2)
 MEMORY_SLACK = 512  # KiB
 RUNS = tuple(Run("hostile", cpus=cpus, params=f"ops={OPERATIONS} seed={seed}", park=park,

@@ -35,7 +35,7 @@ RIGHT = [
     Run("entry_state", cpus=2, params="door=device"),
     *(Run("park_matrix", cpus=8, params=f"old={door} new={door} between cycles=6",
           next=("park_matrix",)) for door in ("page", "device")),
-    SOAK := Run("park_soak", cpus=16, params=rounds(50, soak=134), park="host", watched=True),
+    SOAK := Run("park_soak", cpus=16, params=rounds(20, soak=134), park="host", watched=True),
 ]
 IDLE = {(door, park): Run("park_idle", cpus=3, params=f"door={door} ms=100", park=park,
                           clocked=True)
@@ -43,12 +43,12 @@ IDLE = {(door, park): Run("park_idle", cpus=3, params=f"door={door} ms=100", par
                            ("page", "guest")]}
 # One CPU goes and comes, 25 times by each door, while the others are off.
 FEW, MANY = (Run("park_bench", cpus=cpus, params="most=1", park="host", events=True)
-             for cpus in (4, 128))
+             for cpus in (4, 64))
 # Wrong on purpose: what is named is not the point.
 WRONG = [
     Run("park_device", cpus=4),
     Run("park_forms", cpus=4),
-    Run("park_storm", cpus=8, params="rounds=50"),
+    Run("park_storm", cpus=8, params=rounds(20, soak=50)),
     Run("park_soak", cpus=8, params="rounds=20 loop=mixed"),
     Run("park_soak", cpus=8, params="rounds=20 loop=pair"),
 ]

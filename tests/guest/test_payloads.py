@@ -37,12 +37,12 @@ BUSY_ENDS = [
 SPECIFIED = [
     Run("psci_calls", cpus=17),
     Run("entry_state", cpus=2),
-    Run("cpu_on_race", cpus=4, params=rounds(200, soak=1000)),
-    Run("on_off_chase", cpus=4, params="rounds=50"),
+    Run("cpu_on_race", cpus=4, params=rounds(100, soak=1000)),
+    Run("on_off_chase", cpus=4, params=rounds(25, soak=50)),
     Run("affinity_poll", cpus=3, params="rounds=100"),
     # 15 cycles a round. A soak makes 10,005 of them, in two runs: each has its deadline, on a
     # busy machine too.
-    *dict.fromkeys(Run("off_on_cycles", cpus=16, params=rounds(50, soak=each))
+    *dict.fromkeys(Run("off_on_cycles", cpus=16, params=rounds(20, soak=each))
                    for each in (334, 333)),
     Run("suspend", cpus=2),
     Run("leftover_interrupts", cpus=2),
@@ -51,12 +51,12 @@ SPECIFIED = [
     *BUSY_ENDS,
     Run("system_off", cpus=4),
 ]
-FLOOD = Run("flood", params="count=500", watched=True)
+FLOOD = Run("flood", params=f"count={500 if SOAK else 200}", watched=True)
 KEXECS = Run("kexec_again", cpus=4, params="kexecs=6", next=("kexec_again",))
 OURS = [
     Run("alarm"),
     Run("mmio_nowhere"),
-    Run("wide", cpus=512),
+    Run("wide", cpus=512 if SOAK else 128),
     FLOOD,
     KEXECS,
 ]
