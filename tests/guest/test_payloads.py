@@ -10,8 +10,7 @@ import re
 import pytest
 
 from payload_runs import (
-    CPU_STUCK, RESET, TIMEOUT, VERDICT, WALL_CLOCK, Boot, Outcome, Run, by_kvm,
-    check, rounds)
+    CPU_STUCK, RESET, SOAK, TIMEOUT, VERDICT, WALL_CLOCK, Boot, Outcome, Run, by_kvm, check, rounds)
 
 STOP_DEADLINE = 1.0  # seconds from SYSTEM_OFF to the last CPU's last instruction
 

@@ -120,7 +120,8 @@ def test_an_initramfs_has_init_a_shell_and_the_next_kernel(parts: pathlib.Path) 
                      "boot/Image": parts / "Image"}
     tree = image.tree_of(found)
     assert tree["bin/sh"] == cpio.link("busybox") and tree["proc"] == cpio.directory()
-    assert tree["init"] == cpio.regular(parts / "init")
+    assert tree["init"] == cpio.regular(parts / "init", executable=True)
+    assert tree["bin/busybox"].mode == 0o755 and tree["boot/Image"].mode == 0o644
     assert "boot/Image" not in collected(parts, "--no-kernel")
 
 

@@ -17,9 +17,9 @@ set(PARKVMM_MAINTAINER "parkvmm maintainers" CACHE STRING
 function(parkvmm_install_share component)
   set(folder ${CMAKE_BINARY_DIR}/share-${component})
   install(CODE "execute_process(
-    COMMAND ${Python3_EXECUTABLE} -B -m parkvmm.packages.share
-      --version ${PROJECT_VERSION} --kind ${component} --commit \"${PARKVMM_COMMIT}\" ${folder}
-    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}/tools
+    COMMAND \"${Python3_EXECUTABLE}\" -B -m parkvmm.packages.share --version ${PROJECT_VERSION}
+      --kind ${component} --commit \"${PARKVMM_COMMIT}\" \"${folder}\"
+    WORKING_DIRECTORY \"${CMAKE_SOURCE_DIR}/tools\"
     COMMAND_ERROR_IS_FATAL ANY)" COMPONENT ${component} ${ARGN})
   install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}
     COMPONENT ${component} ${ARGN})

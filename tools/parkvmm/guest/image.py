@@ -25,6 +25,8 @@ OUTPUT = GUEST / "initramfs.cpio"
 
 # Source files by their path in the guest, without the first slash.
 Files = dict[str, pathlib.Path]
+# Can be executed even if their source cannot: an installed tree has busybox among its data.
+PROGRAMS = ("init", "bin/busybox")
 
 
 class Parser(argparse.ArgumentParser):
@@ -66,7 +68,8 @@ def tree_of(files: Files) -> cpio.Tree:
     tree: cpio.Tree = {name: cpio.directory() for name in ("dev", "proc", "sys", "tmp")}
     tree["dev/console"] = cpio.console()
     tree["bin/sh"] = cpio.link("busybox")
-    return tree | {path: cpio.regular(source) for path, source in files.items()}
+    return tree | {path: cpio.regular(source, executable=True if path in PROGRAMS else None)
+                   for path, source in files.items()}
 
 
 def check_kernel(path: pathlib.Path) -> None:
