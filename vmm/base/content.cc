@@ -33,6 +33,7 @@ Content::Content(std::shared_ptr<const Source> source, uint64_t size)
     : source_(std::move(source)), size_(size) {}
 
 Content::Content(std::vector<uint8_t> bytes) : size_(bytes.size()) {
+  // cppcheck-suppress useInitializationList ; source_ precedes size_
   source_ = std::make_shared<const Source>(Source{.bytes = std::move(bytes)});
 }
 

@@ -26,6 +26,7 @@ class Request {
   consteval Request(const char* name, unsigned long number)
       : name_(name), number_(number) {
     size_t size = 0;
+    // cppcheck-suppress sizeofVoid ; not compiled for void
     if constexpr (!std::is_void_v<Argument>) size = sizeof(Argument);
     if ((number >> 8 & 0xff) != 0xae || (number >> 16 & 0x3fff) != size) {
       TheSizeInTheNumberIsNotTheArguments();

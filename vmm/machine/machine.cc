@@ -184,8 +184,8 @@ void Machine::CreateThreads(std::vector<std::unique_ptr<Vcpu>> vcpus,
 // While any thread runs, the guest may ask for a stop, and that needs all of
 // them: so they end together, before the first is destroyed.
 Machine::~Machine() {
-  RequestStop({.kind = StopReason::Kind::kInterrupt});
-  Join();
+  Machine::RequestStop({.kind = StopReason::Kind::kInterrupt});
+  Machine::Join();
 }
 
 void Machine::Start() {

@@ -116,10 +116,12 @@ std::optional<Shares> SharesBetween(Stamp begin, Stamp end,
     active[edge.who] += edge.change;
   }
   spend_until(*end);
+  // cppcheck-suppress containerOutOfBounds ; it has kWhos + 1
+  const int64_t nobodys = total[kWhos];
   return Shares{.firmware = total[kFirmware],
                 .vmm = total[kVmm],
                 .polling = total[kPolling],
-                .kernel = total[kWhos]};
+                .kernel = nobodys};
 }
 
 template <typename Key>
