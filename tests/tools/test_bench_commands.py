@@ -91,9 +91,8 @@ def test_a_machine_that_fails_ends_the_measurement(monkeypatch, capsys) -> None:
 
 
 def micro_with(monkeypatch, *words: str, figures: dict | None = None) -> int:
-    monkeypatch.setattr(sys, "argv", ["bench-micro", *words])
     monkeypatch.setattr(micro, "measure", lambda cpus: figures or figures_of())
-    return micro.main()
+    return micro.main(list(words))
 
 
 def test_figures_are_checked_and_written_if_asked_for(tmp_path, monkeypatch, capsys) -> None:

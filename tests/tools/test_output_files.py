@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that the user names to be written: tools/parkvmm/outputs.py."""
 
+import argparse
 import errno
 import os
 import pathlib
@@ -11,7 +12,7 @@ import threading
 
 import pytest
 from parkvmm import outputs
-from parkvmm.failure import USAGE, Failure
+from parkvmm.failure import OUTPUT_LOST, USAGE, Failure
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LONG = b"".join(b"%d\n" % number for number in range(40000))  # more than a pipe holds
@@ -160,3 +161,42 @@ def test_who_may_write_where_is_looked_at(tmp_path: pathlib.Path,
     denied = set()
     assert outputs.check(str(path)) is True
     assert outputs.check(str(tmp_path / "new")) is True
+
+
+# --- what commands have found out --------------------------------------------------------
+
+def test_what_cannot_be_written_is_refused_at_once(tmp_path: pathlib.Path, capsys) -> None:
+    parser = argparse.ArgumentParser(prog="measure")
+    parser.add_argument("--json", type=outputs.argument)
+    assert parser.parse_args(["--json", f"{tmp_path}/new"]).json == tmp_path / "new"
+    with pytest.raises(SystemExit) as ended:
+        parser.parse_args(["--json", f"{tmp_path}/no/file"])
+    assert ended.value.code == USAGE
+    assert f"cannot write {tmp_path}/no/file: No such file or directory; make the folder" in (
+        capsys.readouterr().err)
+
+
+def test_what_is_lost_is_told_in_a_line() -> None:
+    with pytest.raises(Failure, match="^cannot write /dev/full: No space left on device$") as lost:
+        outputs.save(pathlib.Path("/dev/full"), "figures")
+    assert lost.value.status == OUTPUT_LOST
+    assert outputs.lost(pathlib.Path("/dev/null"), "figures") == []
+
+
+def test_a_bench_that_is_killed_leaves_a_result_that_is_whole(tmp_path: pathlib.Path) -> None:
+    """Whenever that is: it writes a large one again and again, and does nothing else."""
+    path = tmp_path / "result.json"
+    script = ("import pathlib, sys; from parkvmm.bench import results\n"
+              "text = '{}' + ' ' * (16 << 20) + 'end'\n"
+              "results.text_of = lambda _: text\n"
+              "while True:\n"
+              "    results.save({}, pathlib.Path(sys.argv[1]))\n"
+              "    print('written', flush=True)\n")
+    for _ in range(5):
+        with subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE,
+                              env=os.environ | {"PYTHONPATH": f"{ROOT}/tools"}) as process:
+            assert process.stdout and process.stdout.readline() == b"written\n"
+            process.kill()
+        with open(path, "rb") as file:
+            file.seek(-3, os.SEEK_END)
+            assert file.read() == b"end"

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that the user names to be written, as vmm/base/file.h deals with them."""
 
+import argparse
 import contextlib
 import errno
 import os
+import pathlib
 import select
 import stat
 import time
 
-from parkvmm.failure import USAGE, Failure
+from parkvmm.failure import OUTPUT_LOST, USAGE, Failure
 
 PATIENCE = 5  # seconds for the reader of a pipe
 AGAIN = 0.02  # seconds until it is looked for again
@@ -79,6 +81,30 @@ def write(path: str, content: bytes) -> None:
             pour(descriptor, content)
         finally:
             os.close(descriptor)
+
+
+def argument(text: str) -> pathlib.Path:
+    """A type of argparse's: what cannot be written is refused before there is anything to lose."""
+    try:
+        check(text)
+    except Failure as failure:
+        raise argparse.ArgumentTypeError(str(failure)) from None
+    return pathlib.Path(text)
+
+
+def save(path: pathlib.Path, content: str) -> None:
+    """Writes what a command has found out. Failure says in one line what is lost."""
+    for line in lost(path, content):
+        raise Failure(OUTPUT_LOST, line)
+
+
+def lost(path: pathlib.Path, content: str) -> list[str]:
+    """Writes it, and returns a line if it could not: for a command that has more to write."""
+    try:
+        write(str(path), content.encode())
+    except OSError as error:
+        return [f"cannot write {shown(str(path))}: {error.strerror or error}"]
+    return []
 
 
 def replace(path: str, content: bytes) -> None:

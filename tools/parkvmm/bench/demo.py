@@ -12,6 +12,7 @@ import subprocess
 import sys
 from typing import Any
 
+from parkvmm import outputs
 from parkvmm.bench.facts import PHASES
 from parkvmm.bench.plan import Unit
 from parkvmm.bench.runner import vmm_words
@@ -45,7 +46,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cpus", type=int, default=4)
     parser.add_argument("--host-cpus", type=int)
     parser.add_argument("--cycles", type=int, default=2)
-    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--json", type=outputs.argument)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--host-option", action="append", default=[])
     parser.add_argument("--format", action="append", default=[])
@@ -149,12 +150,13 @@ def main() -> int:
         status = status or results["status"]
         report["label"] = results["label"]
         report["arms"].append({"arm": name, "results": results})
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
+    lost = outputs.lost(options.json, json.dumps(report, indent=2) + "\n") if options.json else []
+    for line in lost:
+        say(line)
     say(f"medians of {options.cycles} kexecs an arm, label {report['label']}; "
         f"everything else: {options.out}/ARM/")
     written = write_formats(formats, suites)
-    return status or (0 if written else OUTPUT_LOST)
+    return status or (0 if written and not lost else OUTPUT_LOST)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import json
 import pathlib
 from typing import Any, Iterable, Iterator
 
+from parkvmm import outputs
 from parkvmm.bench.analysis import MEASURES, values
 from parkvmm.bench.facts import PHASES, WHO, Sample, places
 
@@ -118,7 +119,7 @@ def trace(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_all(result: dict[str, Any], out: pathlib.Path) -> None:
-    (out / "samples.csv").write_text(csv_text(result), encoding="utf-8", newline="")
-    (out / "google-benchmark.json").write_text(
-        json.dumps(google_benchmark(result), indent=1) + "\n")
-    (out / "trace.json").write_text(json.dumps(trace(result)) + "\n")
+    outputs.save(out / "samples.csv", csv_text(result))
+    outputs.save(out / "google-benchmark.json",
+                 json.dumps(google_benchmark(result), indent=1) + "\n")
+    outputs.save(out / "trace.json", json.dumps(trace(result)) + "\n")

@@ -17,11 +17,11 @@ arm64-host's. Build first: tools/build arm64.
 
 import argparse
 import json
-import pathlib
 import re
 import subprocess
 import sys
 
+from parkvmm import outputs
 from parkvmm.labels import VIRTUAL_TIME
 from parkvmm.paths import ROOT, TOOLS
 
@@ -141,10 +141,10 @@ def complaints(figures: dict[str, Figures]) -> list[str]:
     return found
 
 
-def main() -> int:
+def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         description="Measures calls and accesses in virtual time.")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE",
+    parser.add_argument("--json", type=outputs.argument, metavar="FILE",
                         help="write the figures")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--check", action="store_true",
@@ -153,7 +153,7 @@ def main() -> int:
                      help="what --seccomp on adds to each figure")
     parser.add_argument("--cpus", type=int, default=CPUS, metavar="N",
                         help=f"the payload's, 2 to 129 (default: {CPUS})")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     if not 2 <= options.cpus <= 129:
         parser.error(f"--cpus {options.cpus}: 2 to 129")
     if options.check and options.cpus != CPUS:
@@ -161,9 +161,8 @@ def main() -> int:
     figures = (measure_confined if options.confined else measure)(options.cpus)
     print((confined_table if options.confined else table)(figures))
     if options.json:
-        options.json.write_text(json.dumps(
-            {"schema_version": 1, "label": VIRTUAL_TIME, "figures": figures},
-            indent=2) + "\n")
+        outputs.save(options.json, json.dumps(
+            {"schema_version": 1, "label": VIRTUAL_TIME, "figures": figures}, indent=2) + "\n")
     worse = complaints(figures) if options.check else []
     for line in worse:
         print(f"bench-micro: {line}", file=sys.stderr)

@@ -12,7 +12,7 @@ import json
 import pathlib
 from typing import Any
 
-from parkvmm import documents
+from parkvmm import documents, outputs
 from parkvmm.bench.plan import Plan, Unit
 from parkvmm.cases.cases import printable
 from parkvmm.failure import DIFFERS, Failure
@@ -133,7 +133,7 @@ def text_of(result: Result) -> str:
 
 
 def save(result: Result, path: pathlib.Path) -> None:
-    path.write_text(text_of(result))
+    outputs.save(path, text_of(result))
 
 
 def require_valid(document: Any, name: str) -> None:

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 
+from parkvmm import outputs
 from parkvmm.bench import vmm_guests
 from parkvmm.bench.vmm_costs import Figures, cpus_of, is_peers, tables, written
 from parkvmm.failure import UNAVAILABLE, Failure
@@ -114,7 +115,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--qemu", action="store_true", help="measure Debian 12's QEMU as well")
     parser.add_argument("--kvmtool", type=pathlib.Path, metavar="FILE",
                         help="measure kvmtool as well: a static arm64 lkvm")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures")
+    parser.add_argument("--json", type=outputs.argument, metavar="FILE", help="write the figures")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true",
                       help="fail if a figure is worse than the recorded one")
@@ -160,7 +161,7 @@ def main(argv: list[str]) -> int:
     found = measure_all(options)
     print(tables(found["figures"]))
     if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        outputs.save(options.json, json.dumps(found, indent=2) + "\n")
     if options.record:
         before = recorded() if RECORD.exists() else {"figures": {}}
         merged = before | found | {"figures": before["figures"] | found["figures"]}

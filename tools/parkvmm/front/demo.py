@@ -16,6 +16,7 @@ import subprocess
 import sys
 from typing import NoReturn
 
+from parkvmm import outputs
 from parkvmm.cases import output
 from parkvmm.cases.cases import suite_of_folder
 from parkvmm.debian import kernels
@@ -82,7 +83,8 @@ def parse(argv: list[str]) -> argparse.Namespace:
                        "verdicts mean something then, times do not")
     clock.add_argument("--deterministic", action="store_true",
                        help="emulate a host even where KVM is usable. Two runs give the same bytes")
-    parser.add_argument("--json", metavar="FILE", default="", help="a copy of the results")
+    parser.add_argument("--json", type=outputs.argument, metavar="FILE",
+                        help="a copy of the results")
     parser.add_argument("--out", metavar="DIR", default=OUT,
                         help=f"where results, events and console go ({OUT})")
     output.add_option(parser)
@@ -195,15 +197,16 @@ def main(argv: list[str]) -> int:
         with contextlib.suppress(FileNotFoundError):
             (out / name).unlink()
     status = run(command_of(options, out, kernel, initramfs, emulated), out / "console.log")
+    lost = []
     if options.json and (out / "results.json").exists():
-        shutil.copyfile(out / "results.json", options.json)
+        lost = outputs.lost(options.json, (out / "results.json").read_text())
     say(f"results, events and console: {shown}/results.json {shown}/events.jsonl "
         f"{shown}/console.log")
     if status:
         say(f"FAILED with exit status {status}; the lines above say why")
     suite = suite_of_folder(options.kernel or "stock", out, status)
     good = sum(not case.fails for case in suite.cases)
-    lost = output.write_all(formats, [suite], f"{good} of {len(suite.cases)} cases went well")
+    lost += output.write_all(formats, [suite], f"{good} of {len(suite.cases)} cases went well")
     for line in lost:
         say(line)
     return status or (OUTPUT_LOST if lost else 0)
