@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "psci-emul/psci_abi.h"
 #include "vmm/devices/mark_abi.h"
 
@@ -43,6 +44,14 @@ void ForgetEarlierLeaves(absl::Span<CpuRecord> cpus) {
   for (CpuRecord& cpu : cpus) {
     if (cpu.next && cpu.next->left < first) cpu.next.reset();
   }
+}
+
+bool IsCalledBeforeTheLastLeft(const Boundaries& at,
+                               absl::Span<const CpuRecord> cpus) {
+  return absl::c_any_of(cpus, [&at](const CpuRecord& cpu) {
+    return at.first_called && cpu.leave &&
+           *at.first_called < cpu.leave->off.value_or(cpu.leave->left);
+  });
 }
 
 }  // namespace
@@ -310,9 +319,9 @@ void KexecTracker::Complete(CameUpBy by) {
   Boot& boot = boots_.back();
   Boundaries at = {.kexec = kexec_, .version = version_, .up = up_};
   AddCpus(at, cpus_);
-  // Without a version, whom was turned on before the last one went off was so
-  // by the old kernel, and who came for the new one cannot be told.
-  if (boot.kexec && !version_ && at.last_off && at.first_called < at.last_off) {
+  // Without a version, who is called before the last one has left is called by
+  // the old kernel, and who comes for the new one cannot be told.
+  if (boot.kexec && !version_ && IsCalledBeforeTheLastLeft(at, cpus_)) {
     at.first_called = at.last_started = std::nullopt;
   }
   boot.came_up = by;

@@ -603,6 +603,12 @@ TEST(KexecTrackerTest, WithoutAVersionTheOldKernelsCallsAreNotTheNextOnes) {
   story.Mark(2100, MARK_CODE_UP, 3);
   EXPECT_EQ(story.tracker.boots()[2].phases,
             (Phases{.down = 21, .up = 1, .userspace = 78}));
+
+  story.Mark(3000, MARK_CODE_KEXEC, 3);
+  story.TurnOn(3010, 1);
+  story.Psci(3020, 2, PSCI_CPU_OFF);  // Nobody sees it go.
+  story.Mark(3100, MARK_CODE_UP, 3);
+  EXPECT_EQ(story.tracker.boots()[3].phases, Phases());
 }
 
 // What left for the first kexec leaves once.

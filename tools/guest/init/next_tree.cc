@@ -217,6 +217,8 @@ std::optional<std::vector<uint8_t>> MakeNextTree(std::span<const uint8_t> tree,
     return std::nullopt;
   }
   next.resize(fdt_totalsize(next.data()));
+  // libfdt lets names of an older version be where no version 17 has them.
+  if (!IsTree(next)) return std::nullopt;
   return next;
 }
 
