@@ -14,13 +14,15 @@ from collections.abc import Iterator
 
 import pytest
 from arm64_host import PARAMS, ROOT, SLACK, Host, Outcome
+from payload_runs import Boot, Run, check
 
 CPUS = 4
 # The oldest that guest-init works on, kernels with pages of 16 KiB and of the
 # rt flavour, and the newest.
 OLDEST = "debian:5.10"
 RT = "debian:6.1-rt"
-KERNELS = (OLDEST, "debian:6.1", RT, "debian:6.1-arm64", "debian:6.12-16k", "debian:6.19",
+LARGE_PAGES = "debian:6.12-16k"
+KERNELS = (OLDEST, "debian:6.1", RT, "debian:6.1-arm64", LARGE_PAGES, "debian:6.19",
            "debian:7.3")
 FETCH_DEADLINE = 600  # seconds; 100 MB at most
 IMAGE_DEADLINE = 120
@@ -144,6 +146,28 @@ def test_initrd_reaches_the_next_kernel_unchanged(host: Host, kernels, tmp_path,
                    'park.cycles=2 park.check="/bin/busybox md5sum -c /sums"')
     assert_all_back(outcome, [kernel.release] * 3)
     assert outcome.stdout.count("/bin/busybox passed") == 3
+
+
+# Park pages are of 4 KiB whatever the host's are.
+HOST_OF_LARGE_PAGES = Boot("large-pages", ("--deterministic", "--host-kernel", LARGE_PAGES), (
+    Run("park_device", cpus=4), Run("psci_calls", cpus=17),
+    Run("park_matrix", cpus=8, params="old=page new=page between cycles=2",
+        next=("park_matrix",))))
+
+
+@pytest.mark.parametrize("run_", HOST_OF_LARGE_PAGES.runs, ids=lambda run_: run_.name)
+@pytest.mark.xdist_group("large-pages")
+def test_a_host_may_have_larger_pages_than_its_guests(kernels, run_: Run) -> None:
+    check(HOST_OF_LARGE_PAGES, run_)
+
+
+def test_linux_of_small_pages_kexecs_on_a_host_of_larger_ones(host: Host, kernels) -> None:
+    outcome = host.linux("--cpus", "4", params="park.cycles=1",
+                         options=("--host-kernel", LARGE_PAGES))
+    assert outcome.status == 0, outcome.explain()
+    document = outcome.json()
+    assert document["host"]["kernel"] == kernels[LARGE_PAGES].release
+    assert [kexec["cpus_back"] for kexec in document["kexecs"]] == [4]
 
 
 def test_a_missing_word_is_said_before_a_module_is_loaded(host: Host, kernels) -> None:
