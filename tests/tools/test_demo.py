@@ -14,6 +14,7 @@ from arm64_host import ROOT
 from case_readers import junit_cases
 from parkvmm.failure import OUTPUT_LOST, USAGE, Failure
 from parkvmm.front import demo
+from parkvmm.front import options as front_door
 from parkvmm.guest import image, run
 
 
@@ -67,6 +68,8 @@ def test_an_installed_tree_has_its_front_door_for_the_same_guest(monkeypatch) ->
         "--deadline", "576s"]
     assert guest_of(words) == clone
     assert value(words, "--results") == "/out/results.json"
+    chosen, _ = front_door.parse(words[2:])
+    assert chosen.deadline == "576s" and chosen.deterministic
     assert command("--wall-clock")[2:6] == ["--host", "auto", "--host-cpus", "4"]
     assert command("--native", emulated=False)[2:5] == ["--host", "native", "run"]
 

@@ -9,6 +9,8 @@ from case_readers import junit_cases
 from parkvmm.bench import command, stress
 from parkvmm.bench.stress import Way
 from parkvmm.failure import DIFFERS, INTERRUPTED, USAGE, Failure
+from parkvmm.front import options as front_door
+from parkvmm.front.words import said, values_of
 from parkvmm.guest import arms
 
 RESULTS = {"label": "kvm", "tool": {"version": "1", "commit": "c"}, "cases": [
@@ -71,6 +73,9 @@ def test_a_run_is_a_call_of_the_front_door(kernels, tmp_path) -> None:
     assert alone[alone.index("--initrd") + 1] == str(stress.EMPTY_ROOT)
     folder = stress.words_of(Way(old, old), stress.parse([old, "--rootfs", "/r"]), tmp_path)
     assert folder[folder.index("--rootfs") + 1] == "/r" and "--initrd" not in folder
+    for call in (words, alone, folder):
+        chosen, its_words = front_door.parse(call[1:])
+        assert chosen.deadline and said(values_of(its_words[1:]), "--kexec")
 
 
 @pytest.mark.parametrize("words, reason", [

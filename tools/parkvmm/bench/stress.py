@@ -99,7 +99,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 def words_of(way: Way, options: argparse.Namespace, out: pathlib.Path) -> list[str]:
     """Returns the call of tools/vmm."""
     host = [] if options.wall_clock else ["--deterministic"]
-    words = [str(TOOLS / "vmm"), *host, "--timeout",
+    words = [str(TOOLS / "vmm"), *host, "--deadline",
              f"{host_deadline(options.kexecs, options.cpus)}s", "run",
              "--timeout", f"{guest_deadline(options.kexecs, options.cpus)}s",
              "--cpus", str(options.cpus), "--memory", options.memory, "--seed", "1",
