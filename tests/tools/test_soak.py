@@ -305,6 +305,7 @@ def test_a_unit_that_fails_is_named_and_run_again(ran, tmp_path, capsys) -> None
     FAILING.clear()
     assert command.main([*again, "--out", str(tmp_path)]) == 0
     assert ran == [3]
+    assert json.loads((tmp_path / "soak.json").read_text())["kexecs"] == 300
     ran.clear()
     assert command.main(words) == 0 and not ran, "it has passed meanwhile"
 

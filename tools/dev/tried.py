@@ -121,7 +121,7 @@ def soaked(figures: Record) -> str:
             for arm, row in arms.items()]
     kexecs = sum(row["kexecs"] for row in arms.values())
     lost = sum(row["lost"] for row in arms.values())
-    command = f"tools/soak --kexecs {kexecs} --seed {figures['seed']}"
+    command = f"tools/soak --kexecs {kexecs} --arms {','.join(arms)} --seed {figures['seed']}"
     return (f"A soak: {kexecs:,} kexecs, {lost} CPUs lost, {figures['failed']} units failed.\n"
             f"{of(figures, command)}\n\n"
             + table(["arm", "units", "kexecs", "CPUs back", "lost"], rows))

@@ -109,8 +109,9 @@ def soak(units: list[Unit], options: argparse.Namespace, key: str) -> list[run.O
                 say(f"again: {again(unit, options)}")
         done += unit.kexecs
         outcomes.append(outcome)
-        outputs.write(str(options.out / "soak.json"), (
-            json.dumps(document(options, outcomes, key), indent=1) + "\n").encode())
+        if not options.unit:  # One that is repeated is no soak.
+            outputs.write(str(options.out / "soak.json"), (
+                json.dumps(document(options, outcomes, key), indent=1) + "\n").encode())
     return outcomes
 
 
