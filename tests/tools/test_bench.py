@@ -171,7 +171,7 @@ def scaled(*cpus: int) -> list[dict]:
 
 def test_a_curve_needs_four_points() -> None:
     # One CPU takes no other down. With two, down begins at the kexec mark.
-    for few in ((3, 4), (3, 4, 5), (1, 2, 3, 4, 5)):
+    for few in ((3, 4), (3, 4, 5), (1, 2, 3, 4, 5), (8, 8, 8, 8)):
         assert analysis.fits(scaled(*few), ["down"]) == []
     fit, = analysis.fits(scaled(2, 3, 4, 5, 9), ["down"])
     assert fit.coefficients == pytest.approx((0, 0, 10), abs=1e-6)

@@ -162,6 +162,6 @@ def fits(units: Iterable[Unit], measures: Iterable[str] = ("down", "up")) -> lis
         for measure in measures:
             points = [(unit["cpus"] - 1, ns) for unit in chosen
                       if (ns := middle(unit, measure)) and not begins_at_mark(unit, measure)]
-            if len(points) >= FIT_POINTS:
+            if len({others for others, _ in points}) >= FIT_POINTS:
                 found.append(Fit(arm, measure, quadratic_fit(*zip(*points)), points[-1][0]))
     return found
