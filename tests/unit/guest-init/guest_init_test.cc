@@ -848,6 +848,13 @@ TEST(NextTree, KeepsAReservationAtZeroWhereThereIsNoInitrd) {
   EXPECT_EQ(fdt_num_mem_rsv(next->data()), 1);
 }
 
+TEST(NextTree, IsOfNoTreeOfAnOlderVersion) {
+  std::vector<uint8_t> tree = MachineTree();
+  fdt_set_version(tree.data(), 16);
+  EXPECT_FALSE(MakeNextTree(tree, SomeChosen()));
+  EXPECT_FALSE(InitrdIn(tree));
+}
+
 TEST(NextTree, HasRoomForLongerArguments) {
   Chosen chosen = SomeChosen();
   chosen.bootargs = std::string(4000, 'x');
