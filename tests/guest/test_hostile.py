@@ -21,8 +21,8 @@ CAMPAIGN = bool(os.environ.get("PARKVMM_HOSTILE"))
 MEMORY_SLACK = 512  # KiB
 BOOT_DEADLINE = 1500  # seconds; a campaign's boot takes four minutes
 # Of each boot CPU; the others do more. A store into a park page takes KVM milliseconds.
-OPERATIONS = ({"host": 2500, "guest": 6000, "off": 20_000} if CAMPAIGN else
-              {"host": 2500, "guest": 2500, "off": 2500})
+OPERATIONS = ({"host": 5000, "guest": 10_000, "off": 30_000} if CAMPAIGN else
+              {"host": 10_000, "guest": 10_000, "off": 30_000})
 
 
 def run_of(park: str, seed: int) -> Run:
