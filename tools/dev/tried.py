@@ -95,7 +95,7 @@ def fuzzed(figures: Record) -> str:
              f"{each['edges']:,} of {each['all_edges']:,}" if each.get("edges") else "-"]
             for name, each in sorted(targets.items())]
     total = sum(each["runs"] for each in targets.values())
-    return (f"Fuzzers, {total:,} executions; what they found is in "
+    return (f"Fuzzers, {total:,} executions up to this commit; what they found is in "
             f"[docs/testing.md](docs/testing.md#fuzzing).\n{of(figures, 'tools/fuzz')}\n\n"
             + table(["target", "executions", "seconds", "edges reached"], rows))
 
