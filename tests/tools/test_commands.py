@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the commands of README.md say before they install or build anything."""
 
+import re
 import subprocess
 
 import pytest
@@ -35,3 +36,10 @@ def test_help_and_mistakes_come_before_any_setup() -> None:
     mistaken = said("tools/test", "unti")
     assert (mistaken.returncode, mistaken.stdout) == (2, "")
     assert "setup" not in mistaken.stderr
+
+
+def test_setup_knows_every_part_that_its_help_names() -> None:
+    parts = re.findall(r"^  (\w+)  +\S", said("tools/setup", "--help").stdout, re.MULTILINE)
+    assert {"host", "fleet", "packages"} <= set(parts)
+    # --help ends it before it sets anything up.
+    assert said("tools/setup", *parts, "--help").returncode == 0
