@@ -43,7 +43,7 @@ IDLE = {(door, park): Run("park_idle", cpus=3, params=f"door={door} ms=100", par
                            ("page", "guest")]}
 # One CPU goes and comes, 25 times by each door, while the others are off.
 FEW, MANY = (Run("park_bench", cpus=cpus, params="most=1", park="host", events=True)
-             for cpus in (4, 64))
+             for cpus in (4, 128))
 # Wrong on purpose: what is named is not the point.
 WRONG = [
     Run("park_device", cpus=4),

@@ -18,6 +18,7 @@ import tempfile
 import textwrap
 from typing import Any
 
+import tried
 from parkvmm.bench import micro
 from parkvmm.guest.run import PARAMS, SHORT_BOOT
 from parkvmm.paths import ROOT
@@ -25,7 +26,6 @@ from parkvmm.paths import ROOT
 RECORD = ROOT / "docs/results/exits.json"
 PAGE = ROOT / "docs/results.md"
 BEGIN = "<!-- tools/dev/exits.py writes from here -->"
-END = "<!-- to here -->"
 FILES = ("build/guest/debian/Image", "build/guest/initramfs.cpio", "build/arm64/bin/vmm")
 CPUS = 4
 BOOT = (f"vmm run --cpus {CPUS} --memory 1G --seed 1 --timeout 5m "
@@ -90,9 +90,7 @@ def text_of(record: dict[str, Any]) -> str:
 
 
 def written(page: str, record: dict[str, Any]) -> str:
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{text_of(record)}\n\n{END}{after}"
+    return tried.between(page, BEGIN, text_of(record))
 
 
 def write() -> None:

@@ -95,7 +95,7 @@ def fuzzed(figures: Record) -> str:
              f"{each['edges']:,} of {each['all_edges']:,}" if each.get("edges") else "-"]
             for name, each in sorted(targets.items())]
     total = sum(each["runs"] for each in targets.values())
-    return (f"Fuzzers, {total:,} executions up to this commit; what they found is in "
+    return (f"Fuzzers, {total:,} executions up to this commit; what they found is in\n"
             f"[docs/testing.md](docs/testing.md#fuzzing).\n{of(figures, 'tools/fuzz')}\n\n"
             + table(["target", "executions", "seconds", "edges reached"], rows))
 
@@ -135,11 +135,16 @@ def text_of(known: Record) -> str:
     return "\n\n".join(parts) or "Nothing has been recorded yet."
 
 
+def between(document: str, begin: str, text: str) -> str:
+    """Returns the document with this text between a line and the next END."""
+    before, _, rest = document.partition(begin)
+    _, _, after = rest.partition(END)
+    return f"{before}{begin}\n\n{text}\n\n{END}{after}"
+
+
 def written(document: str, known: Record) -> str:
     """Returns the document with the tables of a record."""
-    before, _, rest = document.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{text_of(known)}\n\n{END}{after}"
+    return between(document, BEGIN, text_of(known))
 
 
 def main() -> None:

@@ -94,8 +94,9 @@ def argument(text: str) -> pathlib.Path:
 
 def save(path: pathlib.Path, content: str) -> None:
     """Writes what a command has found out. Failure says in one line what is lost."""
-    for line in lost(path, content):
-        raise Failure(OUTPUT_LOST, line)
+    lines = lost(path, content)
+    if lines:
+        raise Failure(OUTPUT_LOST, lines[0])
 
 
 def lost(path: pathlib.Path, content: str) -> list[str]:

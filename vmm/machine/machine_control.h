@@ -22,7 +22,7 @@
 
 namespace vmm {
 
-// What a machine starts with, by content: each as Sha256() says it.
+// What a machine starts with, by content: digests as Sha256() says them.
 struct GuestDigests {
   std::string kernel;                         // Unpacked.
   std::optional<std::string> kernel_release;  // Its own name: LinuxRelease().

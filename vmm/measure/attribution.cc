@@ -117,11 +117,11 @@ std::optional<Shares> SharesBetween(Stamp begin, Stamp end,
   }
   spend_until(*end);
   // cppcheck-suppress containerOutOfBounds ; it has kWhos + 1
-  const int64_t nobodys = total[kWhos];
+  const int64_t kernel = total[kWhos];
   return Shares{.firmware = total[kFirmware],
                 .vmm = total[kVmm],
                 .polling = total[kPolling],
-                .kernel = nobodys};
+                .kernel = kernel};
 }
 
 template <typename Key>

@@ -5,7 +5,8 @@
 PARAMS = "console=ttyAMA0 quiet panic=-1 retain_initrd"
 
 # What Debian's kernel does on its way to init that has nothing to do with its CPUs: self-tests of
-# its ciphers, its certificates, what bpf programs may call, random numbers from jitter.
+# its ciphers, its certificates, what bpf programs may call, random numbers from jitter, disks that
+# encrypt themselves.
 UNWANTED = ("bpf_dummy_struct_ops_init", "bpf_kfunc_init", "bpf_sockmap_iter_init",
             "bpf_tcp_ca_kfunc_init", "jent_mod_init", "load_system_certificate_list",
             "sed_opal_init")
