@@ -7,6 +7,7 @@
 // is there at the end.
 //
 // ops=N: how much the boot CPU does; the others go on until it is through.
+// seconds=N: after this long it has done enough, whatever that was.
 #include <iterator>
 
 #include "guest-stub/arch.h"
@@ -275,8 +276,9 @@ STUB_PAYLOAD(hostile) {
   EXPECT(CpuCount() > 1);
   const uint64_t ops = Argument("ops", 1000);
   const uint64_t seed = Argument("seed", 1);
+  const Deadline end(Argument("seconds", 3600));
   Random random(seed);
-  for (uint64_t i = 0; i < ops; ++i) {
+  for (uint64_t i = 0; i < ops && !end.Passed(); ++i) {
     Do(random, i);
     if (i % 16 == 0) TurnAnyOn(random, seed);
   }

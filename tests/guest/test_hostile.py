@@ -2,7 +2,8 @@
 """A guest that does random and worst-case things from every CPU: the VMM is there at the end, as
 small as before, and says nothing that a terminal obeys.
 
-A minute by default; `tools/test hostile` does ten million operations.
+A minute, however much is done in it; `tools/test hostile` does ten million operations, however
+long they take.
 """
 
 import functools
@@ -19,14 +20,21 @@ import tried  # noqa: E402
 
 CAMPAIGN = bool(os.environ.get("PARKVMM_HOSTILE"))
 MEMORY_SLACK = 512  # KiB
-BOOT_DEADLINE = 1500  # seconds; a campaign's boot takes two minutes, quiet
+BOOT_DEADLINE = 3600 if CAMPAIGN else 400  # seconds; a campaign's boot takes two minutes, quiet
 # Of each boot CPU; the others do more. A store into a park page takes KVM milliseconds.
 OPERATIONS = {"host": 10_000, "guest": 10_000, "off": 30_000}
+ENOUGH = 100  # of the boot CPU in a run that ends by time; a slow machine does a thousand
 
 
 def run_of(park: str, seed: int) -> Run:
     return Run("hostile", cpus=8 if park == "host" else 4, park=park, watched=True,
-               params=f"ops={OPERATIONS[park]} seed={seed}")
+               params=(f"ops={OPERATIONS[park]}" if CAMPAIGN else "ops=10000000 seconds=20") +
+               f" seed={seed}", timeout="1200s" if CAMPAIGN else "120s")
+
+
+def least(run: Run) -> int:
+    """How many operations the run has to have done."""
+    return OPERATIONS[run.park] if CAMPAIGN else ENOUGH
 
 
 def host(number: int) -> Boot:
@@ -52,7 +60,7 @@ def operations(run: Run) -> int:
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
 def test_the_vmm_outlives_it(run: Run) -> None:
-    assert operations(run) > OPERATIONS[run.park]
+    assert operations(run) > least(run)
     outcome = HOST_OF[run].outcome(run)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", outcome.errors)
     assert len(outcome.errors.splitlines()) < 100
@@ -65,14 +73,14 @@ def test_nothing_grows(run: Run) -> None:
         values = [int(value) for value in re.findall(rf"{what}:\s+(\d+)", samples)]
         early, late = values[len(values) // 4], values[len(values) * 3 // 4]
         print(what, len(values), early, late)
-        assert len(values) > 8 and late - early <= slack
+        assert len(values) > 3 and late - early <= slack
 
 
 def test_how_much_was_done(record_property) -> None:
     total = sum(map(operations, RUNS))
     record_property("operations", total)
     print(f"{total} operations")
-    assert total > 2 * sum(OPERATIONS[run.park] for run in RUNS)
+    assert total > sum(map(least, RUNS))
     assert total >= 10_000_000 or not CAMPAIGN
     tried.leave("hostile", {"operations": total, "runs": len(RUNS), "slack_kib": MEMORY_SLACK,
                             "command": f"tools/test {'hostile' if CAMPAIGN else 'guest'}"})
