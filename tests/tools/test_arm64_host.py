@@ -67,6 +67,23 @@ def test_missing_kernel_names_the_remedy(tmp_path: pathlib.Path) -> None:
 
 
 @needs_emulator
+def test_a_time_is_no_octal_number_of_the_hosts_awk() -> None:
+    """busybox takes 075666 for one: of 47 ms that a start took it made 3."""
+    probe = "tools/parkvmm/bench/vmm-probe.sh"
+    result = emulated("--file", probe, "--", "sh", "-euc", """
+        mkdir -p instances/first
+        cat >instances/first/trace <<END
+# tracer: nop
+  vmm-202 [006] .....     4.028666: sched_process_exec: filename=vmm pid=202
+vcpu0-203 [007] d....     4.075666: kvm_entry: PC: 0x0000000040000000
+vcpu0-203 [007] d....     4.075847: kvm_entry: PC: 0x0000000040000000
+END
+        ns() { TRACING=$PWD sh "$0" ns none 64 first "$@"; }
+        ns sched_process_exec first; ns kvm_entry first; ns kvm_entry last""", probe)
+    assert result.stdout.split() == ["4028666000", "4075666000", "4075847000"], result.stderr
+
+
+@needs_emulator
 def test_streams_status_files_and_results(tmp_path: pathlib.Path) -> None:
     result = emulated(
         "--out", str(tmp_path / "out"), "--file", "tools/dev/cmake", "--", "sh", "-c", """

@@ -7,13 +7,14 @@
 #   vmm-probe.sh idle NAME MIB COMMAND...        memory and CPU time once a guest idles
 #   vmm-probe.sh kexecs NAME MIB COMMAND...      memory after some kexecs, after many
 #   vmm-probe.sh watch NAME MIB COMMAND...       memory, threads and files each second
+#   vmm-probe.sh ns NAME MIB INSTANCE EVENT first|last   one time alone, of $TRACING
 #
 # MIB is the guest's memory. Each figure is a line: [probe] NAME FIGURE NUMBER, in ns
 # or bytes.
 set -eu
 mode=$1 name=$2 guest_kib=$(($3 * 1024))
 shift 3
-T=/sys/kernel/tracing
+T=${TRACING:-/sys/kernel/tracing}
 DEADLINE=600  # seconds for a guest to say that it is ready
 
 say() { echo "[probe] $name $1 $2"; }
@@ -31,11 +32,12 @@ trace() {
 }
 
 # ns INSTANCE EVENT first|last: its time. Lines are "comm-pid [cpu] flags s: event: ...".
+# No number of awk's: busybox takes one that begins with 0 for octal.
 ns() {
   awk -v event="$2:" -v which="$3" '
     { for (i = 1; i < NF; i++) if ($(i + 1) == event) {
-        time = $i; sub(":", "", time); if (which == "first") exit } }
-    END { split(time, part, "."); printf "%d%09d\n", part[1], part[2] * 1000 }' \
+        time = $i; if (which == "first") exit } }
+    END { gsub("[.:]", "", time); sub("^0*", "", time); print time "000" }' \
     "$T/instances/$1/trace"
 }
 
