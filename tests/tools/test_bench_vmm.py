@@ -158,6 +158,11 @@ def test_a_figure_may_be_three_percent_worse_than_recorded() -> None:
     assert vmm.complaints({**FIGURES, "linux-1 own_bytes": 273_980}, FIGURES) == []
     assert vmm.complaints({**FIGURES, "linux-1 own_bytes": 273_981}, FIGURES) == [
         "linux-1 own_bytes was 266000 and is 273981"]
+    # When its timers meet depends on all that came before.
+    idle = {"linux-1 idle_ns": 1_000_000}
+    assert vmm.complaints({"linux-1 idle_ns": 1_150_000}, idle) == []
+    assert vmm.complaints({"linux-1 idle_ns": 1_150_001}, idle) == [
+        "linux-1 idle_ns was 1000000 and is 1150001"]
     # The host's grace periods.
     assert vmm.complaints({**FIGURES, "small-1 end_ns": 99_000_000}, FIGURES) == []
 

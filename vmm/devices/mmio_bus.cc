@@ -22,11 +22,11 @@ absl::Status MmioBus::Attach(GuestRange range, MmioDevice& device) {
 }
 
 const MmioBus::Slot* MmioBus::Find(GuestAddress address, unsigned size) const {
-  const auto access = GuestRange::Make(address, size);
-  if (!access) return nullptr;
   for (const Slot& slot : slots_) {
     if (address > slot.last) continue;
-    return slot.range.Contains(*access) ? &slot : nullptr;
+    const bool within = address >= slot.range.base() &&
+                        size - 1 <= slot.last.value() - address.value();
+    return within ? &slot : nullptr;
   }
   return nullptr;
 }
