@@ -21,7 +21,14 @@ def tree(tmp_path: pathlib.Path) -> pathlib.Path:
     cmake.parent.mkdir()
     cmake.write_text('#!/bin/sh\ncase $1 in --build) echo begun >&3; read word <&4 ;; esac\n')
     cmake.chmod(0o755)
+    (tmp_path / "CMakePresets.json").write_text("{}")
     return tmp_path
+
+
+def build(tree: pathlib.Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["tools/build", "host"], cwd=tree, text=True, capture_output=True, timeout=DEADLINE,
+        check=False, env=os.environ | {"PATH": f"{tree}/bin:{os.environ['PATH']}"})
 
 
 def start(tree: pathlib.Path, preset: str, said: int, go_on: int) -> subprocess.Popen[str]:
@@ -58,19 +65,32 @@ def test_upgraded_system_headers_are_precompiled_anew(tree: pathlib.Path) -> Non
           echo "error: unistd.h has been modified since the precompiled header 'x' was built"
           exit 1
         fi""")
-    words = ["tools/build", "host"]
-    environment = os.environ | {"PATH": f"{tree}/bin:{os.environ['PATH']}"}
-    done = subprocess.run(words, cwd=tree, text=True, capture_output=True, timeout=DEADLINE,
-                          check=False, env=environment)
+    done = build(tree)
     assert done.returncode == 0 and not pch.exists()
     assert "precompiling them anew" in done.stderr
 
     (tree / "bin/cmake").write_text("#!/bin/sh\necho error: a semicolon is missing; exit 1")
     pch.touch()
-    done = subprocess.run(words, cwd=tree, text=True, capture_output=True, timeout=DEADLINE,
-                          check=False, env=environment)
+    done = build(tree)
     assert done.returncode == 1 and pch.exists()
     assert "anew" not in done.stderr and "a semicolon is missing" in done.stderr
+
+
+def test_presets_that_change_are_configured_anew(tree: pathlib.Path) -> None:
+    said = tree / "said"
+    (tree / "bin/cmake").write_text(f'#!/bin/sh\necho $* >>{said}\n! test -f broken\n')
+    configure, compile_it = "--fresh --preset host\n", "--build --preset host\n"
+    assert build(tree).returncode == 0 and said.read_text() == configure + compile_it
+    said.unlink()
+    assert build(tree).returncode == 0 and said.read_text() == compile_it
+    said.unlink()
+    (tree / "CMakePresets.json").write_text('{"version": 6}')
+    (tree / "broken").touch()  # Nothing is built as it was configured before.
+    for _ in range(2):
+        assert build(tree).returncode == 1 and said.read_text() == configure
+        said.unlink()
+    (tree / "broken").unlink()
+    assert build(tree).returncode == 0 and said.read_text() == configure + compile_it
 
 
 def test_builds_of_two_presets_do_not_wait(tree: pathlib.Path) -> None:
