@@ -24,6 +24,7 @@ SOAK = bool(os.environ.get("PARKVMM_SOAK"))
 # Of pytest's xdist: machines in wall-clock time take both cores, so never two.
 WALL_CLOCK = "wall-clock"
 KEXEC_IMAGE = 64 << 10  # guest-stub/kexec.h
+MADE_OF = ("vmm", "psci-emul", "fdt", "guest-stub", "CMakeLists.txt", "CMakePresets.json")
 
 OK, VERDICT, CPU_STUCK, RESET, TIMEOUT = 0, 1, 66, 67, 124
 
@@ -125,6 +126,16 @@ def begun(out: pathlib.Path, runs: tuple[Run, ...]) -> int:
     return last[-1] if last else 0
 
 
+@functools.cache
+def sources() -> str:
+    """What the VMM and the payloads are made of; nothing that compares, if it is not committed."""
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, text=True, capture_output=True,
+                              check=True, timeout=60).stdout
+    changed = git("status", "--porcelain", "--", *MADE_OF)
+    return git("rev-parse", *(f"HEAD:{path}" for path in MADE_OF)) if not changed else ""
+
+
 @dataclasses.dataclass(frozen=True)
 class Boot:
     """A kind of host, and all that runs there at one boot."""
@@ -132,6 +143,7 @@ class Boot:
     options: tuple[str, ...]
     runs: tuple[Run, ...]
     deadline: int = BOOT_DEADLINE
+    kept: bool = False  # What was run to the end, of the same sources, is not run again.
 
     @functools.cache
     def results(self) -> pathlib.Path:
@@ -141,7 +153,10 @@ class Boot:
         that a slow machine fails nothing. A host that hangs comes back with nothing, and the
         next boot does without the run it hung in, which fails alone."""
         needs_emulation(self.options)
-        out = ROOT / "build/reports" / self.name  # kept, to be looked at
+        out = ROOT / "build/reports" / self.name  # stays, to be looked at
+        of = out / "sources"
+        if self.kept and of.exists() and sources() and of.read_text() == sources():
+            return out
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         for run in self.runs:
@@ -157,6 +172,8 @@ class Boot:
             if not done:
                 hung = begun(out, left)
                 left = (*left[:hung], *left[hung + 1:])
+        if all((out / f"{run.name}.status").exists() for run in self.runs):
+            of.write_text(sources())
         return out
 
     def boot(self, runs: tuple[Run, ...], out: pathlib.Path, number: int) -> bool:
