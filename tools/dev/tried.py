@@ -110,7 +110,7 @@ def calls(figures: Record) -> str:
 
 
 def hostile(figures: Record) -> str:
-    return (f"A hostile guest: {figures['operations']:,} operations in {figures['runs']} runs; "
+    return (f"A hostile guest: {figures['operations']:,} operations in {figures['runs']} runs;\n"
             f"memory within {figures['slack_kib']} KiB, threads and files the same.\n"
             f"{of(figures, figures['command'])[:-1]}.")
 
