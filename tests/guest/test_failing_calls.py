@@ -26,7 +26,7 @@ FAULTY = "build/arm64/bin/vmm-faulty"
 AARCH64 = seccomp.Arch("aarch64")
 OK, VERDICT, USAGE, HOST_CANNOT, BUG, LOST, TIMEOUT = 0, 1, 2, 69, 70, 74, 124
 MOST = int(os.environ.get("PARKVMM_CALLS", "1"))  # of one name, spread over the run
-DEADLINE = 1500 * MOST  # seconds; a quiet machine takes a fifth of it
+DEADLINE = 1500 * MOST  # seconds; with one call of each name it took 60
 
 # What Linux says where it has no more of what was asked for, and where a device or a file breaks.
 FAILURES = {

@@ -38,7 +38,7 @@ def least(run: Run) -> int:
 
 
 def host(number: int) -> Boot:
-    return Boot(f"hostile-{number}", (), (
+    return Boot(f"{'campaign' if CAMPAIGN else 'hostile'}-{number}", (), (
         run_of("host", number), run_of("guest", number),
         *(run_of("off", 4 * number + more) for more in range(4 if CAMPAIGN else 1))),
         deadline=BOOT_DEADLINE, kept=CAMPAIGN)

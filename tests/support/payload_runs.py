@@ -155,7 +155,8 @@ class Boot:
         needs_emulation(self.options)
         out = ROOT / "build/reports" / self.name  # stays, to be looked at
         of = out / "sources"
-        if self.kept and of.exists() and sources() and of.read_text() == sources():
+        if (self.kept and self.is_whole(out) and of.exists() and sources()
+                and of.read_text() == sources()):
             return out
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
@@ -172,9 +173,13 @@ class Boot:
             if not done:
                 hung = begun(out, left)
                 left = (*left[:hung], *left[hung + 1:])
-        if all((out / f"{run.name}.status").exists() for run in self.runs):
+        if self.is_whole(out):
             of.write_text(sources())
         return out
+
+    def is_whole(self, out: pathlib.Path) -> bool:
+        """Returns whether each run has ended and left its files there."""
+        return all((out / f"{run.name}.status").exists() for run in self.runs)
 
     def boot(self, runs: tuple[Run, ...], out: pathlib.Path, number: int) -> bool:
         """Boots the host for these runs. Returns whether its time was over before theirs."""
