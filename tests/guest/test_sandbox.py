@@ -130,3 +130,27 @@ def test_every_thread_is_confined_and_vcpus_twice(host: Host) -> None:
     assert sorted(threads) == [
         f"{name} NoNewPrivs: 1 Seccomp: 2 Seccomp_filters: {filters}"
         for name, filters in (("park-watch", 2), ("vcpu0", 2), ("vcpu1", 2), ("vmm", 1))]
+
+
+def test_roots_of_every_kind_are_read(host: Host) -> None:
+    """libarchive, confined: it goes from folder to folder, and looks for holes."""
+    outcome = host.script(f"""
+        here=$PWD
+        cd $(mktemp -d)
+        mkdir -p root/a/b
+        touch root/init
+        chmod +x root/init
+        ln -s ../init root/a/link
+        ln root/init root/a/b/same
+        mkfifo root/fifo
+        dd if=/dev/null of=root/sparse bs=1 seek=1M
+        tar -C root -cf root.tar .
+        gzip -k root.tar
+        bzip2 -k root.tar
+        (cd root; find . | cpio -o -H newc) >root.cpio
+        for root in root root.tar root.tar.gz root.tar.bz2 root.cpio; do
+          vmm run $here/{STUB}/kexec_again.img -m 64M -p kexecs=0 --timeout 60s --rootfs $root
+        done
+        """, files=(STUB,), deterministic=False)
+    assert outcome.status == 0, outcome.explain()
+    assert outcome.stdout.count("PASS kexec_again") == 5
