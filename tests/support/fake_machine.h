@@ -54,7 +54,7 @@ class FakeMachine : public MachineControl {
     clock_.owed_ns = FakeClock::kTickNs;
   }
   void RequestStop(StopReason reason) override { latch_.Set(reason); }
-  int stop_fd() const override { return latch_.fd(); }
+  int stop_fd() const override { return mute ? never_.fd() : latch_.fd(); }
   std::optional<StopReason> stop_reason() const override {
     return latch_.reason();
   }
@@ -129,6 +129,7 @@ class FakeMachine : public MachineControl {
   bool has_link = false;
   std::string link_input;  // What its command was sent.
   bool quiet = false;      // Nothing changes but by events.
+  bool mute = false;       // A stop wakes nobody up.
   Step at_join;            // The last that the guest does.
   absl::StatusOr<GuestDigests> digests;
   std::vector<Diagnosis> diagnoses;
@@ -148,6 +149,7 @@ class FakeMachine : public MachineControl {
       ParkPlacement{.window = GuestRange::Fixed(0x7effe000, 0x8000),
                     .pages = GuestRange::Fixed(0x7f000000, 0x2000)};
   StopLatch latch_;
+  const StopLatch never_;
   ConsoleBuffer console_;
   ConsoleBuffer link_{ConsoleBuffer::Wake::kByByte};
   EventLog events_;

@@ -239,9 +239,10 @@ absl::Status Session::Loop() {
     return absl::OkStatus();
   });
   loop.Add("events", machine_->events().fd(), POLLIN, nullptr);
-  loop.SetTick(kTickNs, [this] {
+  loop.SetTick(kTickNs, [&] {
     if (machine_->Inspect()) NoteActivity();
     CheckDeadlines();
+    if (machine_->stop_reason()) loop.Stop();  // Even if it woke nobody up.
     return absl::OkStatus();
   });
   loop.SetRoundEnd([&] {

@@ -449,6 +449,15 @@ TEST_F(SessionTest, ATimeoutSaysWhatItWaitedFor) {
   }
 }
 
+// As if the host failed to tell it. It is seen at the next look.
+TEST_F(SessionTest, AStopThatWokeNobodyUpIsTheEnd) {
+  const int64_t begin = clock_.ns;
+  const SessionResult result =
+      Run({kPowerOff}, [](FakeMachine& machine) { machine.mute = true; });
+  EXPECT_EQ(result.stop.kind, Kind::kPowerOff);
+  EXPECT_LT(clock_.ns - begin, kSecond);
+}
+
 TEST_F(SessionTest, SilenceIsToldAfterTenSecondsAndEachTimeItHasDoubled) {
   options_.timeout = absl::Seconds(100);
   Run({Nothing});
