@@ -13,8 +13,8 @@ namespace vmm {
 // One system call of a whole run, of all its threads.
 struct FailingCall {
   uint32_t number = 0;              // Linux's, of this architecture.
-  std::optional<uint32_t> request;  // Of ioctl; else any.
-  uint32_t index = 0;               // From 1 on; 0 only counts them.
+  std::optional<uint32_t> request;  // Of ioctl and futex; else any.
+  uint32_t index = 0;               // From 1 on.
   int error = 0;                    // What it fails with, unmade.
 };
 
@@ -22,10 +22,13 @@ struct FailingCall {
 std::optional<FailingCall> ParseFailingCall(absl::string_view text);
 
 // Calls `run` in a process of its own, of which `call` fails, and returns what
-// that exits with: 128 and more if a signal ended it, as a shell says it. Says
-// on stderr at last how many such calls there were: "vmm-faulty: N calls".
-// (seccomp_unotify(2): the kernel asks this process about each.)
+// that exits with: 128 and more if a signal ended it, as a shell says it.
+// (seccomp_unotify(2): the kernel asks this process about each such call.)
 int RunWithFailingCall(const FailingCall& call, absl::FunctionRef<int()> run);
+
+// As that, but nothing fails. Says on stderr at last how often it made which
+// call, a line for each: "vmm-faulty: NUMBER[/REQUEST] made N".
+int RunAndCountCalls(absl::FunctionRef<int()> run);
 
 }  // namespace vmm
 

@@ -9,9 +9,11 @@
 //
 //   vmm-faulty deny:vcpu|watch|main:NUMBER[:REQUEST] run ...
 //
-// Or as it is if one of its system calls fails (failing_call.h):
+// Or as it is if one of its system calls fails, and which it makes
+// (failing_call.h):
 //
 //   vmm-faulty fail:NUMBER[/REQUEST]:INDEX:ERRNO run ...
+//   vmm-faulty count run ...
 #include <linux/seccomp.h>
 
 #include <chrono>
@@ -205,9 +207,10 @@ bool ParseFault(absl::string_view text, Fault& fault) {
 
 int Main(int argc, const char* const* argv) {
   if (argc > 1) {
+    const auto run = [&] { return RunProgram(argc - 1, argv + 1); };
+    if (absl::string_view(argv[1]) == "count") return RunAndCountCalls(run);
     if (const auto failing = ParseFailingCall(argv[1])) {
-      return RunWithFailingCall(*failing,
-                                [&] { return RunProgram(argc - 1, argv + 1); });
+      return RunWithFailingCall(*failing, run);
     }
     if (const auto denied = ParseDenied(argv[1])) {
       return static_cast<int>(RunWithout(*denied, argc - 1, argv + 1));

@@ -3,11 +3,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 
 #include <cerrno>
+#include <iostream>
 #include <thread>
 
 #include "tests/kvm/fake_kvm.h"
+#include "tests/support/call_filter.h"
 #include "vmm/kvm/arm64_registers.h"
 #include "vmm/kvm/ioctl.h"
 #include "vmm/kvm/vm.h"
@@ -19,16 +22,20 @@ using absl::StatusCode;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
+absl::StatusOr<std::unique_ptr<Vm>> Open() {
+  return OpenKvm(
+      {.vcpus = 2,
+       .last_address = GuestAddress(0x7fffffff),
+       .gic_distributor = GuestRange::Fixed(0x08000000, 0x10000),
+       .gic_cpu = GuestRange::Fixed(0x08010000, 0x10000),
+       .gic_redistributors = GuestRange::Fixed(0x080a0000, 0x40000),
+       .gic_redistributors_high = GuestRange::Fixed(0x4000000000, 0x20000)});
+}
+
 class Arm64VcpuTest : public testing::Test {
  protected:
   Arm64VcpuTest() {
-    auto vm = OpenKvm(
-        {.vcpus = 2,
-         .last_address = GuestAddress(0x7fffffff),
-         .gic_distributor = GuestRange::Fixed(0x08000000, 0x10000),
-         .gic_cpu = GuestRange::Fixed(0x08010000, 0x10000),
-         .gic_redistributors = GuestRange::Fixed(0x080a0000, 0x40000),
-         .gic_redistributors_high = GuestRange::Fixed(0x4000000000, 0x20000)});
+    auto vm = Open();
     EXPECT_TRUE(vm.ok()) << vm.status();
     vm_ = *std::move(vm);
     auto vcpus = vm_->CreateVcpus();
@@ -160,6 +167,19 @@ TEST_F(Arm64VcpuTest, AVcpuThatRunsIsInterrupted) {
     ASSERT_TRUE(exit.ok()) << exit.status();
     EXPECT_EQ(*exit, VcpuExit(Interrupted{}));
   }
+}
+
+// The first kick would end the process.
+TEST(Arm64VcpuDeathTest, ASignalWithoutAHandlerIsOurFault) {
+  const FakeKvm kvm;
+  const auto create = [] {
+    LackCall(SYS_rt_sigaction, EINVAL);
+    std::cerr << (*Open())->CreateVcpus().status();
+    _exit(0);
+  };
+  EXPECT_EXIT(create(), testing::ExitedWithCode(0),
+              "^INTERNAL: handling the signal that kicks a vCPU: Invalid "
+              "argument");
 }
 
 TEST_F(Arm64VcpuTest, ArgumentsAreX1AndOn) {

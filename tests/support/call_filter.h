@@ -15,16 +15,19 @@
 
 namespace vmm {
 
-// From here on, the calling thread's system call of that number comes to
-// `action`, one of SECCOMP_RET_*; of ioctl only with `request`, if that is
-// given. There is no way back. Returns what seccomp(2) does: with
-// SECCOMP_FILTER_FLAG_NEW_LISTENER a descriptor; -1 and errno on error.
-inline int FilterCall(uint32_t number, std::optional<uint32_t> request,
-                      uint32_t action, unsigned flags = 0) {
+// From here on, the calling thread's system call of that number, or each one if
+// there is none, comes to `action`, one of SECCOMP_RET_*; of ioctl and futex
+// only with `request`, if that is given. There is no way back. Returns what
+// seccomp(2) does: with SECCOMP_FILTER_FLAG_NEW_LISTENER a descriptor; -1 and
+// errno on error.
+inline int FilterCall(std::optional<uint32_t> number,
+                      std::optional<uint32_t> request, uint32_t action,
+                      unsigned flags = 0) {
   // Little-endian: the lower half of an argument comes first.
   const sock_filter program[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 3),
+      BPF_JUMP(BPF_JMP | (number ? BPF_JEQ : BPF_JGE) | BPF_K,
+               number.value_or(0), 0, 3),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[1])),
       BPF_JUMP(BPF_JMP | (request ? BPF_JEQ : BPF_JGE) | BPF_K,
                request.value_or(0), 0, 1),

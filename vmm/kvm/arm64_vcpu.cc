@@ -16,15 +16,15 @@
 namespace vmm {
 namespace {
 
-// The signal that makes KVM_RUN return. Its handler does nothing.
-int KickSignal() {
-  static const int signal = [] {
-    struct sigaction action = {};
-    action.sa_handler = [](int) {};
-    sigaction(SIGRTMIN, &action, nullptr);
-    return SIGRTMIN;
-  }();
-  return signal;
+// The signal that makes KVM_RUN return.
+int KickSignal() { return SIGRTMIN; }
+
+// Gives it a handler, which does nothing: without one it ends the process.
+absl::Status HandleKicks() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) {};
+  if (sigaction(KickSignal(), &action, nullptr) == 0) return absl::OkStatus();
+  return KvmError("handling the signal that kicks a vCPU");
 }
 
 }  // namespace
@@ -37,7 +37,7 @@ absl::StatusOr<std::unique_ptr<Arm64Vcpu>> Arm64Vcpu::Create(
   auto vcpu = std::unique_ptr<Arm64Vcpu>(new Arm64Vcpu(
       std::move(fd), static_cast<kvm_run*>(run), run_size, std::move(reset)));
   ASSIGN_OR_RETURN(vcpu->mpidr_, vcpu->Get(kMpidrEl1));
-  KickSignal();  // The handler is in place before anybody can kick.
+  RETURN_IF_ERROR(HandleKicks());  // Before anybody can kick.
   return vcpu;
 }
 
