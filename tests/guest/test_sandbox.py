@@ -154,3 +154,19 @@ def test_roots_of_every_kind_are_read(host: Host) -> None:
         """, files=(STUB,), deterministic=False)
     assert outcome.status == 0, outcome.explain()
     assert outcome.stdout.count("PASS kexec_again") == 5
+
+
+def test_pipes_are_files_too(host: Host) -> None:
+    """As a shell's <(...) and >(...); Landlock has no rule for them."""
+    outcome = host.script(f"""
+        payload={STUB}/hello.bin
+        cat $payload | vmm run --raw -m 64M /dev/stdin
+        for output in --results --events --dump-dtb --format=junit:; do
+          case $output in *:) name=$output/dev/fd/3 ;; *) name="$output /dev/fd/3" ;; esac
+          vmm run --raw -m 64M $name $payload 3>&1 >/dev/null | wc -c
+        done
+        """, files=(STUB,), deterministic=False)
+    assert outcome.status == 0, outcome.explain()
+    *console, results, events, dtb, junit = outcome.stdout.splitlines()
+    assert "[stub] PASS hello" in console
+    assert all(int(size) > 100 for size in (results, events, dtb, junit)), outcome.explain()

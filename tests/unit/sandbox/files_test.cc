@@ -13,6 +13,7 @@
 #include <iostream>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/call_filter.h"
 #include "tests/support/scratch.h"
 
@@ -79,6 +80,22 @@ TEST_F(ConfineFilesDeathTest, InAFolderFilesAreMadeReplacedAndTakenAway) {
   Confined(EACCES, [&] {
     return symlink("/etc/passwd", (folder_ + "/link").c_str()) == 0;
   });
+}
+
+// As a shell's <(...) and >(...), or /dev/stdin, is one.
+TEST_F(ConfineFilesDeathTest, APipeThatIsNamedCanBeOpened) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const std::string from = absl::StrCat("/proc/self/fd/", ends[0]);
+  const std::string to = absl::StrCat("/proc/self/fd/", ends[1]);
+  EXPECT_EXIT(
+      {
+        if (!ConfineFiles({.read = {from}, .devices = {to}}).ok()) _exit(200);
+        _exit(Opens(from, O_RDONLY) && Opens(to, O_WRONLY) ? 0 : errno);
+      },
+      testing::ExitedWithCode(0), "");
+  close(ends[0]);
+  close(ends[1]);
 }
 
 TEST_F(ConfineFilesDeathTest, WhatIsOpenStaysOpen) {
