@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -45,15 +46,25 @@ absl::StatusOr<uint64_t> ExpectedSize(int fd, const std::string& path) {
   return static_cast<uint64_t>(info.st_size);
 }
 
+absl::Status TooSlow(const std::string& path, int waited_ms) {
+  return absl::InvalidArgumentError(
+      absl::StrFormat("cannot read %s: waited %d s for its writer; write what "
+                      "it holds to a file first",
+                      path, waited_ms / 1000));
+}
+
 // Appends up to `room` bytes and says how many; 0 is the end.
 absl::StatusOr<size_t> Append(int fd, const std::string& path, size_t room,
                               std::vector<uint8_t>& bytes) {
   const size_t old_size = bytes.size();
   bytes.resize(old_size + room);
-  ssize_t got = 0;
+  ssize_t got = -1;
   do {
-    got = read(fd, bytes.data() + old_size, room);
-  } while (got < 0 && errno == EINTR);
+    pollfd writer = {fd, POLLIN, 0};
+    const int ready = poll(&writer, 1, kPatienceMs);
+    if (ready == 0) return TooSlow(path, kPatienceMs);
+    if (ready > 0) got = read(fd, bytes.data() + old_size, room);
+  } while (got < 0 && (errno == EINTR || errno == EAGAIN));
   if (got < 0) return ErrnoStatus(absl::StrCat("cannot read ", path));
   bytes.resize(old_size + static_cast<size_t>(got));
   return static_cast<size_t>(got);
@@ -155,7 +166,7 @@ absl::Status WriteTo(int fd, const std::string& path,
   bool stalled = false;
   const auto write_some = [&, fd, most](const char* bytes, size_t size) {
     pollfd reader = {fd, POLLOUT, 0};
-    const int ready = poll(&reader, 1, kReaderPatienceMs);
+    const int ready = poll(&reader, 1, kPatienceMs);
     stalled = ready == 0;
     if (ready <= 0) return ssize_t{-1};
     const ssize_t taken = write(fd, bytes, std::min(size, most));
@@ -166,7 +177,7 @@ absl::Status WriteTo(int fd, const std::string& path,
   if (!stalled) return status;
   return absl::DeadlineExceededError(
       absl::StrFormat("cannot write %s: its reader took nothing for %d s", path,
-                      kReaderPatienceMs / 1000));
+                      kPatienceMs / 1000));
 }
 
 int OwnStream(const std::string& path) {
@@ -195,10 +206,10 @@ absl::Status WriteFile(const std::string& path, absl::string_view content) {
     file = UniqueFd(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK));
     if (file.valid()) break;
     if (!LacksReader(path)) return CannotWrite(path);
-    if (waited_ms >= kReaderPatienceMs) {
+    if (waited_ms >= kPatienceMs) {
       return absl::DeadlineExceededError(
           absl::StrFormat("cannot write %s: waited %d s for its reader", path,
-                          kReaderPatienceMs / 1000));
+                          kPatienceMs / 1000));
     }
     usleep(kOpenAgainMs * 1000);
   }
@@ -249,7 +260,9 @@ absl::Status FileStream::Write(absl::string_view content) {
 
 absl::StatusOr<std::vector<uint8_t>> ReadFile(const std::string& path,
                                               uint64_t max_size) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::milliseconds(kMostReadMs);
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) return ErrnoStatus(absl::StrCat("cannot open ", path));
   ASSIGN_OR_RETURN(const uint64_t expected, ExpectedSize(fd.get(), path));
   if (expected > max_size) return TooLarge(path, max_size);
@@ -260,6 +273,7 @@ absl::StatusOr<std::vector<uint8_t>> ReadFile(const std::string& path,
   for (size_t got = 1; got != 0; chunk = kPipeChunk) {
     ASSIGN_OR_RETURN(got, Append(fd.get(), path, chunk, bytes));
     if (bytes.size() > max_size) return TooLarge(path, max_size);
+    if (Clock::now() >= end) return TooSlow(path, kMostReadMs);
   }
   return bytes;
 }

@@ -19,9 +19,16 @@
 
 namespace vmm {
 
+// How long whoever is at the other end of a pipe may take each time: to come,
+// to write something, to read something.
+inline constexpr int kPatienceMs = 5'000;
+// And all of it to be read.
+inline constexpr int kMostReadMs = 300'000;
+
 // Returns all bytes of a file or pipe. The error names `path`: kInvalidArgument
-// if it is a directory or holds more than `max_size` bytes, else what open() or
-// read() said, such as kNotFound. Any thread; a pipe blocks.
+// if it is a directory, holds more than `max_size` bytes or is a pipe whose
+// writer takes too long, else what open() or read() said, such as kNotFound.
+// Any thread.
 absl::StatusOr<std::vector<uint8_t>> ReadFile(const std::string& path,
                                               uint64_t max_size);
 
@@ -34,13 +41,11 @@ int OwnStream(const std::string& path);
 // Writes a file whole or not at all: beside `path`, as PATH.tmp, which then
 // takes its place. After an error the old file is as it was. What is no regular
 // file, such as a pipe, or is an OwnStream(), is written to as it is. The error
-// is one line with the path. Any thread; the reader of a pipe has
-// kReaderPatienceMs to open it, and each time to take something.
+// is one line with the path. Any thread; the reader of a pipe has kPatienceMs
+// to open it, and each time to take something.
 absl::Status WriteFile(const std::string& path, absl::string_view content);
 absl::Status WriteFile(const std::string& path,
                        absl::Span<const uint8_t> content);
-
-inline constexpr int kReaderPatienceMs = 5'000;
 
 // Returns OK if WriteFile(path) could work now, and leaves nothing behind.
 absl::Status CheckWritable(const std::string& path);
@@ -68,7 +73,7 @@ class FileStream {
 };
 
 // Appends all of `content` to what is open as `fd`, blocking or not. Whoever
-// reads it has kReaderPatienceMs each time to take something; then it is an
+// reads it has kPatienceMs each time to take something; then it is an
 // error, as one of write() is. The error calls it `path`.
 absl::Status WriteTo(int fd, const std::string& path,
                      absl::string_view content);

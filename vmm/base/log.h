@@ -10,7 +10,7 @@ namespace vmm {
 // Everything the VMM itself says goes to stderr, a whole line at a time; the
 // guest's console alone has stdout. What a terminal could not show, or would
 // obey, is escaped (text.h). Any thread; a reader of stderr that stands still
-// is waited for kReaderPatienceMs, once.
+// is waited for kPatienceMs, once.
 //
 // Who is to blame decides the level: an error is ours or the host's, a warning
 // the guest's.

@@ -114,6 +114,24 @@ TEST_F(ContentTest, APipeIsReadWhole) {
   EXPECT_EQ(Part(*content, 0, 5), "piped");
 }
 
+// faults.md B11.
+TEST_F(ContentTest, APipeThatNobodyWritesIsNotWaitedForForEver) {
+  const std::string pipe = ScratchPath("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(Content::Open(pipe, 5).status(),
+            absl::InvalidArgumentError("cannot read " + pipe +
+                                       ": waited 5 s for its writer; write "
+                                       "what it holds to a file first"));
+  unlink(pipe.c_str());
+}
+
+// A device that never ends.
+TEST_F(ContentTest, AStreamIsReadUpToTheMost) {
+  EXPECT_EQ(
+      Content::Open("/dev/zero", 1 << 20).status(),
+      absl::InvalidArgumentError("/dev/zero is larger than 1048576 bytes"));
+}
+
 TEST_F(ContentTest, AFileOfTheKernelHasMoreThanItSays) {
   const auto content = Content::Open("/proc/self/stat", 1 << 20);
   ASSERT_TRUE(content.ok()) << content.status();
