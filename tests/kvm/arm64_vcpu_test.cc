@@ -222,7 +222,9 @@ TEST(KvmErrorTest, SaysWhatFailedAndWhy) {
   EXPECT_EQ(of(ENOMEM),
             absl::ResourceExhaustedError("opening it: Cannot allocate memory"));
   EXPECT_EQ(of(EMFILE),
-            absl::ResourceExhaustedError("opening it: Too many open files"));
+            absl::ResourceExhaustedError(
+                "opening it: Too many open files; raise their limit with "
+                "ulimit -n"));
   EXPECT_EQ(of(ENFILE), absl::ResourceExhaustedError(
                             "opening it: Too many open files in system"));
   EXPECT_EQ(of(ENOSPC), absl::ResourceExhaustedError(

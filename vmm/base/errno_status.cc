@@ -39,9 +39,15 @@ absl::StatusCode CodeOf(int error) {
 
 }  // namespace
 
+std::string DescribeErrno(int error) {
+  const char* const remedy =
+      error == EMFILE ? "; raise their limit with ulimit -n" : "";
+  return absl::StrCat(std::strerror(error), remedy);
+}
+
 absl::Status ErrnoStatus(absl::string_view what) {
   const int error = errno;
-  return {CodeOf(error), absl::StrCat(what, ": ", std::strerror(error))};
+  return {CodeOf(error), absl::StrCat(what, ": ", DescribeErrno(error))};
 }
 
 }  // namespace vmm

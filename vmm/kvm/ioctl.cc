@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vmm/kvm/ioctl.h"
 
-#include <cstring>
+#include <string>
+
+#include "vmm/base/errno_status.h"
 
 namespace vmm {
 
 absl::Status KvmError(absl::string_view what) {
   const int error = errno;
-  const std::string message = absl::StrCat(what, ": ", std::strerror(error));
+  const std::string message = absl::StrCat(what, ": ", DescribeErrno(error));
   switch (error) {
     case ENOMEM:
     case EMFILE:

@@ -19,7 +19,9 @@ TEST(ErrnoStatusTest, SaysWhatFailedAndWhy) {
   EXPECT_EQ(Of(EACCES),
             absl::PermissionDeniedError("cannot open f: Permission denied"));
   EXPECT_EQ(Of(EMFILE),
-            absl::ResourceExhaustedError("cannot open f: Too many open files"));
+            absl::ResourceExhaustedError(
+                "cannot open f: Too many open files; raise their limit with "
+                "ulimit -n"));
   EXPECT_EQ(Of(EIO), absl::DataLossError("cannot open f: Input/output error"));
   EXPECT_EQ(Of(EBUSY),
             absl::UnknownError("cannot open f: Device or resource busy"));
