@@ -24,7 +24,7 @@ MACHINES_DEADLINE = 3600  # 25 minutes on two quiet cores; others may be busy on
 LINUX_MATRIX_DEADLINE = 2 * 3600
 KERNELS_DEADLINE = 3000
 DEBIAN_DEADLINE = 4 * 3600
-HOSTILE_DEADLINE = 4 * 3600
+CAMPAIGN_DEADLINE = 4 * 3600
 CLANG_FORMAT = "14"  # other versions format the same code another way
 
 
@@ -53,16 +53,18 @@ def wall_clock() -> list[Case]:
         del os.environ["PARKVMM_WALL_CLOCK"]
 
 
-def hostile() -> list[Case]:
-    """The guest that does what it should not, ten million times."""
-    built = steps("hostile", {"emulator": ["tools/setup", "--quiet", "emulator"],
-                              "build": ["tools/build", "arm64"]})
-    os.environ["PARKVMM_HOSTILE"] = "1"
-    try:
-        return built + pytest("hostile", ["tests/guest/test_hostile.py"], HOSTILE_DEADLINE,
-                              HOSTILE_DEADLINE) if good(built) else built
-    finally:
-        del os.environ["PARKVMM_HOSTILE"]
+def campaign(name: str, module: str, variable: str, value: str):
+    """A test that does more of the same if a variable of the environment says so."""
+    def group() -> list[Case]:
+        built = steps(name, {"emulator": ["tools/setup", "--quiet", "emulator"],
+                             "build": ["tools/build", "arm64"]})
+        os.environ[variable] = value
+        try:
+            return built + pytest(name, [module], CAMPAIGN_DEADLINE, CAMPAIGN_DEADLINE) if good(
+                built) else built
+        finally:
+            del os.environ[variable]
+    return group
 
 
 def soak() -> list[Case]:
@@ -187,7 +189,10 @@ GROUPS = {
         "emulator": ["tools/setup", "--quiet", "emulator"], "build": ["tools/build", "arm64"],
         "guest image": ["tools/guest-image"], "check": ["tools/bench-vmm", "--check"]}),
                   "the VMM starts as soon, and takes as little memory, as it did"),
-    "hostile": (hostile, "ten million operations of a hostile guest"),
+    "hostile": (campaign("hostile", "tests/guest/test_hostile.py", "PARKVMM_HOSTILE", "1"),
+                "ten million operations of a hostile guest"),
+    "calls": (campaign("calls", "tests/guest/test_failing_calls.py", "PARKVMM_CALLS", "10"),
+              "up to ten system calls of each name fail in each of several runs"),
     "soak": (soak, "thousands of cycles by payloads, and kexecs in a row; builds a kernel"),
     "wall-clock": (wall_clock, "guests that need no virtual time, natively where that is possible"),
     "kernels": (python("kernels", ["tests/kernels"], deadline=KERNELS_DEADLINE),

@@ -26,8 +26,8 @@ SOURCES = {"fuzz": ROOT / "build/fuzz/tried.json",
            "hostile": ROOT / "build/reports/tried/hostile.json",
            "soak": ROOT / "out/soak/soak.json"}
 STATUSES = {"0": "the run went well", "1": "a verdict of the guest's", "2": "usage",
-            "69": "this host cannot", "70": "a fault of ours, told", "74": "an output is lost",
-            "124": "`--timeout`"}
+            "66": "a CPU did not come back, told", "69": "this host cannot",
+            "70": "a fault of ours, told", "74": "an output is lost", "124": "`--timeout`"}
 Record = dict[str, Any]
 
 
@@ -103,9 +103,9 @@ def fuzzed(figures: Record) -> str:
 def calls(figures: Record) -> str:
     rows = [[STATUSES.get(status, "another"), status, str(count)]
             for status, count in sorted(figures["statuses"].items(), key=lambda row: int(row[0]))]
-    return (f"System calls of a run that fail, each once: {figures['points']} points, by the "
+    return (f"System calls of runs that fail, one in each: {figures['points']} points, by the "
             f"run's exit status; none hung, none ended in another way.\n"
-            f"{of(figures, 'PARKVMM_CALLS=' + str(figures['indices']) + ' tools/test long')}\n\n"
+            f"{of(figures, 'tools/test calls')}\n\n"
             + table(["how the run ended", "status", "points"], rows))
 
 
