@@ -123,7 +123,7 @@ def test_soak_leaks_nothing() -> None:
     samples = HOST.file(SOAK, "watch").read_text()
     for what, slack in [("VmRSS", 256), ("Threads", 0), ("files", 0)]:  # KiB
         values = [int(value) for value in re.findall(rf"{what}:\s+(\d+)", samples)]
-        assert len(values) >= 8  # As often as the run's time allows.
+        assert len(values) > 3  # How many is the speed of the machine.
         early, late = values[len(values) // 4], values[len(values) * 3 // 4]
         print(what, len(values), early, late)
         assert late - early <= slack

@@ -148,7 +148,7 @@ def test_flood_takes_no_memory() -> None:
     """8500 exits further on, the VMM is as large as before."""
     samples = BOOTS["gicv3"].file(FLOOD, "watch").read_text()
     sizes = [int(size) for size in re.findall(r"VmRSS:\s+(\d+)", samples)]  # KiB
-    assert len(sizes) > 8
+    assert len(sizes) > 3
     early, late = sizes[len(sizes) // 4], sizes[len(sizes) * 3 // 4]
     print(len(sizes), early, late)
     assert late - early < 256
