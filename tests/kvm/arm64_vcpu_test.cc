@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <cerrno>
@@ -146,8 +147,13 @@ TEST_F(Arm64VcpuTest, AKickIsHeardForEver) {
   for (int i = 0; i < 2; ++i) ExpectRun(Interrupted{});
 }
 
-// The fake's KVM_RUN returns only when a signal comes.
+// The fake's KVM_RUN returns only when a signal comes. That it does though its
+// user may have none pending.
 TEST_F(Arm64VcpuTest, AVcpuThatRunsIsInterrupted) {
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_SIGPENDING, &before), 0);
+  const rlimit none = {0, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_SIGPENDING, &none), 0);
   for (const size_t index : {0u, 1u}) {
     Vcpu& runs = *vcpus_[index];
     kvm_.Then(index, [](kvm_run& run) {
@@ -167,6 +173,7 @@ TEST_F(Arm64VcpuTest, AVcpuThatRunsIsInterrupted) {
     ASSERT_TRUE(exit.ok()) << exit.status();
     EXPECT_EQ(*exit, VcpuExit(Interrupted{}));
   }
+  setrlimit(RLIMIT_SIGPENDING, &before);
 }
 
 // The first kick would end the process.

@@ -429,7 +429,7 @@ int FakeKvm::Run(Vcpu& vcpu) {
   has_run_ = true;
   sigset_t kick, before;
   sigemptyset(&kick);
-  sigaddset(&kick, SIGRTMIN);
+  sigaddset(&kick, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &kick, &before);
   int result = -EINTR;
   if (__atomic_load_n(&vcpu.run->immediate_exit, __ATOMIC_SEQ_CST) == 0) {

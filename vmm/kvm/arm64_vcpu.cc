@@ -16,14 +16,22 @@
 namespace vmm {
 namespace {
 
-// The signal that makes KVM_RUN return.
-int KickSignal() { return SIGRTMIN; }
+// Makes KVM_RUN return. No real-time signal: of those a user can have only so
+// many pending (RLIMIT_SIGPENDING), and tgkill() fails beyond that.
+constexpr int kKick = SIGUSR1;
 
-// Gives it a handler, which does nothing: without one it ends the process.
+// Gives it a handler, which does nothing: without one it ends the process. And
+// lets it come, to this thread and those that it starts.
 absl::Status HandleKicks() {
   struct sigaction action = {};
   action.sa_handler = [](int) {};
-  if (sigaction(KickSignal(), &action, nullptr) == 0) return absl::OkStatus();
+  sigset_t kick;
+  sigemptyset(&kick);
+  sigaddset(&kick, kKick);
+  if (sigaction(kKick, &action, nullptr) == 0 &&
+      sigprocmask(SIG_UNBLOCK, &kick, nullptr) == 0) {
+    return absl::OkStatus();
+  }
   return KvmError("handling the signal that kicks a vCPU");
 }
 
@@ -207,7 +215,7 @@ absl::Status Arm64Vcpu::EndDebug() {
 void Arm64Vcpu::Interrupt() {
   SetImmediateExit(1);
   if (const int thread = thread_; thread != 0) {
-    tgkill(getpid(), thread, KickSignal());
+    tgkill(getpid(), thread, kKick);
   }
 }
 
