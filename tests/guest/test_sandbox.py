@@ -149,7 +149,7 @@ def test_roots_of_every_kind_are_read(host: Host) -> None:
         bzip2 -k root.tar
         (cd root; find . | cpio -o -H newc) >root.cpio
         for root in root root.tar root.tar.gz root.tar.bz2 root.cpio; do
-          vmm run $here/{STUB}/kexec_again.img -m 64M -p kexecs=0 --timeout 60s --rootfs $root
+          vmm run $here/{STUB}/kexec_again.bin -m 64M -p kexecs=0 --timeout 60s --rootfs $root
         done
         """, files=(STUB,), deterministic=False)
     assert outcome.status == 0, outcome.explain()
