@@ -72,7 +72,8 @@ OF_KVM = [errno.EINVAL, errno.ENOMEM, errno.EIO]
 # real-time signals.
 NEVER_FAIL = {"brk", "exit", "exit_group", "getegid", "geteuid", "getgid", "getpgid", "getpgrp",
               "getpid", "gettid", "getuid", "restart_syscall", "rseq", "rt_sigprocmask",
-              "rt_sigreturn", "sched_yield", "set_robust_list", "set_tid_address", "tgkill", "umask"}
+              "rt_sigreturn", "sched_yield", "set_robust_list", "set_tid_address", "tgkill",
+              "umask"}
 # linux/futex.h: glibc aborts where a wake fails, which Linux does not do to it.
 WAITS = {0: "FUTEX_WAIT", 9: "FUTEX_WAIT_BITSET", 128: "FUTEX_WAIT_PRIVATE",
          137: "FUTEX_WAIT_BITSET_PRIVATE", 265: "FUTEX_WAIT_BITSET, of CLOCK_REALTIME",

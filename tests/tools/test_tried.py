@@ -51,7 +51,7 @@ def test_what_is_not_there_stays_as_it_was(elsewhere: pathlib.Path) -> None:
     tried.record()
     text = tried.text_of(json.loads(tried.RECORD.read_text()))
     assert "12,345 operations in 3 runs;\nmemory within 512 KiB" in text
-    assert "3 points" in text and "`tools/test calls`" in text
+    assert "3 points" in text and "`PARKVMM_CALLS=1 pytest " in text
     assert text.index("| this host cannot | 69 | 2 |") < text.index("| `--timeout` | 124 | 1 |")
 
 

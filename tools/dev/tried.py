@@ -103,9 +103,10 @@ def fuzzed(figures: Record) -> str:
 def calls(figures: Record) -> str:
     rows = [[STATUSES.get(status, "another"), status, str(count)]
             for status, count in sorted(figures["statuses"].items(), key=lambda row: int(row[0]))]
+    command = f"PARKVMM_CALLS={figures['indices']} pytest tests/guest/test_failing_calls.py"
     return (f"System calls of runs that fail, one in each: {figures['points']} points, by the "
             f"run's exit status; none hung, none ended in another way.\n"
-            f"{of(figures, 'tools/test calls')}\n\n"
+            f"{of(figures, command)}\n\n"
             + table(["how the run ended", "status", "points"], rows))
 
 
