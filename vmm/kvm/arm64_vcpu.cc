@@ -20,9 +20,9 @@ namespace {
 // many pending (RLIMIT_SIGPENDING), and tgkill() fails beyond that.
 constexpr int kKick = SIGUSR1;
 
-// Gives it a handler, which does nothing: without one it ends the process. And
-// lets it come, to this thread and those that it starts.
-absl::Status HandleKicks() {
+}  // namespace
+
+absl::Status Arm64Vcpu::PrepareForKicks() {
   struct sigaction action = {};
   action.sa_handler = [](int) {};
   sigset_t kick;
@@ -35,8 +35,6 @@ absl::Status HandleKicks() {
   return KvmError("handling the signal that kicks a vCPU");
 }
 
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<Arm64Vcpu>> Arm64Vcpu::Create(
     UniqueFd fd, size_t run_size, std::shared_ptr<const ResetImage> reset) {
   void* const run =
@@ -45,7 +43,6 @@ absl::StatusOr<std::unique_ptr<Arm64Vcpu>> Arm64Vcpu::Create(
   auto vcpu = std::unique_ptr<Arm64Vcpu>(new Arm64Vcpu(
       std::move(fd), static_cast<kvm_run*>(run), run_size, std::move(reset)));
   ASSIGN_OR_RETURN(vcpu->mpidr_, vcpu->Get(kMpidrEl1));
-  RETURN_IF_ERROR(HandleKicks());  // Before anybody can kick.
   return vcpu;
 }
 

@@ -18,6 +18,11 @@ namespace vmm {
 // A vCPU of the real KVM.
 class Arm64Vcpu : public Vcpu {
  public:
+  // Before any vCPU is kicked: gives the kick's signal a handler, which does
+  // nothing, for without one it ends the process; and lets it come, to this
+  // thread and those that it starts. kInternal if the host does not let us.
+  static absl::Status PrepareForKicks();
+
   // Takes an initialised, finalised vCPU. `reset` may be shared by all vCPUs
   // of the VM; nullptr: it is the only one, which nobody can start again, and
   // Reset() leaves its registers alone. `run_size`: KVM_GET_VCPU_MMAP_SIZE.

@@ -168,6 +168,7 @@ absl::StatusOr<UniqueFd> Arm64Vm::CreateVcpu(
 }
 
 absl::StatusOr<std::vector<std::unique_ptr<Vcpu>>> Arm64Vm::CreateVcpus() {
+  RETURN_IF_ERROR(Arm64Vcpu::PrepareForKicks());
   ASSIGN_OR_RETURN(const int run_size,
                    Ioctl(kvm_.get(), uapi::kGetVcpuMmapSize, 0));
   ASSIGN_OR_RETURN(const VcpuFeatures features, Features());
